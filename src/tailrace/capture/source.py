@@ -1,0 +1,50 @@
+"""The stream port: what Tailrace asks of DynamoDB Streams. The poller, the simulator and the tests all stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tailrace.model.manifest import Incarnation
+from tailrace.model.positions import SequenceNumber
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInfo:
+    """One line of DescribeStream. `last` is set once the shard is closed."""
+
+    shard_id: str
+    parent: str | None
+    first: SequenceNumber | None
+    last: SequenceNumber | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsPage:
+    """One answer of GetRecords: records as boto3 gives them, and the next iterator. None: the shard is read to its end."""
+
+    records: Sequence[Mapping[str, Any]]
+    next_iterator: str | None
+
+
+class StreamSource(Protocol):
+    """One table's stream.
+
+    Raises StreamTrimmed, IteratorExpired, Throttled, ServiceUnavailable, PermissionMissing, NotFound,
+    StreamViewUnsupported (from `incarnation`).
+    """
+
+    def incarnation(self) -> Incarnation:
+        """Which table and stream answer under this name now (DescribeTable)."""
+
+    def shards(self) -> Sequence[ShardInfo]:
+        """The whole listing, all pages of it, in the service's order."""
+
+    def iterator(
+        self, shard_id: str, *, after: SequenceNumber | None = None, latest: bool = False
+    ) -> str:
+        """An iterator behind `after`, at the newest record, or (neither) at the oldest one that is left."""
+
+    def read(self, iterator: str, limit: int = 1000) -> RecordsPage:
+        """The next records. Empty pages are normal."""

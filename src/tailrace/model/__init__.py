@@ -1,0 +1,1 @@
+"""Frozen values, one file per word of the glossary. No I/O, no clock, no randomness."""

@@ -1,0 +1,246 @@
+"""The manifest: the one compare-and-swap document of a table. Format 1 is described in ``docs/formats/manifest.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from tailrace.errors import ManifestInvalid
+from tailrace.model.keys import KeySchema
+from tailrace.model.positions import SequenceNumber
+from tailrace.model.segments import Segment
+
+MANIFEST_FORMAT: Final = 1
+
+TableState: TypeAlias = Literal[
+    "NEW", "CAPTURING", "BASE_LOADING", "CATCHING_UP", "CONSISTENT", "GAP", "SOURCE_CHANGED", "QUARANTINE", "PAUSED"
+]
+Start: TypeAlias = Literal["TRIM_HORIZON", "LATEST"]
+GapState: TypeAlias = Literal["detected", "repairing", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """Which table this manifest is about. Any difference is another table under the same name: SOURCE_CHANGED."""
+
+    account: str
+    region: str
+    table: str
+    table_id: str
+    stream_arn: str
+    view_type: str
+    key_schema: KeySchema
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "region": self.region,
+            "table": self.table,
+            "table_id": self.table_id,
+            "stream_arn": self.stream_arn,
+            "view_type": self.view_type,
+            "key_schema": self.key_schema.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Incarnation:
+        return cls(**{**value, "key_schema": KeySchema.from_json(value["key_schema"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """What is known of one shard of the stream.
+
+    `mark` is the last sequence number that a published segment holds; None: nothing was read yet, so reading begins at
+    `start`. For `LATEST` (only ever at the first discovery) `since_ms` is the moment that was meant, because an idle
+    shard has no number to remember. `last` is EndingSequenceNumber where the listing showed one.
+    `finished_ms`: read to its end and everything published; kept 48 hours after that and until it left the listing.
+    """
+
+    parent: str | None
+    mark: SequenceNumber | None = None
+    start: Start = "TRIM_HORIZON"
+    since_ms: int | None = None
+    last: SequenceNumber | None = None
+    finished_ms: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "parent": self.parent,
+            "mark": None if self.mark is None else str(self.mark),
+            "start": self.start,
+            "since_ms": self.since_ms,
+            "last": None if self.last is None else str(self.last),
+            "finished_ms": self.finished_ms,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ShardState:
+        mark, last = value["mark"], value["last"]
+        return cls(
+            parent=value["parent"],
+            mark=None if mark is None else SequenceNumber(int(mark)),
+            start=value["start"],
+            since_ms=value["since_ms"],
+            last=None if last is None else SequenceNumber(int(last)),
+            finished_ms=value["finished_ms"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Changes not proven to be captured. Leaves `detected` only by a completed repair or a new epoch."""
+
+    kind: str  # stream_trimmed, shard_vanished, stream_replaced, segment_missing
+    reason: str
+    detected_ms: int
+    shard: str | None = None
+    after: SequenceNumber | None = None  # the last position we hold, None: nothing was read
+    state: GapState = "detected"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "detected_ms": self.detected_ms,
+            "shard": self.shard,
+            "after": None if self.after is None else str(self.after),
+            "state": self.state,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Gap:
+        after = value["after"]
+        return cls(**{**value, "after": None if after is None else SequenceNumber(int(after))})
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An immutable object that holds old segment entries, so that the manifest stays small."""
+
+    name: str
+    first_number: int
+    last_number: int
+    rows: int
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "first_number": self.first_number,
+            "last_number": self.last_number,
+            "rows": self.rows,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why Tailrace refuses to go on with a table, and what would remove the cause."""
+
+    reason: str
+    action: str
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All state of one table's replication. A new value is published with one compare-and-swap, or not at all.
+
+    `version` grows by one with each published value; `writer` is the nonce of whoever published it, so that a write with
+    an unknown outcome can be recognised by reading it back. `captured_through_ms`: every change before it is captured.
+    `segments` holds the newest entries in publish order; `pages` name the objects that hold the older ones.
+    """
+
+    incarnation: Incarnation
+    version: int = 0
+    writer: str = ""
+    epoch: int = 1
+    epoch_kind: Literal["full", "repair"] = "full"
+    fence: int = 0
+    state: TableState = "CAPTURING"
+    pause: Pause | None = None
+    config_hash: str = ""
+    captured_through_ms: int | None = None
+    next_number: int = 1
+    shards: Mapping[str, ShardState] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    pages: tuple[Page, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)  # rows, bytes, segments, quarantined: of all time
+
+    @property
+    def open_gaps(self) -> tuple[Gap, ...]:
+        return tuple(gap for gap in self.gaps if gap.state != "closed")
+
+    def published_by(self, writer: str) -> Manifest:
+        """The next version of this document, signed by `writer`."""
+        return replace(self, version=self.version + 1, writer=writer)
+
+    def to_bytes(self) -> bytes:
+        """Deterministic UTF-8 JSON with a final newline."""
+        document = {
+            "format": MANIFEST_FORMAT,
+            "version": self.version,
+            "writer": self.writer,
+            "incarnation": self.incarnation.to_json(),
+            "epoch": self.epoch,
+            "epoch_kind": self.epoch_kind,
+            "fence": self.fence,
+            "state": self.state,
+            "pause": None
+            if self.pause is None
+            else {"reason": self.pause.reason, "action": self.pause.action, "resource": self.pause.resource},
+            "config_hash": self.config_hash,
+            "captured_through_ms": self.captured_through_ms,
+            "next_number": self.next_number,
+            "shards": {shard_id: shard.to_json() for shard_id, shard in sorted(self.shards.items())},
+            "gaps": [gap.to_json() for gap in self.gaps],
+            "counters": dict(sorted(self.counters.items())),
+            "pages": [page.to_json() for page in self.pages],
+            "segments": [segment.to_json() for segment in self.segments],
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a document; raises ManifestInvalid when it is damaged or of a newer format."""
+        try:
+            value = json.loads(data)
+            found = value["format"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ManifestInvalid(
+                "The manifest is not a Tailrace manifest document", hint="Restore it from a backup; nothing was changed."
+            ) from error
+        if found != MANIFEST_FORMAT:
+            raise ManifestInvalid(
+                f"The manifest has format {found}, this release understands {MANIFEST_FORMAT}",
+                hint="Upgrade this Tailrace to the release that wrote it.",
+            )
+        try:
+            pause = value["pause"]
+            return cls(
+                incarnation=Incarnation.from_json(value["incarnation"]),
+                version=value["version"],
+                writer=value["writer"],
+                epoch=value["epoch"],
+                epoch_kind=value["epoch_kind"],
+                fence=value["fence"],
+                state=value["state"],
+                pause=None if pause is None else Pause(**pause),
+                config_hash=value["config_hash"],
+                captured_through_ms=value["captured_through_ms"],
+                next_number=value["next_number"],
+                shards={i: ShardState.from_json(s) for i, s in value["shards"].items()},
+                gaps=tuple(Gap.from_json(g) for g in value["gaps"]),
+                counters=value["counters"],
+                pages=tuple(Page(**p) for p in value["pages"]),
+                segments=tuple(Segment.from_json(s) for s in value["segments"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ManifestInvalid(
+                f"The manifest lacks or misspells a field: {error!r}",
+                hint="Restore it from a backup; nothing was changed.",
+            ) from error

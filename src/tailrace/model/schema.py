@@ -1,0 +1,106 @@
+"""What a decoder saw, and the columns that follow from it. Types form a lattice, so the order of files never matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from tailrace.model.numbers import DIGITS_MAX
+
+Tag: TypeAlias = Literal["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"]
+TAGS: Final[tuple[Tag, ...]] = ("S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS")
+
+ColumnKind: TypeAlias = Literal[
+    "string", "int64", "decimal", "number_text", "binary", "bool", "json",
+    "list_string", "list_int64", "list_decimal", "list_number_text", "list_binary",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """What all numbers of one attribute need: do all fit int64, how many digits before and after the point.
+
+    ``NumberRange()`` is the empty range; `join` is commutative, associative and idempotent.
+    """
+
+    int64: bool = True
+    whole_digits: int = 0
+    scale: int = 0
+
+    def join(self, other: NumberRange) -> NumberRange:
+        return NumberRange(
+            self.int64 and other.int64,
+            max(self.whole_digits, other.whole_digits),
+            max(self.scale, other.scale),
+        )
+
+    @property
+    def fits_decimal(self) -> bool:
+        """All values fit DECIMAL(38, scale)."""
+        return self.whole_digits + self.scale <= DIGITS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """The type of one column. `scale` is used by the decimal kinds only; their precision is always 38."""
+
+    kind: ColumnKind
+    scale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSeen:
+    """How often an attribute held one type tag, and for N and NS the range of its numbers."""
+
+    count: int
+    numbers: NumberRange | None = None
+
+    def join(self, other: AttributeSeen) -> AttributeSeen:
+        numbers = self.numbers if other.numbers is None else other.numbers.join(self.numbers or NumberRange())
+        return AttributeSeen(self.count + other.count, numbers)
+
+
+Seen: TypeAlias = Mapping[tuple[str, Tag], AttributeSeen]
+"""(attribute name, tag) to what was seen; ``(name, "NULL")`` counts NULL values, which have no column."""
+
+_FIXED: Final[Mapping[Tag, ColumnKind]] = {
+    "S": "string", "B": "binary", "BOOL": "bool", "M": "json", "L": "json", "SS": "list_string", "BS": "list_binary",
+}  # fmt: skip
+
+
+def join_seen(left: Seen, right: Seen) -> dict[tuple[str, Tag], AttributeSeen]:
+    """Add up two reports."""
+    joined = dict(left)
+    for name, seen in right.items():
+        joined[name] = joined[name].join(seen) if name in joined else seen
+    return joined
+
+
+def column_type(tag: Tag, numbers: NumberRange | None = None) -> ColumnType:
+    """The narrowest lossless type for the values seen. NULL has no column: ValueError."""
+    if tag in ("N", "NS"):
+        prefix = "list_" if tag == "NS" else ""
+        numbers = numbers or NumberRange()
+        if numbers.int64:
+            return ColumnType(f"{prefix}int64")  # type: ignore[arg-type]
+        if numbers.fits_decimal:
+            return ColumnType(f"{prefix}decimal", numbers.scale)  # type: ignore[arg-type]
+        return ColumnType(f"{prefix}number_text")  # type: ignore[arg-type]
+    if tag not in _FIXED:
+        raise ValueError(f"{tag} has no column type")
+    return ColumnType(_FIXED[tag])
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a target table: the attribute and tag it holds, its name there, and its type.
+
+    For numbers `numbers` is the range that the column was made for, so that it can be widened without reading it.
+    """
+
+    attribute: str
+    tag: Tag
+    name: str
+    type: ColumnType
+    numbers: NumberRange | None = None

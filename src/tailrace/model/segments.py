@@ -1,0 +1,81 @@
+"""A segment: an immutable landed file of records in DynamoDB's own export form, named by its positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from tailrace.model.positions import SequenceNumber
+
+SegmentKind: TypeAlias = Literal["stream", "base", "export", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRange:
+    """What one shard gave to a segment: `rows` records from `first` to `last`, both included."""
+
+    first: SequenceNumber
+    last: SequenceNumber
+    rows: int
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.first > self.last:
+            raise ValueError(f"empty or reversed shard range {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The manifest's entry for one file. Written once, in the compare-and-swap that publishes it.
+
+    `number` is the publish order, dense from 1 within a table; loaders apply in this order.
+    `name` is relative to the table's folder. `sha256` covers the uncompressed bytes, `bytes` counts the compressed ones.
+    `through_ms`: every change that its shards had before this moment (Unix milliseconds) is in this or an earlier segment.
+    `lineage` holds the names of the segments that were compacted into this one; empty for an original.
+    """
+
+    number: int
+    name: str
+    kind: SegmentKind
+    rows: int
+    bytes: int
+    sha256: str
+    published_ms: int
+    through_ms: int | None = None
+    newest_change_ms: int | None = None
+    shards: Mapping[str, ShardRange] = field(default_factory=dict)
+    lineage: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "name": self.name,
+            "kind": self.kind,
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "published_ms": self.published_ms,
+            "through_ms": self.through_ms,
+            "newest_change_ms": self.newest_change_ms,
+            "shards": {i: [str(r.first), str(r.last), r.rows] for i, r in sorted(self.shards.items())},
+            "lineage": list(self.lineage),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Segment:
+        return cls(
+            number=value["number"],
+            name=value["name"],
+            kind=value["kind"],
+            rows=value["rows"],
+            bytes=value["bytes"],
+            sha256=value["sha256"],
+            published_ms=value["published_ms"],
+            through_ms=value["through_ms"],
+            newest_change_ms=value["newest_change_ms"],
+            shards={
+                i: ShardRange(SequenceNumber(int(first)), SequenceNumber(int(last)), rows)
+                for i, (first, last, rows) in value["shards"].items()
+            },
+            lineage=tuple(value["lineage"]),
+        )

@@ -1,0 +1,123 @@
+"""The target port: where rows end up. A new target is one file that keeps this contract (`tailrace.testing.TargetContract`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import pyarrow as pa
+
+from tailrace.model.keys import KeySchema
+from tailrace.model.schema import Column, Seen
+from tailrace.model.segments import Segment
+
+Mode: TypeAlias = Literal["current", "soft_delete", "changelog"]
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """Which source table goes where, and how. `incarnation` is the source's TableId: another one may not share rows."""
+
+    source: str
+    name: str
+    mode: Mode
+    keys: KeySchema
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One applied segment. Committed together with its rows, or not at all."""
+
+    number: int
+    segment: str
+    epoch: int
+    sha256: str
+    rows: int
+    quarantined: int
+    bytes: int
+    applied_ms: int
+    through_ms: int | None
+    lag_ms_p50: int | None  # applied_ms minus the change's own time, over the rows of the load this segment was part of
+    lag_ms_p99: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a target holds of one table: a hint for planning, because `apply` looks again under its own lock.
+
+    `applied_through`: every segment up to this number is applied; `applied_beyond`: further ones out of order.
+    """
+
+    applied_through: int = 0
+    applied_beyond: frozenset[int] = frozenset()
+    columns: tuple[Column, ...] = ()
+    rows: int = 0  # live rows of the target table
+    through_ms: int | None = None  # of the newest contiguous segment
+    recent: tuple[LedgerRow, ...] = ()  # newest first, at most 100
+
+    def holds(self, number: int) -> bool:
+        return number <= self.applied_through or number in self.applied_beyond
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSegment:
+    """A segment of a load, with what decoding it gave: `rows` good ones and `quarantined` rejected ones."""
+
+    segment: Segment
+    rows: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One unit of work for a target: whole segments, decoded, in publish order.
+
+    `changes` has the schema of ``docs/formats/decoding.md``: four meta fields, then one field per (attribute, tag).
+    """
+
+    table: TableSpec
+    epoch: int
+    segments: Sequence[LoadedSegment]
+    changes: pa.Table
+    seen: Seen
+    loaded_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one `apply` did. `skipped`: segments that another loader had applied before."""
+
+    segments: int
+    skipped: int
+    rows: int
+    columns: tuple[Column, ...]
+    added: tuple[str, ...] = ()  # columns added
+    widened: tuple[str, ...] = ()  # columns given a wider type
+
+
+class Target(Protocol):
+    """Where rows end up.
+
+    Raises TargetBusy when another program holds it, ServiceUnavailable and OutcomeUnknown for remote ones, UserFault when
+    its tables are not ours or not as we left them.
+    """
+
+    name: str
+    kind: str
+
+    def ledger(self, table: TableSpec) -> Ledger:
+        """What is applied. A table that was never loaded has an empty ledger."""
+
+    def apply(self, load: Load) -> Applied:
+        """Lock, reread the ledger, leave out segments that it holds, then make rows and ledger rows visible together.
+
+        Repeating it changes nothing; an older change arriving late never wins over a newer one, a tombstone included.
+        """
+
+    def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
+        """All live rows with the target's column names, for verification. Meta columns included."""
+
+    def query(self, sql: str) -> Any:
+        """Run one read-only statement for a person; a pyarrow Table."""
