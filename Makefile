@@ -1,0 +1,51 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up what they need first, in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup demo test check lint types rust format bench kill lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/ready  ## create .venv with everything pinned, and the native core where Rust is at hand
+
+.venv/ready: requirements/dev.txt pyproject.toml scripts/setup $(shell find core -name '*.rs' -o -name 'Cargo.*' -o -name pyproject.toml 2>/dev/null | grep -v /target/)
+	@PYTHON="$(PYTHON)" scripts/setup
+	@touch $@
+
+demo: setup  ## a live DynamoDB table streams into DuckDB, verified, without an account
+	@$(BIN)/tailrace demo
+
+test: setup  ## all tests that CI runs
+	@$(BIN)/python -m pytest
+
+check: lint types rust  ## everything CI checks beside the tests
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+rust: setup  ## format, lints and tests of the native core; says so where there is no Rust
+	@scripts/check-rust
+
+format: setup  ## write the house format
+	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format -q .
+	@command -v cargo >/dev/null 2>&1 && cargo fmt --manifest-path core/Cargo.toml || true
+
+bench: setup  ## compare with real alternatives on this machine; results in benchmarks/results
+	@$(BIN)/pip install -q --require-hashes -r requirements/bench.txt
+	@PYTHON=$(BIN)/python benchmarks/run $(BENCH)
+
+kill: setup  ## long: kill -9 a running pipeline again and again, then verify (ROUNDS=1000)
+	@$(BIN)/python tests/processes/kill_loop.py --rounds $(or $(ROUNDS),1000)
+
+lock:  ## resolve requirements/*.in anew (needs uv)
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/bench.in -o requirements/bench.txt
+
+clean:
+	rm -rf .venv core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
