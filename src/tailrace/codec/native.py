@@ -1,0 +1,78 @@
+"""The native codec behind the same interface: turns `tailrace_core`'s plain tuples and errors into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import tailrace_core
+
+from tailrace.codec.types import BATCH_BYTES, LINE_BYTES_MAX, Rejected
+from tailrace.errors import OrderConflict, SegmentCorrupt
+from tailrace.model.keys import KeySchema
+from tailrace.model.schema import AttributeSeen, NumberRange, Seen
+
+CONTRACT = 1  # of the border between the two packages; both sides must agree
+
+
+class NativeDecoder:
+    """See `tailrace.codec.types.Decoder`."""
+
+    def __init__(
+        self,
+        order_prefix: str,
+        *,
+        keys: KeySchema | None = None,
+        batch_bytes: int = BATCH_BYTES,
+        line_bytes_max: int = LINE_BYTES_MAX,
+        known: Seen | None = None,
+    ) -> None:
+        ranges = [
+            (name, tag, *((n.int64, n.whole_digits, n.scale) if (n := seen.numbers) is not None else (True, 0, 0)))
+            for (name, tag), seen in (known or {}).items()
+            if tag != "NULL"
+        ]
+        schema = None if keys is None else [(a.name, a.tag) for a in keys.attributes]
+        self._core = tailrace_core.Decoder(order_prefix, schema, batch_bytes, line_bytes_max, ranges)
+
+    def push(self, data: bytes) -> list[pa.RecordBatch]:
+        try:
+            return [pa.record_batch(batch) for batch in self._core.push(data)]
+        except tailrace_core.CorruptError as error:
+            raise _corrupt(error) from error
+
+    def finish(self) -> list[pa.RecordBatch]:
+        try:
+            return [pa.record_batch(batch) for batch in self._core.finish()]
+        except tailrace_core.CorruptError as error:
+            raise _corrupt(error) from error
+
+    @property
+    def rows(self) -> int:
+        return int(self._core.rows)
+
+    @property
+    def seen(self) -> Seen:
+        return {
+            (name, tag): AttributeSeen(count, None if int64 is None else NumberRange(int64, whole_digits, scale))
+            for name, tag, count, int64, whole_digits, scale in self._core.seen()
+        }
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        return tuple(Rejected(*line) for line in self._core.rejected())
+
+
+def _corrupt(error: Exception) -> SegmentCorrupt:
+    return SegmentCorrupt(str(error), hint="Fetch the file again; it is cut or damaged.")
+
+
+def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Array:
+    """See `tailrace.codec.types.Engine.fold_latest`."""
+    try:
+        return pa.array(tailrace_core.fold_latest(table, list(keys), order))
+    except tailrace_core.OrderConflictError as error:
+        raise OrderConflict(
+            str(error),
+            hint="The landing zone is damaged or two tables write into it; compare the segments with `tailrace why`.",
+        ) from error
