@@ -8,16 +8,7 @@ from typing import Any, Protocol
 
 from tailrace.model.manifest import Incarnation
 from tailrace.model.positions import SequenceNumber
-
-
-@dataclass(frozen=True, slots=True)
-class ShardInfo:
-    """One line of DescribeStream. `last` is set once the shard is closed."""
-
-    shard_id: str
-    parent: str | None
-    first: SequenceNumber | None
-    last: SequenceNumber | None = None
+from tailrace.model.shards import ShardInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,204 @@
+"""boto3 in one place: clients from a few settings, and botocore's errors in our words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from tailrace.errors import (
+    ConfigInvalid,
+    IteratorExpired,
+    NotFound,
+    PermissionMissing,
+    ServiceUnavailable,
+    StreamTrimmed,
+    TailraceError,
+    Throttled,
+    UserFault,
+)
+
+if TYPE_CHECKING:
+    import boto3
+
+CONNECT_SECONDS: Final = 5
+READ_SECONDS: Final = 30
+ATTEMPTS: Final = 4  # botocore's own, for throttling and 5xx; what is left comes to us as Transient
+
+_THROTTLED = {
+    "ThrottlingException",
+    "Throttling",
+    "ProvisionedThroughputExceededException",
+    "LimitExceededException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "SlowDown",
+}
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "AllAccessDisabled",
+    "KMSAccessDeniedException",
+    "KMS.DisabledException",
+    "KMS.NotFoundException",
+}
+_BAD_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "RequestExpired",
+}
+_ABSENT = {
+    "ResourceNotFoundException",
+    "TableNotFoundException",
+    "NoSuchKey",
+    "NoSuchBucket",
+    "NotFound",
+    "404",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSettings:
+    """Where and as whom to call; what is None is left to botocore's own chain."""
+
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+    endpoint_url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.endpoint_url is not None:
+            check_endpoint(self.endpoint_url)
+
+
+def check_endpoint(url: str) -> None:
+    """Plain http is for this machine only: credentials and data would travel in the clear."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"):
+        return
+    raise ConfigInvalid(
+        f"The endpoint {url!r:.200} is neither https nor on this machine",
+        hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.",
+    )
+
+
+class Aws:
+    """A session that makes clients; boto3 is imported when the first one is asked for."""
+
+    def __init__(self, settings: AwsSettings) -> None:
+        self.settings = settings
+        self._session: boto3.Session | None = None
+
+    def client(self, service: str, *, connections: int = 16) -> Any:
+        """A client for ``dynamodb``, ``dynamodbstreams`` or ``s3``; safe to share between threads."""
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=connections,
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+            s3={"addressing_style": "path"} if self.settings.endpoint_url else None,
+        )
+        try:
+            return self._opened().client(service, endpoint_url=self.settings.endpoint_url, config=config)
+        except Exception as error:
+            raise translate(error, operation=f"client for {service}") from error
+
+    def _opened(self) -> boto3.Session:
+        if self._session is None:
+            import boto3
+
+            session = boto3.Session(region_name=self.settings.region, profile_name=self.settings.profile)
+            self._session = session if self.settings.role_arn is None else self._assume(session, self.settings.role_arn)
+        return self._session
+
+    def _assume(self, session: boto3.Session, role_arn: str) -> boto3.Session:
+        """A session under a role whose credentials renew themselves."""
+        import boto3
+        from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+        from botocore.session import get_session
+
+        extra = {"RoleSessionName": "tailrace"}
+        if self.settings.external_id is not None:
+            extra["ExternalId"] = self.settings.external_id
+        core = session._session
+        fetcher = AssumeRoleCredentialFetcher(core.create_client, core.get_credentials(), role_arn, extra_args=extra)
+        assumed = get_session()
+        assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+        return boto3.Session(botocore_session=assumed, region_name=session.region_name)
+
+
+def is_refused_by_condition(error: Exception) -> bool:
+    """S3 answered 412: the If-Match or If-None-Match condition does not hold."""
+    return _code(error) in ("PreconditionFailed", "412")
+
+
+def _code(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def translate(error: Exception, *, operation: str, **facts: Any) -> TailraceError:
+    """An error of botocore in our words. Ours pass unchanged; whether a write happened is for the caller to settle."""
+    if isinstance(error, TailraceError):
+        return error
+    code = _code(error)
+    if code:
+        return _from_answer(error, code, operation, facts)
+    return _from_client(error, operation, facts)
+
+
+def _from_answer(error: Any, code: str, operation: str, facts: dict[str, Any]) -> TailraceError:
+    """The service answered with an error code."""
+    message = error.response["Error"].get("Message", "") or code
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    facts = {"operation": operation, **facts, "aws_code": code}
+    if code in _THROTTLED or status == 429:
+        return Throttled(message, hint="Tailrace slows down by itself.", **facts)
+    if code in _DENIED:
+        return PermissionMissing(message, hint=f"Allow the call {operation} in the role's policy.", **facts)
+    if code in _BAD_CREDENTIALS:
+        return PermissionMissing(message, hint="Renew the credentials (`aws sts get-caller-identity` shows them).", **facts)
+    if code == "ExpiredIteratorException":
+        return IteratorExpired(message, hint="A new iterator is taken after the mark.", **facts)
+    if code == "TrimmedDataAccessException":
+        return StreamTrimmed(message, hint="The stream keeps 24 hours; what is gone needs a repair or a new base.", **facts)
+    if code in _ABSENT:
+        return NotFound(message, hint="Check the name, the region and the account.", **facts)
+    if status >= 500 or code in ("InternalServerError", "InternalError", "RequestTimeout", "OperationAborted"):
+        return ServiceUnavailable(message, hint="Tailrace repeats the call by itself.", **facts)
+    if code == "ConditionalRequestConflict" or status == 409:
+        return ServiceUnavailable(message, hint="Tailrace looks and repeats the call by itself.", **facts)
+    return UserFault(message, hint="AWS refused the call; see its message.", **facts)
+
+
+def _from_client(error: Exception, operation: str, facts: dict[str, Any]) -> TailraceError:
+    """No answer arrived, or the call was never sent."""
+    name = type(error).__name__
+    facts = {"operation": operation, **facts}
+    if "Credential" in name or name in ("TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"):
+        return PermissionMissing(
+            f"No usable AWS credentials: {error}",
+            hint="Set AWS_PROFILE or a role, as for the AWS CLI. For `tailrace local` any values will do.",
+            **facts,
+        )
+    if name == "NoRegionError":
+        return ConfigInvalid("No AWS region is set", hint='Set region = "eu-west-1" in [source], or AWS_REGION.', **facts)
+    if name == "ProfileNotFound":
+        return ConfigInvalid(str(error), hint="Check `profile` in [source] and ~/.aws/config.", **facts)
+    if name in ("ParamValidationError", "InvalidRegionError", "UnknownServiceError"):
+        return UserFault(str(error), hint="Check the configuration.", **facts)
+    return ServiceUnavailable(
+        f"No answer: {error}", hint="Check the network and the endpoint; Tailrace repeats the call by itself.", **facts
+    )
