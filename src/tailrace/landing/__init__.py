@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from tailrace.errors import ConfigInvalid
-from tailrace.landing.landing import Landing, Published, QuarantineFile, WrittenSegment
+from tailrace.landing.landing import Landing, Published
 from tailrace.landing.local import LocalStore
+from tailrace.landing.names import check_name
+from tailrace.landing.quarantine import QuarantineFile
 from tailrace.landing.s3 import S3Store
-from tailrace.landing.segments import SegmentDraft
+from tailrace.landing.segments import SegmentDraft, WrittenSegment
 from tailrace.landing.store import Listed, Store, Stored
 
 __all__ = [
@@ -28,25 +31,49 @@ __all__ = [
     "split_url",
 ]
 
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+
 
 def split_url(url: str) -> tuple[str, str, str]:
     """``s3://bucket/prefix`` to ("s3", bucket, prefix), ``file:…`` or a plain path to ("file", "", path)."""
-    parts = urlsplit(url)
-    if parts.scheme == "s3" and parts.netloc and not parts.query and not parts.fragment:
-        return "s3", parts.netloc, parts.path.strip("/")
-    if parts.scheme == "file" and not parts.netloc and parts.path:
+    scheme, _, rest = url.partition(":")
+    if "\0" in url or not url:
+        raise _invalid(url, "is no url")
+    if scheme == "s3":
+        return _split_s3(url)
+    if scheme == "file":
+        parts = urlsplit(url)
+        if parts.netloc or not parts.path or parts.query or parts.fragment:
+            raise _invalid(url, "names a host, or holds an unescaped ? or #")
         return "file", "", unquote(parts.path)
-    if not parts.scheme and url and "\0" not in url:
-        return "file", "", url
-    raise ConfigInvalid(
-        f"The landing url {url!r:.200} is neither s3://bucket/prefix nor file:folder",
+    if rest.startswith("//"):
+        raise _invalid(url, f"begins with {scheme}://")
+    return "file", "", url
+
+
+def _split_s3(url: str) -> tuple[str, str, str]:
+    bucket, _, prefix = url.removeprefix("s3:").removeprefix("//").partition("/")
+    prefix = prefix.rstrip("/")
+    if _BUCKET.fullmatch(bucket) is None:
+        raise _invalid(url, f"has no valid bucket name: {bucket!r:.80}")
+    return "s3", bucket, check_name(prefix) if prefix else ""
+
+
+def _invalid(url: str, what: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"The landing url {url!r:.200} {what}",
         hint='For example url = "s3://acme-lake/tailrace" or url = "file:./landing".',
     )
 
 
-def open_store(url: str, s3_client: Any = None, base: Path | None = None) -> Store:
-    """The store behind a landing url. `s3_client` is needed for s3 urls; relative folders are relative to `base`."""
+def open_store(
+    url: str, s3_client: Any = None, base: Path | None = None, *, expected_owner: str | None = None
+) -> Store:
+    """The store behind a landing url. Does no I/O; `probe` it once before relying on it.
+
+    `s3_client` is needed for s3 urls. A relative folder is relative to `base`, or to the working directory.
+    """
     scheme, bucket, path = split_url(url)
     if scheme == "s3":
-        return S3Store(s3_client, bucket, path)
+        return S3Store(s3_client, bucket, path, expected_owner=expected_owner)
     return LocalStore((base or Path()) / Path(path).expanduser())

@@ -1,12 +1,13 @@
-"""One table's folder in a store: its manifest, its segments, its quarantine. Knows neither DynamoDB nor targets."""
+"""One table's folder in a store: manifest, segments, quarantine. Knows neither DynamoDB nor targets."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import BinaryIO, Final
 
 from tailrace.errors import (
     AlreadyExists,
@@ -17,17 +18,20 @@ from tailrace.errors import (
     SegmentMissing,
     ServiceUnavailable,
     StateContended,
+    Transient,
+    UsageInvalid,
 )
-from tailrace.landing.names import MANIFEST, changes_name, check_table, page_name, quarantine_name
-from tailrace.landing.segments import Packed, SegmentDraft, pack, unpack
+from tailrace.landing.names import MANIFEST, changes_name, check_table, page_name
+from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
+from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, pack
 from tailrace.landing.store import Store
-from tailrace.model.manifest import Manifest, Page
+from tailrace.model.manifest import MANIFEST_FORMAT, Manifest, Page
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.segments import Segment
 
-SEGMENTS_MAX: Final = (
-    1000  # entries in the manifest document before the older half moves to a page (about 300 KB)
-)
+SEGMENTS_MAX: Final = 1000  # entries in the manifest before the older ones move to a page; about 300 KB
+SEGMENTS_KEPT: Final = 100  # newest entries that stay: a loader that keeps up never reads a page
+DOCUMENT_BYTES_MAX: Final = 512 << 10  # many shards make entries large: then entries move out earlier
 CHUNK_BYTES: Final = 1 << 20
 
 
@@ -39,90 +43,62 @@ class Published:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenSegment:
-    """A durable segment that no manifest lists yet."""
-
-    draft: SegmentDraft
-    name: str
-    bytes: int
-    sha256: str
-
-    def entry(self, number: int, published_ms: int, through_ms: int | None) -> Segment:
-        """The manifest entry that publishes it as segment `number`."""
-        return Segment(
-            number=number,
-            name=self.name,
-            kind=self.draft.kind,
-            rows=len(self.draft.lines),
-            bytes=self.bytes,
-            sha256=self.sha256,
-            published_ms=published_ms,
-            through_ms=through_ms,
-            newest_change_ms=self.draft.newest_change_ms,
-            shards=dict(self.draft.shards),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineFile:
-    """One object of set-aside records."""
-
-    name: str
-    records: tuple[QuarantinedRecord, ...]
-
-
 class Landing:
-    """See the module. One object per table and process: it remembers the newest manifest version it has seen."""
+    """Everything Tailrace keeps of one table. Safe to share between threads.
+
+    It remembers the newest manifest version that it has seen, and refuses an older one: going on from a
+    restored backup would capture or load changes twice.
+    """
 
     def __init__(self, store: Store, table: str) -> None:
         self.store = store
         self.table = check_table(table)
-        self._newest_version = 0
+        self._newest = 0
 
     # ---- manifest
 
     def load(self) -> Published | None:
-        """The manifest; None for a table that was never captured. Raises ManifestInvalid when it is older than one seen before."""
+        """The manifest; None for a table that was never captured. Raises ManifestInvalid."""
+        newest = self._newest  # before the read: another thread may publish while we read
         try:
             stored = self.store.read(self._name(MANIFEST))
         except NotFound:
-            if self._newest_version > 0:
+            if newest > 0:
                 raise self._went_back("is gone") from None
             return None
         manifest = Manifest.from_bytes(stored.data)
-        if manifest.version < self._newest_version:
-            raise self._went_back(f"has version {manifest.version} after {self._newest_version} was seen")
-        self._newest_version = manifest.version
+        if manifest.version < newest:
+            raise self._went_back(f"has version {manifest.version} after {newest} was seen")
+        self._newest = max(self._newest, manifest.version)
         return Published(manifest, stored.version)
 
     def save(self, manifest: Manifest, expected: Published | None, writer: str) -> Published:
-        """Publish `manifest` with one compare-and-swap over `expected` (None: there is none yet).
+        """Publish the successor of `expected` (None: there is none yet) with one compare-and-swap.
 
-        An unknown outcome is settled by reading back: our `writer` nonce with our version means it was applied.
-        Raises StateContended when another worker published first, ServiceUnavailable when nothing was published.
+        `writer` is a nonce of this worker. Older entries may move to a page, so go on from the result.
+        Raises StateContended when another worker published first, ServiceUnavailable when nobody did.
         """
-        manifest = self._paged(manifest).published_by(writer)
-        if expected is not None and manifest.version != expected.manifest.version + 1:
-            raise AssertionError(f"version {manifest.version} does not follow {expected.manifest.version}")
-        version = None if expected is None else expected.version
+        version, document_version = (expected.manifest.version, expected.version) if expected else (0, None)
+        assert manifest.version == version, f"version {manifest.version} is no successor of {version}"
+        manifest = self._paged(manifest.published_by(writer))
+        data = manifest.to_bytes()
         try:
-            saved = Published(
-                manifest, self.store.replace(self._name(MANIFEST), manifest.to_bytes(), version)
-            )
+            saved = Published(manifest, self.store.replace(self._name(MANIFEST), data, document_version))
         except (StateContended, OutcomeUnknown) as error:
-            saved = self._settle(manifest, version, error)
-        self._newest_version = manifest.version
+            saved = self._settle(data, document_version, error)
+        self._newest = max(self._newest, manifest.version)
         return saved
 
-    def _settle(
-        self, manifest: Manifest, expected: str | None, error: StateContended | OutcomeUnknown
-    ) -> Published:
-        """Did our write happen? After a lost answer, and after a refusal that may be the echo of our own first attempt."""
+    def _settle(self, data: bytes, expected: str | None, error: Transient) -> Published:
+        """Did our write happen? A refusal may be the echo of our own first attempt, so it is looked at too.
+
+        All bytes must be ours, not just nonce and version: after an answer that never came, the same worker
+        may have tried again with more segments, and the first attempt may have won.
+        """
         found = self.load()
-        if found is not None and found.manifest == manifest:
+        if found is not None and found.manifest.to_bytes() == data:
             return found
-        if isinstance(error, OutcomeUnknown) and (found.version if found else None) == expected:
+        if isinstance(error, OutcomeUnknown) and (None if found is None else found.version) == expected:
             raise ServiceUnavailable(
                 "The manifest was not published", hint="Nothing was lost; it is repeated.", table=self.table
             ) from error
@@ -131,112 +107,148 @@ class Landing:
         ) from error
 
     def _paged(self, manifest: Manifest) -> Manifest:
-        """Move the older half of the entries to an immutable page once the document has grown."""
-        if len(manifest.segments) <= SEGMENTS_MAX:
+        """Move all but the newest entries to an immutable page, once the document has grown."""
+        count = len(manifest.segments)
+        if count <= SEGMENTS_KEPT:
             return manifest
-        cut = len(manifest.segments) // 2
-        old = manifest.segments[:cut]
-        data = (
-            json.dumps([s.to_json() for s in old], ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        )
+        if count <= SEGMENTS_MAX and len(manifest.to_bytes()) <= DOCUMENT_BYTES_MAX:
+            return manifest
+        old = manifest.segments[:-SEGMENTS_KEPT]
+        document = {"format": MANIFEST_FORMAT, "segments": [segment.to_json() for segment in old]}
+        data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         name = page_name(old[0].number, old[-1].number, hashlib.sha256(data).hexdigest())
         self.store.create(self._name(name), data)
-        page = Page(name, old[0].number, old[-1].number, sum(s.rows for s in old), sum(s.bytes for s in old))
-        return replace(manifest, pages=(*manifest.pages, page), segments=manifest.segments[cut:])
+        rows, stored_bytes = sum(segment.rows for segment in old), sum(segment.bytes for segment in old)
+        page = Page(name, old[0].number, old[-1].number, rows, stored_bytes)
+        return replace(manifest, pages=(*manifest.pages, page), segments=manifest.segments[-SEGMENTS_KEPT:])
 
     def _went_back(self, what: str) -> ManifestInvalid:
         return ManifestInvalid(
-            f"The manifest {what}: it was restored from an old backup, or deleted",
+            f"The manifest {what}: somebody restored an old backup, or deleted it",
             hint="Put the newest manifest back. Going on would capture or load changes twice.",
             table=self.table,
+            store=self.store.url,
         )
 
     # ---- segments
 
     def segments(self, manifest: Manifest, *, after: int = 0) -> Iterator[Segment]:
-        """Entries with a greater number than `after`, in publish order; pages are read only where needed."""
+        """Entries with a greater number than `after`, in publish order; a page is read only if needed."""
         for page in manifest.pages:
             if page.last_number > after:
-                entries = json.loads(self.store.read(self._name(page.name)).data)
-                yield from (s for s in map(Segment.from_json, entries) if s.number > after)
-        yield from (s for s in manifest.segments if s.number > after)
+                yield from (segment for segment in self._page(page) if segment.number > after)
+        yield from (segment for segment in manifest.segments if segment.number > after)
+
+    def _page(self, page: Page) -> tuple[Segment, ...]:
+        try:
+            data = self.store.read(self._name(page.name)).data
+            document = json.loads(data)
+            if document["format"] != MANIFEST_FORMAT:
+                raise ValueError(f"format {document['format']}, this release understands {MANIFEST_FORMAT}")
+            segments = tuple(Segment.from_json(entry) for entry in document["segments"])
+            if hashlib.sha256(data).hexdigest()[:8] not in page.name:
+                raise ValueError("its content is not what was written")
+        except (NotFound, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ManifestInvalid(
+                f"A page of the manifest is missing or damaged: {error}",
+                hint="Restore it from a bucket version or a backup; nothing was changed.",
+                table=self.table,
+                page=page.name,
+            ) from error
+        return segments
 
     def write_segment(self, draft: SegmentDraft) -> WrittenSegment:
-        """Make a draft durable under its own name. Repeating it changes nothing."""
+        """Make a draft durable under its own name. Repeating it changes nothing and gives the same answer."""
         packed = pack(draft.lines)
         name = changes_name(draft.first, draft.last, packed.sha256, draft.at_ms)
-        stored_bytes = self._create_packed(name, packed)
-        return WrittenSegment(draft, name, stored_bytes, packed.sha256)
+        return WrittenSegment(
+            name=name,
+            kind=draft.kind,
+            rows=len(draft.lines),
+            bytes=self._create_packed(name, packed),
+            sha256=packed.sha256,
+            newest_change_ms=draft.newest_change_ms,
+            shards=dict(draft.shards),
+        )
 
     def read_segment(self, segment: Segment) -> Iterator[bytes]:
-        """The object's bytes in chunks. Raises SegmentMissing, or SegmentCorrupt when its length is not as listed."""
-        try:
-            stream = self.store.open(self._name(segment.name))
-        except NotFound as error:
-            raise SegmentMissing(
-                "A segment that the manifest lists is gone",
-                hint="Somebody or a lifecycle rule deleted it. Restore it from a bucket version, or start a new epoch.",
-                table=self.table,
-                segment=segment.name,
-            ) from error
+        """The object's bytes in chunks. Raises SegmentMissing, or SegmentCorrupt where the length differs."""
         total = 0
-        with stream:
+        with self._open(segment) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 total += len(chunk)
+                if total > segment.bytes:
+                    break
                 yield chunk
         if total != segment.bytes:
-            raise SegmentCorrupt(
-                f"A segment has {total} bytes where the manifest says {segment.bytes}",
-                hint="It was changed or cut after it was published. Restore it from a bucket version.",
-                table=self.table,
-                segment=segment.name,
-            )
+            more = "more than" if total > segment.bytes else f"{total} instead of"
+            raise self._corrupt(segment, f"it has {more} the {segment.bytes} bytes that the manifest lists")
 
     def verify_segment(self, segment: Segment) -> None:
-        """Compare the content with the manifest's sha256; raises SegmentCorrupt or SegmentMissing."""
-        plain = unpack(b"".join(self.read_segment(segment)))
-        if hashlib.sha256(plain).hexdigest() != segment.sha256:
-            raise SegmentCorrupt(
-                "A segment's content is not what was published",
-                hint="Restore it from a bucket version.",
+        """Compare length and content with what was published. Raises SegmentCorrupt or SegmentMissing."""
+        try:
+            sha256 = content_sha256(self.read_segment(segment))
+        except SegmentCorrupt as error:
+            raise self._corrupt(segment, error.message) from error
+        if sha256 != segment.sha256:
+            raise self._corrupt(segment, "its content has another SHA-256 than the manifest lists")
+
+    def _open(self, segment: Segment) -> BinaryIO:
+        try:
+            return self.store.open(self._name(segment.name))
+        except NotFound as error:
+            raise SegmentMissing(
+                "A segment that the manifest lists is gone: somebody or a lifecycle rule deleted it",
+                hint="Restore it from a bucket version or a backup, or start a new epoch.",
                 table=self.table,
                 segment=segment.name,
-            )
+                store=self.store.url,
+            ) from error
+
+    def _corrupt(self, segment: Segment, what: str) -> SegmentCorrupt:
+        return SegmentCorrupt(
+            f"A segment is not what was published: {what}",
+            hint="Nothing of it was applied. Restore it from a bucket version or a backup.",
+            table=self.table,
+            segment=segment.name,
+            store=self.store.url,
+        )
 
     def _create_packed(self, name: str, packed: Packed) -> int:
-        """Create an object; one that holds the same content in other gzip bytes is the same. Its stored length."""
+        """Create an object, or find that its content is there in another gzip's bytes. Its stored length."""
         full = self._name(name)
         try:
             self.store.create(full, packed.data)
         except AlreadyExists:
             stored = self.store.read(full).data
-            if hashlib.sha256(unpack(stored)).hexdigest() != packed.sha256:
-                raise
-            return len(stored)
+            with contextlib.suppress(SegmentCorrupt):
+                if content_sha256([stored]) == packed.sha256:
+                    return len(stored)
+            raise
         return len(packed.data)
 
     # ---- quarantine
 
     def quarantine(self, origin: str, records: Sequence[QuarantinedRecord]) -> str:
-        """Set records aside, durably and idempotently; the object's name."""
-        packed = pack([record.to_bytes() for record in records])
-        name = quarantine_name(origin, packed.sha256)
+        """Set records aside durably; repeating it changes nothing. The object's name, for `release`."""
+        name, packed = pack_records(origin, records)
         self._create_packed(name, packed)
         return name
 
     def quarantined(self) -> Iterator[QuarantineFile]:
-        """All set-aside records, in name order."""
-        root = self._name("")
+        """All set-aside records, in name order. Raises SegmentCorrupt for an object that cannot be read."""
         for listed in self.store.list(self._name("quarantine/")):
-            yield self.quarantine_file(listed.name.removeprefix(root))
-
-    def quarantine_file(self, name: str) -> QuarantineFile:
-        """One object of set-aside records. Raises NotFound."""
-        lines = unpack(self.store.read(self._name(name)).data).split(b"\n")
-        return QuarantineFile(name, tuple(QuarantinedRecord.from_bytes(line) for line in lines if line))
+            try:
+                data = self.store.read(listed.name).data
+            except NotFound:
+                continue  # released since it was listed
+            name = listed.name.removeprefix(self._name(""))
+            yield QuarantineFile(name, listed.modified_ms, tuple(unpack_records(name, data)))
 
     def release(self, name: str) -> None:
-        """Forget one object of set-aside records: it was replayed or dropped."""
+        """Forget one object of set-aside records, after it was replayed or by the operator's wish."""
+        if not name.startswith("quarantine/"):
+            raise UsageInvalid(f"{name!r:.200} is not in quarantine", hint="See `tailrace quarantine list`.")
         self.store.delete(self._name(name))
 
     def _name(self, name: str) -> str:

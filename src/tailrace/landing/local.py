@@ -1,4 +1,4 @@
-"""A store in a folder of the local file system: create by link, replace by lock and atomic rename, both durable."""
+"""A store in a folder of the local file system: create by link, replace by lock and rename, both durable."""
 
 from __future__ import annotations
 
@@ -6,49 +6,60 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote
 
 from tailrace.errors import (
     AlreadyExists,
+    ConfigInvalid,
     NotFound,
     PermissionMissing,
     ServiceUnavailable,
     StateContended,
     TailraceError,
 )
-from tailrace.landing.names import check_name
+from tailrace.landing.names import OWN_FOLDER, check_name, is_own
 from tailrace.landing.store import Listed, Stored
 
-TEMPORARY: Final = ".tmp-"  # leftovers of killed writers start with this and are never listed
+LEFTOVER_SECONDS: Final = 3600  # a temporary file this old belongs to a writer that was killed
+LOCK_SECONDS: Final = 30  # a lock is held for two file operations; longer means that its holder is stopped
+LOCK_PAUSE_SECONDS: Final = 0.005
 
 
 class LocalStore:
-    """Keeps `tailrace.landing.store.Store`. Linux and macOS; a network file system must honour link() and flock()."""
+    """Keeps `tailrace.landing.store.Store` on any file system that honours link() and flock().
+
+    A version is the SHA-256 of the content. Temporary files and locks live in `.tailrace`, so that
+    table folders hold nothing but whole objects, and leftovers of killed writers are in one place.
+    """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+        self.root = Path(os.path.abspath(root))
+        self._own = self.root / OWN_FOLDER
 
     @property
     def url(self) -> str:
         return self.root.as_uri()
 
     def read(self, name: str) -> Stored:
-        path = self._path(name)
-        with _errors(name, self.url):
-            data = path.read_bytes()
+        with self._errors(name):
+            data = self._path(name).read_bytes()
         return Stored(data, _version(data))
 
     def open(self, name: str) -> BinaryIO:
-        with _errors(name, self.url):
-            return self._path(name).open("rb")
+        with self._errors(name):
+            return io.BufferedReader(_File(self, name))
 
     def create(self, name: str, data: bytes) -> None:
         path = self._path(name)
-        with _errors(name, self.url), self._temporary(path, data) as temporary:
+        with self._errors(name), self._temporary(data) as temporary:
+            _make_folder(path.parent)
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -56,53 +67,59 @@ class LocalStore:
                     raise AlreadyExists(
                         "Another object stands under this name", hint="Nothing was overwritten.", name=name
                     ) from None
-            _sync_folder(path.parent)
+            _sync_folder(path.parent)  # also where it exists: its writer may have died before this line
 
     def replace(self, name: str, data: bytes, expected: str | None) -> str:
         path = self._path(name)
-        with _errors(name, self.url), self._temporary(path, data) as temporary, _locked(path):
-            found = _version(path.read_bytes()) if path.exists() else None
-            if found != expected:
-                raise StateContended(
-                    "Another worker published first", hint="Read it again and go on.", name=name
-                )
-            os.rename(temporary, path)
-            _sync_folder(path.parent)
+        with self._errors(name), self._temporary(data) as temporary:
+            _make_folder(path.parent)
+            with self._locked(name):
+                found = _version(path.read_bytes()) if path.exists() else None
+                if found != expected:
+                    raise StateContended(
+                        "Another worker published first", hint="Read it again and go on.", name=name
+                    )
+                os.rename(temporary, path)
+                _sync_folder(path.parent)
         return _version(data)
 
     def list(self, prefix: str) -> Iterator[Listed]:
-        """Walks the deepest folder that the prefix names."""
-        folder = self.root / prefix.rpartition("/")[0]
-        found = []
-        for base, _, files in os.walk(folder):
-            for file in files:
-                path = Path(base, file)
-                name = path.relative_to(self.root).as_posix()
-                if name.startswith(prefix) and not file.startswith((TEMPORARY, ".lock-")):
-                    found.append((name, path))
-        for name, path in sorted(found):
-            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-                stat = path.stat()
-                yield Listed(name, stat.st_size, stat.st_mtime_ns // 1_000_000)
+        """Walks the deepest folder that the prefix names, and sorts the whole of it before the first line."""
+        for path in sorted(self._walk(prefix)):
+            with contextlib.suppress(FileNotFoundError), self._errors(prefix):  # deleted since the walk
+                stat = (self.root / path).stat()
+                yield Listed(path, stat.st_size, stat.st_mtime_ns // 1_000_000)
 
     def delete(self, name: str) -> None:
-        with _errors(name, self.url):
+        with self._errors(name):
             self._path(name).unlink(missing_ok=True)
 
     def probe(self) -> None:
-        """The contract holds by construction; this proves that the folder can be written."""
-        name = f".tailrace/probe-{secrets.token_hex(8)}"
-        self.create(name, b"probe\n")
-        self.delete(name)
+        """The contract holds by construction: prove that we can write, and tidy up after the dead."""
+        name = f"{OWN_FOLDER}/probe-{secrets.token_hex(8)}"
+        try:
+            self.replace(name, b"probe\n", None)
+        finally:
+            self.delete(name)
+        self._sweep()
 
     def _path(self, name: str) -> Path:
         return self.root / check_name(name)
 
+    def _walk(self, prefix: str) -> Iterator[str]:
+        folder = self.root / prefix.rpartition("/")[0]
+        for base, _, files in os.walk(folder):
+            inside = os.path.relpath(base, self.root)
+            for file in files:
+                name = file if inside == "." else f"{inside}/{file}"
+                if name.startswith(prefix) and not is_own(name):
+                    yield name
+
     @contextlib.contextmanager
-    def _temporary(self, path: Path, data: bytes) -> Iterator[Path]:
-        """The data, durable under a name nobody reads, in the folder of `path`; gone afterwards."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    def _temporary(self, data: bytes) -> Iterator[Path]:
+        """The data, durable under a name that nobody reads; gone afterwards, or left by a killed process."""
+        _make_folder(self._own)
+        temporary = self._own / f"tmp-{secrets.token_hex(8)}"
         try:
             with temporary.open("xb") as file:
                 file.write(data)
@@ -112,17 +129,72 @@ class LocalStore:
         finally:
             temporary.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """One replacer of a name at a time, among threads and processes; the lock dies with its holder."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        with (self._own / f"lock-{quote(name, safe='')}").open("ab") as lock:
+            while not _try_lock(lock):
+                if time.monotonic() > deadline:
+                    raise ServiceUnavailable(
+                        f"Another process has held the lock for {LOCK_SECONDS} s",
+                        hint="It is stopped or its disk hangs: let it go on, or end it.",
+                        name=name,
+                        lock=lock.name,
+                    )
+                time.sleep(LOCK_PAUSE_SECONDS)
+            yield
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of killed writers. Locks stay: removing one could let two in."""
+        oldest = time.time() - LEFTOVER_SECONDS
+        with self._errors(OWN_FOLDER):
+            for leftover in self._own.glob("tmp-*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if leftover.stat().st_mtime < oldest:
+                        leftover.unlink()
+
+    @contextlib.contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        """File system errors in our words, with place and remedy."""
+        try:
+            yield
+        except OSError as error:
+            raise _translated(error, name=name, store=self.url) from error
+
+
+class _File(io.FileIO):
+    """A file whose read errors are ours."""
+
+    def __init__(self, store: LocalStore, name: str) -> None:
+        super().__init__(store._path(name))
+        self._store = store
+        self._object = name
+
+    def readinto(self, buffer: Any) -> int | None:
+        with self._store._errors(self._object):
+            return super().readinto(buffer)
+
 
 def _version(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One replacer at a time, across processes; the lock dies with its holder."""
-    with path.with_name(f".lock-{path.name}").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _try_lock(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Create what is missing, each entry durable in its parent."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -133,32 +205,31 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-@contextlib.contextmanager
-def _errors(name: str, url: str) -> Iterator[None]:
-    """File system errors to ours, with place and remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise _translated(error, name, url) from error
+_REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNSUITABLE: Final = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV, errno.ENAMETOOLONG, errno.ELOOP}
 
 
-def _translated(error: OSError, name: str, url: str) -> TailraceError:
+def _translated(error: OSError, **facts: str) -> TailraceError:
+    what = error.strerror or str(error)
     if isinstance(error, FileNotFoundError):
-        return NotFound("No such object", hint="Check the landing URL.", name=name, store=url)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+        return NotFound("No such object", hint="Check the landing url.", **facts)
+    if error.errno in _REFUSED:
         return PermissionMissing(
-            f"The landing folder cannot be used: {error.strerror}",
+            f"The landing folder cannot be used: {what}",
             hint="Give this user write access to the folder, or choose another landing url.",
-            name=name,
-            store=url,
+            **facts,
         )
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in _FULL:
         return ServiceUnavailable(
-            "The disk is full",
-            hint="Free some space; nothing was lost and Tailrace goes on by itself.",
-            name=name,
-            store=url,
+            f"There is no room for the landing zone: {what}",
+            hint="Free some space. Nothing was lost; Tailrace goes on by itself.",
+            **facts,
         )
-    return ServiceUnavailable(
-        f"The file system failed: {error}", hint="Look at the disk.", name=name, store=url
-    )
+    if error.errno in _UNSUITABLE:
+        return ConfigInvalid(
+            f"The landing url does not name a usable folder: {what}",
+            hint="It must be one folder on one file system, with no file in its way.",
+            **facts,
+        )
+    return ServiceUnavailable(f"The file system failed: {what}", hint="Look at the disk.", **facts)

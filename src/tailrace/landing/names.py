@@ -1,4 +1,4 @@
-"""Names inside a store: what is allowed, and what a table's objects are called (``docs/formats/segment.md``)."""
+"""Names inside a store: what is allowed, and what a table's objects are called. Does no I/O."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ from typing import Final
 from tailrace.errors import UsageInvalid
 
 MANIFEST: Final = "manifest.json"
+OWN_FOLDER: Final = ".tailrace"  # of the store itself: probes, temporary files, locks; never listed
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}", re.ASCII)  # DynamoDB's own rule
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
 def check_name(name: str) -> str:
-    """Refuse names that could leave the store or confuse it."""
-    parts = name.split("/")
-    if not name or "\0" in name or "\\" in name or any(part in ("", ".", "..") for part in parts):
+    """Refuse names that could leave the store, or that a file system and S3 would read differently."""
+    if not name or _CONTROL.search(name) or any(part in ("", ".", "..") for part in name.split("/")):
         raise UsageInvalid(
             f"{name!r:.200} is not a name inside a store",
-            hint="Use relative names without empty parts or dots.",
+            hint="Use a relative name without empty parts, dot folders, backslashes or control characters.",
         )
     return name
 
 
 def check_table(table: str) -> str:
     """A table name as DynamoDB allows it; it becomes a folder."""
-    if _TABLE.fullmatch(table) is None or table in (".", ".."):
+    if _TABLE.fullmatch(table) is None or table == OWN_FOLDER:
         raise UsageInvalid(
-            f"{table!r:.80} is no DynamoDB table name",
+            f"{table!r:.80} is no DynamoDB table name that can be a folder",
             hint="3 to 255 characters: letters, digits, underscore, hyphen and dot.",
         )
     return table
 
 
+def is_own(name: str) -> bool:
+    """Housekeeping of the store itself, which no listing shows."""
+    return name.startswith(f"{OWN_FOLDER}/")
+
+
 def changes_name(first: int, last: int, sha256: str, at_ms: int) -> str:
     """``changes/dt=2026-11-22/hr=05/<first>-<last>-<8 hex>.json.gz``; the hour is UTC."""
-    hour = datetime.fromtimestamp(at_ms / 1000, UTC)
+    hour = datetime.fromtimestamp(at_ms // 1000, UTC)
     return f"changes/dt={hour:%Y-%m-%d}/hr={hour:%H}/{first}-{last}-{sha256[:8]}.json.gz"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import secrets
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
@@ -16,18 +16,23 @@ from tailrace.errors import (
     StateContended,
     StoreUnsupported,
     TailraceError,
+    Transient,
 )
-from tailrace.landing.names import check_name
+from tailrace.landing.names import OWN_FOLDER, check_name, is_own
 from tailrace.landing.store import Listed, Stored
 
-CREATE_TRIES: Final = 4  # a create with an unknown outcome is looked at and, where nothing is there, repeated
+CREATE_TRIES: Final = 3  # a create with an unknown outcome is looked at and, where nothing is there, repeated
+BUFFER_BYTES: Final = 1 << 18
+STALE_ETAG: Final = '"d41d8cd98f00b204e9800998ecf8427e"'  # of nothing, so never of a probe
 
 
 class S3Store:
-    """Keeps `tailrace.landing.store.Store`. `client` is a boto3 S3 client; botocore's own retries may stay on.
+    """Keeps `tailrace.landing.store.Store`. `client` is a boto3 S3 client; a version is an ETag.
 
-    botocore repeats a PutObject whose answer was lost, so a 412 may be the echo of our own first attempt. A create
-    therefore compares contents after a 412, and whoever replaces must look for its own signature after StateContended.
+    botocore repeats a PutObject whose answer was lost, so a refusal may be the echo of our own first attempt,
+    and a harmless error (a throttled second attempt) may hide a first one that was applied. So `create`
+    compares contents after every refusal, and `replace` calls every passing failure unknown; whoever replaces
+    must also look for its own content after StateContended, as `Landing.save` does.
     """
 
     def __init__(
@@ -35,8 +40,8 @@ class S3Store:
     ) -> None:
         self._client = client
         self._bucket = bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._owner = {"ExpectedBucketOwner": expected_owner} if expected_owner else {}
+        self._prefix = f"{check_name(prefix)}/" if prefix else ""
+        self._owner = {} if expected_owner is None else {"ExpectedBucketOwner": expected_owner}
 
     @property
     def url(self) -> str:
@@ -44,22 +49,20 @@ class S3Store:
 
     def read(self, name: str) -> Stored:
         answer = self._get(name)
-        try:
-            return Stored(answer["Body"].read(), answer["ETag"])
-        except Exception as error:
-            raise self._error(error, "GetObject", name) from error
+        with _Body(self, name, answer["Body"]) as body:
+            return Stored(body.readall(), answer["ETag"])
 
     def open(self, name: str) -> BinaryIO:
-        body: BinaryIO = self._get(name)["Body"]
-        return body
+        return io.BufferedReader(_Body(self, name, self._get(name)["Body"]), BUFFER_BYTES)
 
     def create(self, name: str, data: bytes) -> None:
+        unsettled: TailraceError | None = None
         for _ in range(CREATE_TRIES):
             try:
                 self._put(name, data, IfNoneMatch="*")
                 return
             except (StateContended, OutcomeUnknown) as error:
-                if self._settle_create(name, data):
+                if self._holds(name, data):
                     return
                 unsettled = error
         raise ServiceUnavailable(
@@ -74,37 +77,39 @@ class S3Store:
         return self._put(name, data, **condition)
 
     def list(self, prefix: str) -> Iterator[Listed]:
+        """Lazy: one request for each thousand objects."""
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix, **self._owner
             )
             for page in pages:
                 for found in page.get("Contents", ()):
-                    modified_ms = int(found["LastModified"].timestamp() * 1000)
-                    yield Listed(found["Key"].removeprefix(self._prefix), found["Size"], modified_ms)
+                    name = found["Key"].removeprefix(self._prefix)
+                    if not is_own(name):
+                        yield Listed(name, found["Size"], int(found["LastModified"].timestamp() * 1000))
         except Exception as error:
-            raise self._error(error, "ListObjectsV2", prefix) from error
+            raise self.translated(error, "ListObjectsV2", prefix) from error
 
     def delete(self, name: str) -> None:
         try:
             self._client.delete_object(Bucket=self._bucket, Key=self._key(name), **self._owner)
         except Exception as error:
-            raise self._error(error, "DeleteObject", name) from error
+            raise self.translated(error, "DeleteObject", name) from error
 
     def probe(self) -> None:
-        name = f".tailrace/probe-{secrets.token_hex(8)}"
-        version = self.replace(name, b"probe 1\n", None)
+        """A second create and a stale replace must be refused, a rightful replace accepted: five requests."""
+        name = f"{OWN_FOLDER}/probe-{secrets.token_hex(8)}"
         try:
-            honoured = self._refuses(name, None) and self._refuses(name, f'"{hashlib.md5(b"").hexdigest()}"')
+            version = self.replace(name, b"probe 1\n", None)
+            if not (self._refuses(name, None) and self._refuses(name, STALE_ETAG)):
+                raise _unsupported(self.url, "ignores conditional writes")
             self.replace(name, b"probe 2\n", version)
         finally:
             self.delete(name)
-        if not honoured:
-            raise StoreUnsupported(
-                "The landing store ignores conditional writes, so two writers could overwrite one another",
-                hint="Use Amazon S3 or another store that honours If-None-Match and If-Match.",
-                store=self.url,
-            )
+
+    def translated(self, error: Exception, operation: str, name: str) -> TailraceError:
+        """An error of botocore in our words."""
+        return translate(error, operation=operation, name=name, store=self.url)
 
     def _refuses(self, name: str, expected: str | None) -> bool:
         try:
@@ -113,8 +118,8 @@ class S3Store:
             return True
         return False
 
-    def _settle_create(self, name: str, data: bytes) -> bool:
-        """After an unclear create: True if our bytes are there, False if nothing is; other bytes are an error."""
+    def _holds(self, name: str, data: bytes) -> bool:
+        """After an unclear create: True for our bytes, False for nothing, AlreadyExists for other bytes."""
         try:
             if self.read(name).data == data:
                 return True
@@ -131,37 +136,70 @@ class S3Store:
         try:
             return self._client.get_object(Bucket=self._bucket, Key=self._key(name), **self._owner)
         except Exception as error:
-            raise self._error(error, "GetObject", name) from error
+            raise self.translated(error, "GetObject", name) from error
 
     def _put(self, name: str, data: bytes, **condition: str) -> str:
-        """One conditional PutObject: the new ETag, or StateContended (412), or OutcomeUnknown (409, 5xx, no answer)."""
+        """One conditional PutObject. StateContended after a 412, OutcomeUnknown after 409, 5xx or silence."""
         try:
             answer = self._client.put_object(
-                Bucket=self._bucket, Key=self._key(name), Body=data, **condition, **self._owner
+                Bucket=self._bucket,
+                Key=self._key(name),
+                Body=data,
+                ChecksumAlgorithm="CRC32",  # S3 refuses a body that was cut or changed on its way
+                **condition,
+                **self._owner,
             )
         except Exception as error:
-            if is_refused_by_condition(error):
-                raise StateContended(
-                    "Another worker published first", hint="Read it again and go on.", name=name
-                ) from error
-            ours = self._error(error, "PutObject", name)
-            if isinstance(ours, NotFound) and condition.get("IfMatch"):
-                raise StateContended(
-                    "The object to replace is gone", hint="Read it again and go on.", name=name
-                ) from error
-            if isinstance(ours, ServiceUnavailable):
-                raise OutcomeUnknown(
-                    "S3 did not say whether it wrote",
-                    hint="Look before repeating.",
-                    name=name,
-                    store=self.url,
-                ) from error
-            raise ours from error
+            raise self._put_failed(error, name, condition) from error
         etag: str = answer["ETag"]
         return etag
+
+    def _put_failed(self, error: Exception, name: str, condition: dict[str, str]) -> TailraceError:
+        facts = {"name": name, "store": self.url}
+        if is_refused_by_condition(error):
+            return StateContended("Another worker published first", hint="Read it again and go on.", **facts)
+        ours = self.translated(error, "PutObject", name)
+        if ours.facts.get("aws_code") == "NotImplemented":
+            return _unsupported(self.url, "has no conditional writes")
+        if ours.facts.get("aws_code") == "NoSuchKey" and "IfMatch" in condition:
+            return StateContended("What was to be replaced is gone", hint="Read it again and go on.", **facts)
+        if isinstance(ours, Transient):
+            return OutcomeUnknown(
+                f"S3 did not say whether it wrote: {ours.message}", hint="Look before repeating.", **facts
+            )
+        return ours
 
     def _key(self, name: str) -> str:
         return self._prefix + check_name(name)
 
-    def _error(self, error: Exception, operation: str, name: str) -> TailraceError:
-        return translate(error, operation=operation, name=name, store=self.url)
+
+class _Body(io.RawIOBase):
+    """The body of an answer as a file; a cut connection is our ServiceUnavailable, never a short file."""
+
+    def __init__(self, store: S3Store, name: str, body: Any) -> None:
+        self._store = store
+        self._object = name
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._body.read(len(buffer))
+        except Exception as error:
+            raise self._store.translated(error, "GetObject", self._object) from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+
+def _unsupported(url: str, what: str) -> StoreUnsupported:
+    return StoreUnsupported(
+        f"The landing store {what}, so two writers could overwrite one another",
+        hint="Use Amazon S3, or another store that honours If-None-Match and If-Match.",
+        store=url,
+    )

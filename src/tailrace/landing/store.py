@@ -1,4 +1,4 @@
-"""The object store port: seven methods that local disk and S3 both keep. Nothing here knows what a segment is."""
+"""The object store port, kept by local disk and S3. Nothing here knows what a segment is."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Listed:
 class Store(Protocol):
     """A folder of immutable objects, plus the few documents that are replaced by compare-and-swap.
 
-    Names are relative, with ``/``, and never start with ``/`` or hold ``..``. Only TailraceErrors leave a store:
-    Throttled and ServiceUnavailable when nothing happened, OutcomeUnknown when a write may or may not have happened,
-    PermissionMissing, NotFound.
+    Names are relative, with ``/``, and never start with ``/`` or hold ``..``; ``.tailrace/`` is its own
+    and never listed. Only TailraceErrors leave a store, also while a stream is read: Throttled and
+    ServiceUnavailable when nothing happened, OutcomeUnknown when a write may or may not have happened,
+    PermissionMissing, NotFound, UsageInvalid for a name.
     """
 
     @property
@@ -43,14 +44,15 @@ class Store(Protocol):
         """The object as a stream of bytes, for files too large to hold. Raises NotFound."""
 
     def create(self, name: str, data: bytes) -> None:
-        """Write a new object, durably. Where it exists with the same bytes nothing happens, so a retry is a no-op.
+        """Write a new object, durably. Where the same bytes stand nothing happens, so retries are no-ops.
 
-        Raises AlreadyExists when it holds other bytes. OutcomeUnknown is settled inside by reading the object back.
+        Raises AlreadyExists when it holds other bytes. An unknown outcome is settled inside, by reading back.
         """
 
     def replace(self, name: str, data: bytes, expected: str | None) -> str:
-        """Compare-and-swap: write only if the object's version is `expected` (None: it does not exist). The new version.
+        """Compare-and-swap: write only where the version is `expected` (None: no object). The new version.
 
+        Equal bytes may have equal versions, so what is replaced must hold a counter of its own.
         Raises StateContended when another version is there, OutcomeUnknown when the answer was lost.
         """
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from typing import Final
+
+QUARANTINE_FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRecord:
     """One record that cannot be represented. Format 1, ``docs/formats/quarantine.md``.
 
-    `segment`, `line` and `offset` say where it lies in a segment; `shard` and `sequence_number` where capture met it.
+    `segment`, `line` and `offset`: where it lies in a segment. `shard`, `sequence_number`: met in capture.
     `payload` is the line as it was; `cut`: only its first MiB was kept, so it cannot be replayed.
     """
 
@@ -26,13 +29,18 @@ class QuarantinedRecord:
     cut: bool = False
 
     def to_bytes(self) -> bytes:
-        """One JSON line without a newline; a payload that is no UTF-8 is base64. No clock: a retry gives equal bytes."""
-        document: dict[str, object] = {"format": 1, "kind": self.kind, "reason": self.reason}
-        for name in ("segment", "line", "offset", "shard", "sequence_number"):
-            if (value := getattr(self, name)) is not None:
-                document[name] = value
-        if self.cut:
-            document["cut"] = True
+        """One JSON line without a newline. It holds no time, so a retry gives equal bytes."""
+        document: dict[str, object] = {
+            "format": QUARANTINE_FORMAT,
+            "kind": self.kind,
+            "reason": self.reason,
+            "segment": self.segment,
+            "line": self.line,
+            "offset": self.offset,
+            "shard": self.shard,
+            "sequence_number": self.sequence_number,
+            "cut": self.cut,
+        }
         try:
             document["payload"] = self.payload.decode("utf-8")
         except UnicodeDecodeError:
@@ -41,10 +49,16 @@ class QuarantinedRecord:
 
     @classmethod
     def from_bytes(cls, line: bytes) -> QuarantinedRecord:
-        document = json.loads(line)
-        document.pop("format")
-        encoded = document.pop("payload_base64", None)
-        payload = (
-            base64.b64decode(encoded) if encoded is not None else document.pop("payload").encode("utf-8")
-        )
-        return cls(payload=payload, **document)
+        """Read a line; ValueError when it is damaged or of a newer format."""
+        try:
+            document = json.loads(line)
+            found = document.pop("format")
+            if found != QUARANTINE_FORMAT:
+                raise ValueError(f"format {found}, this release understands {QUARANTINE_FORMAT}")
+            encoded = document.pop("payload_base64", None)
+            payload = (
+                document.pop("payload").encode("utf-8") if encoded is None else base64.b64decode(encoded)
+            )
+            return cls(payload=payload, **document)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a quarantined record: {error!r}") from error
