@@ -39,7 +39,9 @@ class LedgerRow:
     bytes: int
     applied_ms: int
     through_ms: int | None
-    lag_ms_p50: int | None  # applied_ms minus the change's own time, over the rows of the load this segment was part of
+    lag_ms_p50: (
+        int | None
+    )  # applied_ms minus the change's own time, over the rows of the load this segment was part of
     lag_ms_p99: int | None
 
 

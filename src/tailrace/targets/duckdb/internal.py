@@ -1,0 +1,218 @@
+"""Schema ``_tailrace``: what a target remembers of its tables, written in the transaction that makes it true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+from tailrace.errors import UserFault
+from tailrace.model.schema import Column, ColumnType, NumberRange
+from tailrace.targets.duckdb.dialect import quote
+from tailrace.targets.duckdb.file import Session
+from tailrace.targets.target import Ledger, LedgerRow, TableSpec
+
+FORMAT: Final = 1
+RECENT_MAX: Final = 100  # ledger rows that `Ledger.recent` carries
+
+_TABLES: Final = {
+    "tables": "id INTEGER, name VARCHAR, format INTEGER, source VARCHAR, mode VARCHAR, keys VARCHAR, incarnation VARCHAR,"
+    " applied_through BIGINT, through_ms BIGINT",
+    "columns": "table_id INTEGER, place INTEGER, attribute VARCHAR, tag VARCHAR, name VARCHAR, kind VARCHAR,"
+    " scale INTEGER, int64 BOOLEAN, whole_digits INTEGER, number_scale INTEGER",
+    "ledger": "table_id INTEGER, number BIGINT, segment VARCHAR, epoch INTEGER, sha256 VARCHAR, row_count BIGINT,"
+    " quarantined BIGINT, bytes BIGINT, applied_ms BIGINT, through_ms BIGINT, lag_ms_p50 BIGINT, lag_ms_p99 BIGINT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """One line of ``_tailrace.tables`` with its columns: what the last load left behind."""
+
+    id: int
+    columns: tuple[Column, ...]
+    applied_through: int
+    through_ms: int | None
+
+
+def prepare(session: Session) -> None:
+    """Create the internal tables where the file has none."""
+    if not has_schema(session):
+        session.run("CREATE SCHEMA _tailrace")
+        for name, columns in _TABLES.items():
+            session.run(f"CREATE TABLE _tailrace.{name} ({columns})")
+
+
+def has_schema(session: Session) -> bool:
+    return bool(
+        session.run("SELECT 1 FROM duckdb_tables() WHERE schema_name = '_tailrace' AND table_name = 'tables'")
+    )
+
+
+def find(session: Session, table: TableSpec) -> TableState | None:
+    """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
+    found = []
+    if has_schema(session):
+        found = session.run(
+            "SELECT id, format, source, mode, keys, incarnation, applied_through, through_ms FROM _tailrace.tables"
+            " WHERE lower(name) = lower(?)",
+            [table.name],
+        )
+    exists = bool(actual_columns(session, table.name))
+    if not found:
+        if exists:
+            raise _refused(
+                table,
+                "exists, and Tailrace did not make it",
+                "Rename it, or set another `name` for this table.",
+            )
+        return None
+    id_, format_, source, mode, keys, incarnation, applied_through, through_ms = found[0]
+    if format_ != FORMAT:
+        raise _refused(
+            table, f"was written in format {format_}", "Upgrade this Tailrace to the release that wrote it."
+        )
+    theirs = (source, mode, keys, incarnation)
+    for what, old, new in zip(
+        ("source", "mode", "key schema", "incarnation"), theirs, _identity(table), strict=True
+    ):
+        if old != new:
+            raise _refused(
+                table,
+                f"holds rows of another {what}: {old} instead of {new}",
+                "Give this table another `name` in the target, or start with a new file.",
+            )
+    if not exists:
+        raise _refused(table, "is gone, while the ledger says that it was loaded", _FORGET.format(id=id_))
+    _check_ledger(session, table, id_, applied_through)
+    return TableState(id_, _columns(session, id_), applied_through, through_ms)
+
+
+def _check_ledger(session: Session, table: TableSpec, id_: int, applied_through: int) -> None:
+    """An emptied or shortened ledger would make us load rows a second time."""
+    held = session.value(
+        "SELECT count(*) FROM _tailrace.ledger WHERE table_id = ? AND number = ?", [id_, applied_through]
+    )
+    if applied_through > 0 and not held:
+        raise _refused(table, "has rows, while its ledger was emptied", _FORGET.format(id=id_))
+
+
+_FORGET: Final = (
+    "Restore the file from a backup; or drop the table, delete the rows with table_id (in tables: id) {id} from"
+    " _tailrace.tables, _tailrace.columns and _tailrace.ledger, and load it again from the landing zone."
+)
+
+
+def _refused(table: TableSpec, what: str, hint: str) -> UserFault:
+    return UserFault(f"Table {table.name!r} in the target {what}", hint=hint, table=table.source)
+
+
+def _identity(table: TableSpec) -> tuple[str, str, str, str]:
+    return table.source, table.mode, json.dumps(table.keys.to_json()), table.incarnation
+
+
+def create(session: Session, table: TableSpec) -> TableState:
+    """Enter a new table."""
+    id_ = session.value("SELECT coalesce(max(id), 0) + 1 FROM _tailrace.tables")
+    session.run(
+        "INSERT INTO _tailrace.tables VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
+        [id_, table.name, FORMAT, *_identity(table)],
+    )
+    return TableState(id_, (), 0, None)
+
+
+def actual_columns(session: Session, name: str) -> list[str]:
+    """The column names that a table has now; empty where there is none. A view counts: we must not write over it."""
+    rows = session.run(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'main'"
+        " AND lower(table_name) = lower(?) ORDER BY column_index",
+        [name],
+    )
+    return [row[0] for row in rows]
+
+
+def _columns(session: Session, id_: int) -> tuple[Column, ...]:
+    rows = session.run(
+        "SELECT attribute, tag, name, kind, scale, int64, whole_digits, number_scale FROM _tailrace.columns"
+        " WHERE table_id = ? ORDER BY place",
+        [id_],
+    )
+    return tuple(
+        Column(
+            attribute,
+            tag,
+            name,
+            ColumnType(kind, scale),
+            None if int64 is None else NumberRange(int64, whole_digits, number_scale),
+        )
+        for attribute, tag, name, kind, scale, int64, whole_digits, number_scale in rows
+    )
+
+
+def save_columns(session: Session, id_: int, columns: Sequence[Column]) -> None:
+    """Replace the recorded mapping."""
+    session.run("DELETE FROM _tailrace.columns WHERE table_id = ?", [id_])
+    rows = []
+    for place, c in enumerate(columns):
+        numbers = (
+            (None, None, None)
+            if c.numbers is None
+            else (c.numbers.int64, c.numbers.whole_digits, c.numbers.scale)
+        )
+        rows.append((id_, place, c.attribute, c.tag, c.name, c.type.kind, c.type.scale, *numbers))
+    session.insert("_tailrace.columns", rows)
+
+
+def applied_among(session: Session, state: TableState, numbers: Collection[int]) -> set[int]:
+    """Which of these segments the ledger holds."""
+    rows = session.run(
+        "SELECT number FROM _tailrace.ledger WHERE table_id = ? AND list_contains(?, number)",
+        [state.id, list(numbers)],
+    )
+    return {row[0] for row in rows}
+
+
+def enter(session: Session, state: TableState, rows: Sequence[LedgerRow]) -> None:
+    """Write ledger rows and move `applied_through` over every segment that is now without a hole before it."""
+    session.insert("_tailrace.ledger", [(state.id, *astuple(row)) for row in rows])
+    through, through_ms = state.applied_through, state.through_ms
+    for number, moment in _beyond(session, state.id, through):
+        if number != through + 1:
+            break
+        through = number
+        through_ms = moment if moment is not None else through_ms
+    session.run(
+        "UPDATE _tailrace.tables SET applied_through = ?, through_ms = ? WHERE id = ?",
+        [through, through_ms, state.id],
+    )
+
+
+def ledger(session: Session, table: TableSpec, state: TableState, rows: int) -> Ledger:
+    """The ledger as the port shows it."""
+    recent = session.run(
+        "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
+        " lag_ms_p99 FROM _tailrace.ledger WHERE table_id = ? ORDER BY applied_ms DESC, number DESC LIMIT ?",
+        [state.id, RECENT_MAX],
+    )
+    return Ledger(
+        applied_through=state.applied_through,
+        applied_beyond=frozenset(n for n, _ in _beyond(session, state.id, state.applied_through)),
+        columns=state.columns,
+        rows=rows,
+        through_ms=state.through_ms,
+        recent=tuple(LedgerRow(*row) for row in recent),
+    )
+
+
+def _beyond(session: Session, id_: int, through: int) -> list[tuple[int, int | None]]:
+    rows: list[Any] = session.run(
+        "SELECT number, through_ms FROM _tailrace.ledger WHERE table_id = ? AND number > ? ORDER BY number",
+        [id_, through],
+    )
+    return rows
+
+
+def tombstones(state: TableState) -> str:
+    """The table of deleted keys with the order key of each delete."""
+    return quote("_tailrace", f"tombstones_{state.id}")

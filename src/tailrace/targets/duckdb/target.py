@@ -1,0 +1,259 @@
+"""The target itself: transactions, schema evolution and the ledger around `merge`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.clock import Clock
+from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.errors import NotFound, UsageInvalid
+from tailrace.model.schema import Column
+from tailrace.targets.duckdb import internal
+from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, sql_type, widened
+from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
+from tailrace.targets.duckdb.internal import TableState
+from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge
+from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
+
+BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
+
+
+class DuckDbTarget:
+    """Keeps `tailrace.targets.target.Target` in one DuckDB file, which is open only while a method runs."""
+
+    kind = "duckdb"
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        clock: Clock,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        perform: Perform = perform_plainly,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self._clock = clock
+        self._file = DatabaseFile(path, clock, wait_seconds, perform)
+
+    def ledger(self, table: TableSpec) -> Ledger:
+        if not self._file.exists:
+            return Ledger()
+        with self._file.session(read_only=True) as session:
+            state = internal.find(session, table)
+            if state is None:
+                return Ledger()
+            live = "WHERE NOT _tr_deleted" if table.mode == "soft_delete" else ""
+            rows = session.value(f"SELECT count(*) FROM {_name(table)} {live}")
+            return internal.ledger(session, table, state, rows)
+
+    def apply(self, load: Load) -> Applied:
+        with self._file.session(read_only=False) as session, session.transaction():
+            internal.prepare(session)
+            state = internal.find(session, load.table)
+            held = (
+                set()
+                if state is None
+                else internal.applied_among(session, state, [s.segment.number for s in load.segments])
+            )
+            fresh = [s for s in load.segments if s.segment.number not in held]
+            if not fresh:
+                return Applied(0, len(held), 0, state.columns if state is not None else ())
+            state = internal.create(session, load.table) if state is None else state
+            plan = self._evolve(session, load, state)
+            changes = _rows_of(load, held)
+            merge = Merge(
+                session,
+                _name(load.table),
+                internal.tombstones(state),
+                plan.columns,
+                load.table.keys,
+                load.loaded_ms,
+            )
+            merge.run(load.table.mode, changes)
+            internal.enter(session, state, self._ledger_rows(load, fresh, changes))
+        return Applied(
+            segments=len(fresh),
+            skipped=len(held),
+            rows=changes.num_rows,
+            columns=plan.columns,
+            added=tuple(column.name for column in plan.added),
+            widened=tuple(column.name for column in plan.widened),
+        )
+
+    def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
+        if not self._file.exists:
+            return
+        with self._file.session(read_only=True) as session:
+            state = internal.find(session, table)
+            if state is None:
+                return
+            yield from session.connection.execute(_live_rows(table, state)).to_arrow_reader(BATCH_ROWS)
+
+    def query(self, sql: str) -> pa.Table:
+        """Run one read-only statement. Raises UsageInvalid when DuckDB refuses it, NotFound where nothing was loaded yet."""
+        if not self._file.exists:
+            raise NotFound(
+                "The DuckDB file does not exist yet",
+                hint="Load something first: tailrace run.",
+                path=self.path,
+            )
+        with self._file.session(read_only=True) as session:
+            try:
+                if len(session.connection.extract_statements(sql)) != 1:
+                    raise UsageInvalid(
+                        "Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"'
+                    )
+                return session.connection.execute(sql).to_arrow_table()
+            except duckdb.Error as error:
+                raise UsageInvalid(
+                    f"The query failed: {error}", hint="Correct the SQL; it may only read."
+                ) from error
+
+    def _evolve(self, session: Session, load: Load, state: TableState) -> ColumnPlan:
+        """Bring the table's columns to what the load needs, and record the mapping."""
+        actual = internal.actual_columns(session, load.table.name)
+        known = {column.name for column in state.columns}
+        foreign = [name for name in actual if name not in known]
+        plan = _spelled(
+            plan_columns(state.columns, load.seen, load.table.keys, reserved=[*RESERVED, *foreign])
+        )
+        if not actual:
+            _create(session, load.table, state, plan.columns)
+        else:
+            _alter(session, load.table, state, plan)
+        if plan.columns != state.columns:
+            internal.save_columns(session, state.id, plan.columns)
+        return plan
+
+    def _ledger_rows(
+        self, load: Load, segments: Sequence[LoadedSegment], changes: pa.Table
+    ) -> list[LedgerRow]:
+        now_ms = self._clock.now_ms()
+        p50, p99 = _lag_ms(changes.column(1), now_ms)
+        return [
+            LedgerRow(
+                number=s.segment.number,
+                segment=s.segment.name,
+                epoch=load.epoch,
+                sha256=s.segment.sha256,
+                rows=s.rows,
+                quarantined=s.quarantined,
+                bytes=s.segment.bytes,
+                applied_ms=now_ms,
+                through_ms=s.segment.through_ms,
+                lag_ms_p50=p50,
+                lag_ms_p99=p99,
+            )
+            for s in segments
+        ]
+
+
+def _name(table: TableSpec) -> str:
+    return quote("main", table.name)
+
+
+def _rows_of(load: Load, held: set[int]) -> pa.Table:
+    """The changes without those of segments that are applied already: rows lie segment by segment."""
+    if sum(s.rows for s in load.segments) != load.changes.num_rows:
+        raise AssertionError("a load's rows are not those of its segments")
+    pieces, start = [], 0
+    for s in load.segments:
+        if s.segment.number not in held:
+            pieces.append(load.changes.slice(start, s.rows))
+        start += s.rows
+    return pa.concat_tables(pieces)
+
+
+def _lag_ms(written_us: pa.ChunkedArray, now_ms: int) -> tuple[int | None, int | None]:
+    """How long the changes took from the source's clock to ours: median and 99th percentile."""
+    oldest, newest = pc.quantile(written_us, [0.01, 0.5], interpolation="nearest").to_pylist()
+    if oldest is None:
+        return None, None
+    return now_ms - newest // 1000, now_ms - oldest // 1000
+
+
+def _spelled(plan: ColumnPlan) -> ColumnPlan:
+    """Names that DuckDB can parse: it cannot hold a NUL, which DynamoDB allows."""
+    if not any("\0" in column.name for column in plan.added):
+        return plan
+    taken = {column.name.lower() for column in plan.columns} | set(RESERVED)
+    spelled: dict[tuple[str, str], Column] = {}
+    for column in plan.added:
+        name, number = column.name.replace("\0", NUL_SHOWN_AS), 1
+        while name != column.name and name.lower() in taken:
+            number += 1
+            name = f"{column.name.replace(chr(0), NUL_SHOWN_AS)}_{number}"
+        taken.add(name.lower())
+        spelled[column.attribute, column.tag] = replace(column, name=name)
+    return replace(
+        plan,
+        columns=tuple(spelled.get((c.attribute, c.tag), c) for c in plan.columns),
+        added=tuple(spelled.values()),
+    )
+
+
+def _create(session: Session, table: TableSpec, state: TableState, columns: Sequence[Column]) -> None:
+    """The table, without a primary key: DuckDB checks one eagerly within a transaction and pays for it on every row."""
+    session.run(f"CREATE TABLE {_name(table)} ({_definition(table, columns)})")
+    session.run(f"CREATE TABLE {internal.tombstones(state)} (hash UBIGINT, key VARCHAR, pos VARCHAR)")
+
+
+def _definition(table: TableSpec, columns: Sequence[Column]) -> str:
+    attributes = [f"{quote(column.name)} {sql_type(column.type)}" for column in columns]
+    return ", ".join(attributes + [f"{name} {type_}" for name, type_ in META_COLUMNS[table.mode].items()])
+
+
+def _alter(session: Session, table: TableSpec, state: TableState, plan: ColumnPlan) -> None:
+    before = {(c.attribute, c.tag): c for c in state.columns}
+    rebuilt = {}
+    for column in plan.widened:
+        old = before[column.attribute, column.tag]
+        if is_plain_cast(old.type, column.type):
+            session.run(
+                f"ALTER TABLE {_name(table)} ALTER {quote(column.name)} SET DATA TYPE {sql_type(column.type)}"
+            )
+        else:
+            rebuilt[column.name] = widened(quote(column.name), old.type, column.type)
+    if rebuilt:
+        _rebuild(session, table, rebuilt)
+    for column in plan.added:
+        session.run(f"ALTER TABLE {_name(table)} ADD COLUMN {quote(column.name)} {sql_type(column.type)}")
+
+
+def _rebuild(session: Session, table: TableSpec, expressions: dict[str, str]) -> None:
+    """Copy the table with new expressions for some columns.
+
+    ``ALTER … USING`` with a function would do it in place, but a database that dies before its next checkpoint cannot
+    replay such a statement from its log (DuckDB 1.5 and 2.0), and then it does not open any more.
+    """
+    values = [
+        f"{expressions.get(name, quote(name))} AS {quote(name)}"
+        for name in internal.actual_columns(session, table.name)
+    ]
+    copy = quote("main", f"_tr_rebuilt_{table.name}")
+    session.run(f"CREATE TABLE {copy} AS SELECT {', '.join(values)} FROM {_name(table)}")
+    session.run(f"DROP TABLE {_name(table)}")
+    session.run(f"ALTER TABLE {copy} RENAME TO {quote(table.name)}")
+
+
+def _live_rows(table: TableSpec, state: TableState) -> str:
+    """All live rows; JSON as plain text. Of a changelog the newest change of each key, if it is not a delete."""
+    json = {column.name for column in state.columns if column.type.kind == "json"}
+    names = [column.name for column in state.columns] + list(META_COLUMNS[table.mode])
+    values = ", ".join(f"CAST({quote(n)} AS VARCHAR) AS {quote(n)}" if n in json else quote(n) for n in names)
+    if table.mode == "soft_delete":
+        return f"SELECT {values} FROM {_name(table)} WHERE NOT _tr_deleted"
+    if table.mode == "changelog":
+        keys = ", ".join(quote(c.name) for c in state.columns[: len(table.keys.attributes)])
+        newest = f"row_number() OVER (PARTITION BY {keys} ORDER BY _tr_pos DESC) = 1"
+        return f"SELECT {values} FROM (SELECT * FROM {_name(table)} QUALIFY {newest}) WHERE _tr_op <> 'd'"
+    return f"SELECT {values} FROM {_name(table)}"
