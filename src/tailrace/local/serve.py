@@ -1,0 +1,89 @@
+"""Starts the endpoint: the emulator's settings, the socket, the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tailrace.errors import UsageInvalid
+from tailrace.local.streams import Options
+
+
+def serve(
+    port: int,
+    *,
+    directory: Path | None = None,
+    seed: int = 0,
+    shards: int = 1,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT. `on_ready` gets the endpoint's URL; the default prints it as one JSON line.
+
+    Raises UsageInvalid when the port is taken or the emulator is not installed.
+    """
+    _configure_emulator(directory)
+    listener = _listen(port)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    asyncio.run(_serve(listener, Options(seed=seed, shards=shards), lambda: (on_ready or _print_ready)(url)))
+
+
+def _configure_emulator(directory: Path | None) -> None:
+    """ministack reads the environment when it is imported."""
+    os.environ.update(BIND_HOST="127.0.0.1", IOT_MTLS_ENABLED="0", SFTP_ENABLED="0")
+    os.environ.setdefault("LOG_LEVEL", "ERROR")
+    if directory is not None:
+        state = directory.absolute()
+        state.mkdir(parents=True, exist_ok=True)
+        os.environ.update(PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(state / "state"), S3_DATA_DIR=str(state / "s3"))
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise UsageInvalid(
+            f"Port {port} cannot be used: {error.strerror}", hint="Choose another one with --port, or 0 for a free one."
+        ) from error
+    listener.listen(128)
+    return listener
+
+
+async def _serve(listener: socket.socket, options: Options, on_ready: Callable[[], None]) -> None:
+    try:
+        from hypercorn.asyncio import serve as hypercorn_serve
+        from hypercorn.config import Config
+        from ministack.app import app as emulator
+    except ModuleNotFoundError as error:
+        raise UsageInvalid(
+            f"The embedded AWS endpoint is not installed ({error.name} is missing)", hint="pip install 'tailrace[local]'"
+        ) from error
+    from tailrace.local.server import LocalApp
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    config.keep_alive_timeout = 75
+    config.accesslog = None
+    config.errorlog = None
+    config.graceful_timeout = 1.0
+    app = LocalApp(emulator, options)
+    on_ready()
+    with contextlib.suppress(asyncio.CancelledError):
+        await hypercorn_serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+
+
+def _print_ready(url: str) -> None:
+    print(json.dumps({"endpoint_url": url}), flush=True)  # noqa: T201
+    sys.stdout.flush()
