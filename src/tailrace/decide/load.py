@@ -1,0 +1,89 @@
+"""What to load next, and what may be said about a target afterwards. Values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from tailrace.model.manifest import Gap, Manifest, TableState
+from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE
+from tailrace.model.segments import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """How much one load takes at most; a single segment is taken whatever its size. `bytes` are compressed ones."""
+
+    segments: int = 500
+    rows: int = 250_000
+    bytes: int = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Every change before `ms` is in the target; None: nothing can be said, `hidden_by` says why where a gap is why."""
+
+    ms: int | None
+    hidden_by: Gap | None = None
+
+
+def order_class(segment: Segment) -> int:
+    """The class of all order keys of a segment: base rows lose to changes."""
+    return CLASS_BASE if segment.kind == "base" else CLASS_CHANGE
+
+
+def pending(
+    segments: Iterable[Segment], applied_through: int, applied_beyond: Collection[int], limits: LoadLimits
+) -> tuple[Segment, ...]:
+    """The next load: segments that are not applied, in publish order, of one order class, within the limits.
+
+    Reads no more of `segments` than it needs. Empty: everything is applied.
+    """
+    chosen: list[Segment] = []
+    rows = size = 0
+    for segment in segments:
+        if segment.number <= applied_through or segment.number in applied_beyond:
+            continue
+        rows, size = rows + segment.rows, size + segment.bytes
+        full = len(chosen) == limits.segments or rows > limits.rows or size > limits.bytes
+        if chosen and (full or order_class(segment) != order_class(chosen[0])):
+            break
+        chosen.append(segment)
+    return tuple(chosen)
+
+
+def watermark(manifest: Manifest, applied_through: int, through_ms: int | None) -> Watermark:
+    """How far a target is known to be complete. `through_ms` belongs to the last segment without a hole before it.
+
+    Once everything published is applied it moves on with capture, so that an idle table does not seem to fall behind.
+    """
+    if manifest.open_gaps:
+        return Watermark(None, manifest.open_gaps[0])
+    if applied_through == manifest.next_number - 1:
+        return Watermark(manifest.captured_through_ms)
+    return Watermark(through_ms)
+
+
+def shown_state(manifest: Manifest | None, applied_through: int, quarantined: int) -> TableState:
+    """The one state to show for a table and a target: what is worse hides what is better."""
+    if manifest is None:
+        return "NEW"
+    if manifest.open_gaps:
+        return "GAP"
+    if manifest.state in ("SOURCE_CHANGED", "PAUSED", "GAP"):
+        return manifest.state
+    if quarantined > 0:
+        return "QUARANTINE"
+    if manifest.state == "CAPTURING" and (applied_through > 0 or manifest.next_number == 1):
+        return "CONSISTENT"
+    return manifest.state
+
+
+def weighted_percentile(values: Sequence[tuple[int, int]], fraction: float) -> int | None:
+    """The smallest value that at least `fraction` of the weight does not exceed; `values` are (value, weight)."""
+    left = fraction * sum(weight for _, weight in values)
+    for value, weight in sorted(values):
+        left -= weight
+        if left <= 0 and weight > 0:
+            return value
+    return None

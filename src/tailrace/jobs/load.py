@@ -1,0 +1,185 @@
+"""The load job: what is landed and not yet applied goes into the target, oldest first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tailrace.clock import Budget, Clock
+from tailrace.codec import DecodedSegments, decode_segments
+from tailrace.decide.load import LoadLimits, order_class, pending
+from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.landing import Landing
+from tailrace.model.manifest import Manifest
+from tailrace.model.positions import order_prefix
+from tailrace.model.quarantine import QuarantinedRecord
+from tailrace.model.schema import AttributeSeen, Column, Seen
+from tailrace.model.segments import Segment
+from tailrace.targets.target import Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a step or tick did. `blocked`: the next segment is missing or damaged, and nothing behind it is applied."""
+
+    loads: int = 0
+    segments: int = 0
+    rows: int = 0
+    bytes: int = 0
+    quarantined: int = 0
+    skipped: int = 0  # segments that another loader had applied meanwhile
+    added: tuple[str, ...] = ()
+    widened: tuple[str, ...] = ()
+    unloaded: int = 0  # segments that are published and not applied
+    more: bool = False
+    blocked: TailraceError | None = None
+
+    def then(self, later: LoadReport) -> LoadReport:
+        """Totals of two reports; how things stand comes from the later one."""
+        return replace(
+            later,
+            loads=self.loads + later.loads,
+            segments=self.segments + later.segments,
+            rows=self.rows + later.rows,
+            bytes=self.bytes + later.bytes,
+            quarantined=self.quarantined + later.quarantined,
+            skipped=self.skipped + later.skipped,
+            added=self.added + later.added,
+            widened=self.widened + later.widened,
+        )
+
+
+def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
+    """How a target knows the table that a manifest is about."""
+    source = manifest.incarnation
+    return TableSpec(source.table, name, mode, source.key_schema, source.table_id)
+
+
+class Loader:
+    """Loads one table into one target. What it remembers between steps is a cache of the target's ledger.
+
+    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock.
+    """
+
+    def __init__(
+        self,
+        landing: Landing,
+        target: Target,
+        name: str,
+        mode: Mode,
+        clock: Clock,
+        limits: LoadLimits = LoadLimits(),  # noqa: B008  (frozen)
+        threads: int = 1,
+    ) -> None:
+        self._landing = landing
+        self._target = target
+        self._name = name
+        self._mode: Mode = mode
+        self._clock = clock
+        self._limits = limits
+        self._threads = threads
+        self._ledger: Ledger | None = None
+
+    def tick(self, budget: Budget) -> LoadReport:
+        """Load until everything published is applied, something blocks, or the budget is spent."""
+        report = LoadReport(more=True)
+        while report.more and not budget.spent():
+            report = report.then(self.step())
+        return report
+
+    def step(self) -> LoadReport:
+        """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead."""
+        published = self._landing.load()
+        if published is None:
+            return LoadReport()
+        manifest = published.manifest
+        table = table_spec(manifest, self._name, self._mode)
+        ledger = self._ledger = self._ledger or self._target.ledger(table)
+        segments = self._pending(manifest, ledger)
+        if not segments:
+            return LoadReport()
+        self._ledger = None
+        report = self._load_some(table, manifest.epoch, segments, ledger)
+        return replace(
+            report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments
+        )
+
+    def _pending(self, manifest: Manifest, ledger: Ledger) -> tuple[Segment, ...]:
+        listed = self._landing.segments(manifest, after=ledger.applied_through)
+        return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits)
+
+    def _load_some(
+        self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger
+    ) -> LoadReport:
+        """Load these, or only the ones before a segment that cannot be read, found by halving."""
+        try:
+            return self._load(table, epoch, segments, ledger)
+        except (SegmentMissing, SegmentCorrupt) as error:
+            if len(segments) > 1:
+                return self._load_some(table, epoch, segments[: len(segments) // 2], ledger)
+            error.facts = {"table": table.source, "segment": segments[0].name, **error.facts}
+            log.error("%s", error)
+            return LoadReport(blocked=error)
+
+    def _load(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> LoadReport:
+        decoded = decode_segments(
+            (self._landing.read_segment(segment) for segment in segments),
+            order_prefix(epoch, order_class(segments[0])),
+            keys=table.keys,
+            known=known(ledger.columns),
+            threads=self._threads,
+        )
+        loaded = _counted(segments, decoded)
+        self._set_aside(segments, decoded)
+        applied = self._target.apply(
+            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
+        )
+        return LoadReport(
+            loads=1 if applied.segments else 0,
+            segments=applied.segments,
+            rows=applied.rows,
+            bytes=sum(segment.bytes for segment in segments) if applied.segments else 0,
+            quarantined=sum(s.quarantined for s in loaded),
+            skipped=applied.skipped,
+            added=applied.added,
+            widened=applied.widened,
+        )
+
+    def _set_aside(self, segments: Sequence[Segment], decoded: DecodedSegments) -> None:
+        """Make rejected lines durable before the load that leaves them out can commit."""
+        for segment, rejected in zip(segments, decoded.rejected, strict=True):
+            if rejected:
+                records = [
+                    QuarantinedRecord(
+                        r.kind, r.reason, r.raw, segment=segment.name, line=r.line, offset=r.offset, cut=r.cut
+                    )
+                    for r in rejected
+                ]
+                self._landing.quarantine(segment.name, records)
+
+
+def known(columns: Sequence[Column]) -> Seen:
+    """What a target's columns say about attributes, so that decoding gives wide enough numbers from the first batch."""
+    return {(c.attribute, c.tag): AttributeSeen(0, c.numbers) for c in columns}
+
+
+def unloaded(manifest: Manifest, ledger: Ledger) -> int:
+    """How many published segments the target has not applied."""
+    return manifest.next_number - 1 - ledger.applied_through - len(ledger.applied_beyond)
+
+
+def _counted(segments: Sequence[Segment], decoded: DecodedSegments) -> tuple[LoadedSegment, ...]:
+    """Every line of a segment became a row or was rejected; anything else is damage that gzip's checksum cannot see."""
+    counts = zip(segments, decoded.rows, decoded.rejected, strict=True)
+    loaded = tuple(LoadedSegment(segment, rows, len(rejected)) for segment, rows, rejected in counts)
+    for s in loaded:
+        if s.rows + s.quarantined != s.segment.rows:
+            raise SegmentCorrupt(
+                f"A segment holds {s.rows + s.quarantined} records where the manifest says {s.segment.rows}",
+                hint="It was changed after it was published. Restore it from a bucket version.",
+                segment=s.segment.name,
+            )
+    return loaded
