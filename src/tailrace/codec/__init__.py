@@ -87,7 +87,9 @@ def engine(name: str = "auto") -> Engine:
     if name == "auto":
         name = os.environ.get("TAILRACE_CODEC", "auto")
     if name not in ("auto", "native", "python"):
-        raise ConfigInvalid(f"There is no codec {name!r}", hint="TAILRACE_CODEC is one of auto, native, python.")
+        raise ConfigInvalid(
+            f"There is no codec {name!r}", hint="TAILRACE_CODEC is one of auto, native, python."
+        )
     if name == "python":
         return _python()
     found = _native()

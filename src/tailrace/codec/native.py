@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import tailrace_core
 
+from tailrace.codec.reference import CONFLICT_HINT
 from tailrace.codec.types import BATCH_BYTES, LINE_BYTES_MAX, Rejected
 from tailrace.errors import OrderConflict, SegmentCorrupt
 from tailrace.model.keys import KeySchema
@@ -28,7 +29,11 @@ class NativeDecoder:
         known: Seen | None = None,
     ) -> None:
         ranges = [
-            (name, tag, *((n.int64, n.whole_digits, n.scale) if (n := seen.numbers) is not None else (True, 0, 0)))
+            (
+                name,
+                tag,
+                *((n.int64, n.whole_digits, n.scale) if (n := seen.numbers) is not None else (True, 0, 0)),
+            )
             for (name, tag), seen in (known or {}).items()
             if tag != "NULL"
         ]
@@ -54,7 +59,9 @@ class NativeDecoder:
     @property
     def seen(self) -> Seen:
         return {
-            (name, tag): AttributeSeen(count, None if int64 is None else NumberRange(int64, whole_digits, scale))
+            (name, tag): AttributeSeen(
+                count, None if int64 is None else NumberRange(int64, whole_digits, scale)
+            )
             for name, tag, count, int64, whole_digits, scale in self._core.seen()
         }
 
@@ -74,5 +81,5 @@ def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Ar
     except tailrace_core.OrderConflictError as error:
         raise OrderConflict(
             str(error),
-            hint="The landing zone is damaged or two tables write into it; compare the segments with `tailrace why`.",
+            hint=CONFLICT_HINT,
         ) from error

@@ -54,7 +54,9 @@ def decoded_columns(schema: pa.Schema) -> list[tuple[str, Tag]]:
 def unify(batches: Iterable[pa.RecordBatch | pa.Table], seen: Seen) -> pa.Table:
     """Bring decoded batches to one schema: the meta fields and a field of final type for each (attribute, tag) in `seen`."""
     wanted = sorted((c for c in seen if c[1] != "NULL"), key=lambda c: (c[0].encode(), TAGS.index(c[1])))
-    fields = [field_for(name, tag, arrow_type(column_type(tag, seen[name, tag].numbers))) for name, tag in wanted]
+    fields = [
+        field_for(name, tag, arrow_type(column_type(tag, seen[name, tag].numbers))) for name, tag in wanted
+    ]
     meta = [pa.field(name, type_) for name, type_ in zip(META_FIELDS, META_TYPES, strict=True)]
     schema = pa.schema(meta + fields)
     return pa.Table.from_batches(
@@ -72,7 +74,9 @@ def _conform(batch: pa.RecordBatch | pa.Table, schema: pa.Schema) -> pa.Table:
     for (name, tag), field in zip(decoded_columns(schema), list(schema)[META_COUNT:], strict=True):
         index = place.get((name, tag))
         arrays.append(
-            pa.nulls(batch.num_rows, field.type) if index is None else cast_exact(batch.column(index), field.type)
+            pa.nulls(batch.num_rows, field.type)
+            if index is None
+            else cast_exact(batch.column(index), field.type)
         )
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -84,7 +88,9 @@ def project(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
     for column in columns:
         type_ = arrow_type(column.type)
         index = place.get((column.attribute, column.tag))
-        arrays.append(pa.nulls(table.num_rows, type_) if index is None else cast_exact(table.column(index), type_))
+        arrays.append(
+            pa.nulls(table.num_rows, type_) if index is None else cast_exact(table.column(index), type_)
+        )
         fields.append(pa.field(column.name, type_))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 

@@ -14,6 +14,8 @@ PLAIN_EXPONENT_MIN: Final = -7  # [PLAIN_EXPONENT_MIN, PLAIN_EXPONENT_MAX], scie
 NUMBER_TEXT_MAX: Final = 512  # longest spelling we look at; DynamoDB itself never sends more than 40 digits
 
 _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?[0-9]{1,6}))?", re.ASCII)
+# Most numbers are canonical already; these are recognised without taking them apart.
+_CANONICAL = re.compile(r"-?[1-9][0-9]{0,18}(?:\.[0-9]{0,17}[1-9])?|0|-?0\.[0-9]{0,6}[1-9]", re.ASCII)
 
 
 def canonical_number(text: str) -> str:
@@ -25,6 +27,8 @@ def canonical_number(text: str) -> str:
         ValueError: not a number in ASCII digits, more than 38 significant digits, or outside
             ±1E-130 … ±9.99…E+125. The message is the reason that quarantine shows.
     """
+    if _CANONICAL.fullmatch(text) is not None:
+        return text
     sign, digits, exponent = split_number(text)
     if not digits:
         return "0"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from tailrace.model.numbers import DIGITS_MAX
+from tailrace.model.numbers import DIGITS_MAX, split_number
 
 Tag: TypeAlias = Literal["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"]
 TAGS: Final[tuple[Tag, ...]] = ("S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS")
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
 
 ColumnKind: TypeAlias = Literal[
     "string", "int64", "decimal", "number_text", "binary", "bool", "json",
@@ -39,6 +42,22 @@ class NumberRange:
     def fits_decimal(self) -> bool:
         """All values fit DECIMAL(38, scale)."""
         return self.whole_digits + self.scale <= DIGITS_MAX
+
+
+def range_of(numbers: Iterable[str]) -> NumberRange:
+    """What these canonical numbers need of a column."""
+    int64, whole_digits, scale = True, 0, 0
+    for number in numbers:
+        if "E" in number:
+            _sign, digits, exponent = split_number(number)
+            whole, decimals = max(0, len(digits) + exponent), max(0, -exponent)
+        else:
+            whole_text, _, fraction = number.removeprefix("-").partition(".")
+            whole, decimals = len(whole_text) if whole_text != "0" else 0, len(fraction)
+        if int64:
+            int64 = decimals == 0 and (whole < 19 or (whole == 19 and INT64_MIN <= int(number) <= INT64_MAX))
+        whole_digits, scale = max(whole_digits, whole), max(scale, decimals)
+    return NumberRange(int64, whole_digits, scale)
 
 
 @dataclass(frozen=True, slots=True)
