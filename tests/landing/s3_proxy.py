@@ -17,10 +17,10 @@ HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "date", "serve
 class S3Proxy(ThreadingHTTPServer):
     """Each request of `method` takes the next word of `faults[method]`; without a word it passes through.
 
-    ``lost_request``: the connection closes, nothing was forwarded. ``lost_answer``: forwarded, then it closes.
-    ``503``, ``500``, ``409``, ``501``: answered without forwarding; ``500_after``: forwarded, then answered.
-    ``held``: the connection closes, and the request is forwarded when the test calls `release`. ``half_body``:
-    the answer's body breaks off in the middle. ``no_conditions``: forwarded without its conditions.
+    ``lost_request``: it closes and nothing was forwarded. ``lost_answer``: forwarded, then it closes.
+    ``500`` and other codes: answered without forwarding; ``500_after``: forwarded, then answered so.
+    ``held``: it closes, and the request is forwarded when the test calls `release`.
+    ``half_body``: the answer breaks off in the middle. ``no_conditions``: forwarded without its conditions.
     """
 
     daemon_threads = True
@@ -108,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 CODES = {
+    "404": "NoSuchKey",
     "503": "SlowDown",
     "500": "InternalError",
     "409": "ConditionalRequestConflict",

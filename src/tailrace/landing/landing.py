@@ -148,7 +148,7 @@ class Landing:
             segments = tuple(Segment.from_json(entry) for entry in document["segments"])
             if hashlib.sha256(data).hexdigest()[:8] not in page.name:
                 raise ValueError("its content is not what was written")
-        except (NotFound, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (NotFound, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ManifestInvalid(
                 f"A page of the manifest is missing or damaged: {error}",
                 hint="Restore it from a bucket version or a backup; nothing was changed.",

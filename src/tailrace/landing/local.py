@@ -22,6 +22,7 @@ from tailrace.errors import (
     PermissionMissing,
     ServiceUnavailable,
     StateContended,
+    StoreUnsupported,
     TailraceError,
 )
 from tailrace.landing.names import OWN_FOLDER, check_name, is_own
@@ -95,13 +96,17 @@ class LocalStore:
             self._path(name).unlink(missing_ok=True)
 
     def probe(self) -> None:
-        """The contract holds by construction: prove that we can write, and tidy up after the dead."""
+        """Prove that we can write and that links and locks are honoured; tidy up after killed writers."""
         name = f"{OWN_FOLDER}/probe-{secrets.token_hex(8)}"
-        try:
-            self.replace(name, b"probe\n", None)
-        finally:
-            self.delete(name)
-        self._sweep()
+        with self._errors(name):
+            try:
+                self.create(name, b"probe\n")
+                with self._locked("probe"), self._lock_file("probe").open("ab") as second:
+                    if _try_lock(second):
+                        raise OSError(errno.ENOLCK, "locks are ignored")
+            finally:
+                self.delete(name)
+            self._sweep()
 
     def _path(self, name: str) -> Path:
         return self.root / check_name(name)
@@ -133,7 +138,7 @@ class LocalStore:
     def _locked(self, name: str) -> Iterator[None]:
         """One replacer of a name at a time, among threads and processes; the lock dies with its holder."""
         deadline = time.monotonic() + LOCK_SECONDS
-        with (self._own / f"lock-{quote(name, safe='')}").open("ab") as lock:
+        with self._lock_file(name).open("ab") as lock:
             while not _try_lock(lock):
                 if time.monotonic() > deadline:
                     raise ServiceUnavailable(
@@ -145,14 +150,16 @@ class LocalStore:
                 time.sleep(LOCK_PAUSE_SECONDS)
             yield
 
+    def _lock_file(self, name: str) -> Path:
+        return self._own / f"lock-{quote(name, safe='')}"
+
     def _sweep(self) -> None:
         """Remove the temporary files of killed writers. Locks stay: removing one could let two in."""
         oldest = time.time() - LEFTOVER_SECONDS
-        with self._errors(OWN_FOLDER):
-            for leftover in self._own.glob("tmp-*"):
-                with contextlib.suppress(FileNotFoundError):
-                    if leftover.stat().st_mtime < oldest:
-                        leftover.unlink()
+        for leftover in [*self._own.glob("tmp-*"), *self._own.glob("probe-*")]:
+            with contextlib.suppress(FileNotFoundError):
+                if leftover.stat().st_mtime < oldest:
+                    leftover.unlink()
 
     @contextlib.contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -206,6 +213,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 _REFUSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+_UNSUPPORTED: Final = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK}
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNSUITABLE: Final = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV, errno.ENAMETOOLONG, errno.ELOOP}
 
@@ -218,6 +226,12 @@ def _translated(error: OSError, **facts: str) -> TailraceError:
         return PermissionMissing(
             f"The landing folder cannot be used: {what}",
             hint="Give this user write access to the folder, or choose another landing url.",
+            **facts,
+        )
+    if error.errno in _UNSUPPORTED:
+        return StoreUnsupported(
+            f"The landing folder's file system has no links or locks: {what}",
+            hint="Choose a folder on a local disk, or S3.",
             **facts,
         )
     if error.errno in _FULL:
