@@ -210,7 +210,7 @@ class Manifest:
         try:
             value = json.loads(data)
             found = value["format"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ManifestInvalid(
                 "The manifest is not a Tailrace manifest document", hint="Restore it from a backup; nothing was changed."
             ) from error
