@@ -1,4 +1,4 @@
-"""A real HTTP proxy in front of an S3 endpoint that loses, repeats and delays requests as a test asks."""
+"""Clients, and a real HTTP proxy before an S3 endpoint that loses, repeats and delays requests as asked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+BUCKET = "acme-lake"
 
 HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "date", "server"}
 
@@ -132,3 +137,22 @@ def running(endpoint: str) -> Iterator[S3Proxy]:
         proxy.shutdown()
         thread.join()
         proxy.server_close()
+
+
+def make_client(url: str, attempts: int = 1) -> Any:
+    """A client that tries so often by itself before an error comes out."""
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        s3={"addressing_style": "path"},
+        connect_timeout=5,
+        read_timeout=10,
+        max_pool_connections=32,
+    )
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=config,
+    )

@@ -380,7 +380,7 @@ LINES = [b'{"n":%d}' % n for n in range(1, 31)]
 
 
 def worker(store: Store, writer: str) -> None:
-    """A small capture: three lines a segment from the mark on, mark and segment in one swap, errors retried."""
+    """A small capture: three lines a segment from the mark on, both in one swap, errors retried."""
     landing = Landing(store, "orders")
     for _ in range(5):  # a worker that is told to repeat does so
         try:

@@ -24,7 +24,6 @@ from tailrace.errors import (
     PermissionMissing,
     ServiceUnavailable,
     StoreUnsupported,
-    UsageInvalid,
 )
 from tailrace.landing import LocalStore, local, open_store, split_url
 
@@ -346,7 +345,7 @@ def test_a_landing_url_that_means_nothing_is_refused_with_an_example(url: str) -
 
 @pytest.mark.parametrize("url", ["s3://acme-lake/../other", "s3://acme-lake/a//b", "s3://acme-lake//a"])
 def test_a_prefix_that_could_leave_its_place_is_refused(url: str) -> None:
-    with pytest.raises(UsageInvalid):
+    with pytest.raises(ConfigInvalid, match="prefix"):
         split_url(url)
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from conftest import BUCKET, make_client
-from s3_proxy import S3Proxy, running
+from s3_proxy import BUCKET, S3Proxy, make_client, running
 
 from tailrace.errors import (
     AlreadyExists,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_proxy import BUCKET
 
 from tailrace.landing import LocalStore, S3Store, Store
 from tailrace.testing.store_contract import StoreContract
@@ -26,7 +27,7 @@ class TestS3Store(StoreContract):
         self.client = s3
 
     def make_store(self, tmp_path: Path) -> Store:
-        return S3Store(self.client, "acme-lake", f"contract/{tmp_path.name}")
+        return S3Store(self.client, BUCKET, f"contract/{tmp_path.name}")
 
 
 class TestMemoryStore(StoreContract):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from tailrace.errors import ConfigInvalid
+from tailrace.errors import ConfigInvalid, UsageInvalid
 from tailrace.landing.landing import Landing, Published
 from tailrace.landing.local import LocalStore
 from tailrace.landing.names import check_name
@@ -56,7 +56,12 @@ def _split_s3(url: str) -> tuple[str, str, str]:
     prefix = prefix.rstrip("/")
     if _BUCKET.fullmatch(bucket) is None:
         raise _invalid(url, f"has no valid bucket name: {bucket!r:.80}")
-    return "s3", bucket, check_name(prefix) if prefix else ""
+    if prefix:
+        try:
+            check_name(prefix)
+        except UsageInvalid:
+            raise _invalid(url, "has a prefix with empty parts, dots or control characters") from None
+    return "s3", bucket, prefix
 
 
 def _invalid(url: str, what: str) -> ConfigInvalid:

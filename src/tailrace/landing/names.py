@@ -51,5 +51,5 @@ def page_name(first_number: int, last_number: int, sha256: str) -> str:
 
 
 def quarantine_name(origin: str, sha256: str) -> str:
-    """One object of set-aside records; `origin` says where they came from, ``/`` in it becomes ``.``."""
-    return f"quarantine/{origin.replace('/', '.')}-{sha256[:8]}.json.gz"
+    """One object of set-aside records. `origin` is where they came from: a segment's name, or a word."""
+    return f"quarantine/{origin.removesuffix('.json.gz').replace('/', '.')}-{sha256[:8]}.json.gz"

@@ -57,8 +57,10 @@ class QuarantinedRecord:
                 raise ValueError(f"format {found}, this release understands {QUARANTINE_FORMAT}")
             encoded = document.pop("payload_base64", None)
             payload = (
-                document.pop("payload").encode("utf-8") if encoded is None else base64.b64decode(encoded)
+                document.pop("payload").encode("utf-8")
+                if encoded is None
+                else base64.b64decode(encoded, validate=True)
             )
             return cls(payload=payload, **document)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a quarantined record: {error!r}") from error
