@@ -1,4 +1,4 @@
-"""DynamoDB JSON lines to Arrow: chooses between the native core and the Python reference, which keep one contract.
+"""DynamoDB JSON lines to Arrow: the native core or the Python reference, which keep one contract.
 
 ``docs/formats/decoding.md`` is the contract. Nothing here knows where bytes come from or go to.
 """
@@ -6,31 +6,35 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
 
-from tailrace.codec import reference
+from tailrace.codec import events, reference
 from tailrace.codec.tables import arrow_type, decoded_columns, field_index, project, unify
-from tailrace.codec.types import BATCH_BYTES, META_FIELDS, Decoded, Decoder, Rejected
-from tailrace.errors import ConfigInvalid
+from tailrace.codec.types import BATCH_BYTES, CODEC_CONTRACT, META_FIELDS, Decoder, Engine, Rejected
+from tailrace.decide.schema import plan_columns
+from tailrace.errors import ConfigInvalid, NotFound, RecordInvalid, SegmentCorrupt
+from tailrace.model import positions
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Seen, join_seen
 
 __all__ = [
     "BATCH_BYTES",
     "META_FIELDS",
-    "Decoded",
     "DecodedSegments",
     "Decoder",
     "Engine",
     "Rejected",
     "arrow_type",
+    "decode",
+    "decode_any",
     "decode_segments",
     "decoded_columns",
     "engine",
@@ -41,16 +45,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """One implementation of the codec: `name` is ``native`` or ``python``."""
-
-    name: str
-    version: str
-    decoder: Any  # a class that keeps `types.Decoder`, called with its keyword arguments
-    fold_latest: Any
 
 
 @functools.cache
@@ -69,26 +63,29 @@ def _native() -> Engine | None:
         if error.name != "tailrace_core":
             raise
         return None
-    from tailrace.codec import native
-
-    if tailrace_core.CONTRACT != native.CONTRACT:
+    if tailrace_core.CONTRACT != CODEC_CONTRACT:
         raise ConfigInvalid(
             f"tailrace-core {tailrace_core.__version__} does not belong to this tailrace",
             hint="Install both packages in the same version, or set TAILRACE_CODEC=python.",
         )
     if tailrace_core.PROFILE != "release":
         log.warning("tailrace-core is a %s build and therefore slow", tailrace_core.PROFILE)
+    from tailrace.codec import native
+
     return Engine("native", tailrace_core.__version__, native.NativeDecoder, native.fold_latest)
 
 
 @functools.cache
 def engine(name: str = "auto") -> Engine:
-    """The codec by name: ``native``, ``python``, or ``auto`` (native where it is installed; TAILRACE_CODEC decides first)."""
+    """The codec by name: ``native``, ``python``, or ``auto``, which is native where that is installed.
+
+    TAILRACE_CODEC, where set, decides what ``auto`` is. Raises ConfigInvalid.
+    """
     if name == "auto":
-        name = os.environ.get("TAILRACE_CODEC", "auto")
+        name = os.environ.get("TAILRACE_CODEC") or "auto"
     if name not in ("auto", "native", "python"):
         raise ConfigInvalid(
-            f"There is no codec {name!r}", hint="TAILRACE_CODEC is one of auto, native, python."
+            f"There is no codec {name!r:.40}", hint="TAILRACE_CODEC is one of auto, native, python."
         )
     if name == "python":
         return _python()
@@ -105,7 +102,7 @@ def engine(name: str = "auto") -> Engine:
 
 @dataclass(frozen=True, slots=True)
 class DecodedSegments:
-    """Several inputs under one schema. `rows` and `rejected` are per input, in input order; so are the rows of `table`."""
+    """Several inputs under one schema: `rows` and `rejected` per input, rows of `table` input by input."""
 
     table: pa.Table
     seen: Seen
@@ -123,24 +120,27 @@ def decode_segments(
 ) -> DecodedSegments:
     """Decode whole files, each given as chunks of its bytes (gzip'd or plain).
 
-    Raises SegmentCorrupt when one of them is damaged; nothing is returned then.
+    `order_prefix` begins every order key. Raises SegmentCorrupt when one file is damaged (`part` of its facts
+    counts from 0); nothing is returned then.
     """
 
-    def decode(part: Iterable[bytes]) -> tuple[list[pa.RecordBatch], Decoder]:
-        decoder: Decoder = engine().decoder(order_prefix, keys=keys, known=known)
-        batches = [batch for chunk in part for batch in decoder.push(chunk)]
-        return batches + decoder.finish(), decoder
+    def decode(number: int, part: Iterable[bytes]) -> tuple[list[pa.RecordBatch], Decoder]:
+        decoder = engine().decoder(order_prefix, keys=keys, known=known)
+        try:
+            batches = [batch for chunk in part for batch in decoder.push(chunk)]
+            return batches + decoder.finish(), decoder
+        except SegmentCorrupt as error:
+            error.facts["part"] = number
+            raise
 
     if threads > 1:
         with ThreadPoolExecutor(threads, thread_name_prefix="tailrace-decode") as pool:
-            decoded = list(pool.map(decode, parts))
+            decoded = list(pool.map(decode, itertools.count(), parts))
     else:
-        decoded = [decode(part) for part in parts]
-    seen: Seen = {}
-    for _, decoder in decoded:
-        seen = join_seen(seen, decoder.seen)
+        decoded = list(map(decode, itertools.count(), parts))
+    seen: Seen = functools.reduce(join_seen, (decoder.seen for _, decoder in decoded), {})
     return DecodedSegments(
-        table=unify([batch for batches, _ in decoded for batch in batches], seen),
+        table=unify((batch for batches, _ in decoded for batch in batches), seen),
         seen=seen,
         rows=tuple(decoder.rows for _, decoder in decoded),
         rejected=tuple(decoder.rejected for _, decoder in decoded),
@@ -149,5 +149,47 @@ def decode_segments(
 
 def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Array:
     """Indices of the latest row per key. `keys` and `order` are column numbers. Raises OrderConflict."""
-    indices: pa.UInt64Array = engine().fold_latest(table, keys, order)
-    return indices
+    return engine().fold_latest(table, keys, order)
+
+
+def decode_any(source: bytes | str | Path) -> DecodedSegments:
+    """Decode a file of an export, a segment, a Lambda event or what GetRecords gave; found out by looking.
+
+    `source` is a path or the bytes themselves, gzip'd or not. The lines of an event are its records. Raises
+    SegmentCorrupt, NotFound.
+    """
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    prefix = positions.order_prefix(1, positions.CLASS_CHANGE)
+    if events.is_event(next(reference.inflate(data), b"")):
+        data = events.segment_of(b"".join(reference.inflate(data)))
+    return decode_segments([[data]], prefix)
+
+
+def decode(source: bytes | str | Path) -> pa.Table:
+    """`decode_any` for a person: the meta fields, then a column per attribute and type, named as in a target.
+
+    Raises RecordInvalid when a line cannot be represented.
+    """
+    decoded = decode_any(source)
+    for rejected in decoded.rejected[0]:
+        raise RecordInvalid(
+            f"A record cannot be represented: {rejected.reason}",
+            hint="`tailrace decode` sets such records aside in a report and decodes the rest.",
+            kind=rejected.kind,
+            line=rejected.line,
+            offset=rejected.offset,
+        )
+    columns = plan_columns((), decoded.seen, None, reserved=META_FIELDS).columns
+    meta = decoded.table.select(range(len(META_FIELDS)))
+    for name, array in zip((c.name for c in columns), project(decoded.table, columns).columns, strict=True):
+        meta = meta.append_column(name, array)
+    return meta
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(
+            f"The file cannot be read: {error.strerror}", hint="Check its name.", path=path
+        ) from error

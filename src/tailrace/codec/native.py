@@ -13,8 +13,6 @@ from tailrace.errors import OrderConflict, SegmentCorrupt
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import AttributeSeen, NumberRange, Seen
 
-CONTRACT = 1  # of the border between the two packages; both sides must agree
-
 
 class NativeDecoder:
     """See `tailrace.codec.types.Decoder`."""

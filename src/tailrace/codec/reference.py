@@ -17,12 +17,11 @@ from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
-from tailrace.codec.tables import META_TYPES, arrow_type, field_for
+from tailrace.codec.tables import decoded_columns, decoded_schema
 from tailrace.codec.types import (
     BATCH_BYTES,
     DEPTH_MAX,
     LINE_BYTES_MAX,
-    META_FIELDS,
     REJECTED_RAW_MAX,
     Rejected,
 )
@@ -32,12 +31,10 @@ from tailrace.model.numbers import canonical_number
 from tailrace.model.positions import ORDER_KEY_LENGTH, POSITION_DIGITS
 from tailrace.model.schema import (
     INT64_MAX,
-    TAGS,
     AttributeSeen,
     NumberRange,
     Seen,
     Tag,
-    column_type,
     join_seen,
     range_of,
 )
@@ -130,6 +127,13 @@ class Inflater:
             if self._member.eof:
                 return
             data = self._member.unconsumed_tail
+
+
+def inflate(data: bytes) -> Iterator[bytes]:
+    """All plain bytes of a whole input, in pieces; raises SegmentCorrupt."""
+    inflater = Inflater()
+    yield from inflater.push(data)
+    yield from inflater.finish()
 
 
 @dataclass(slots=True)
@@ -610,19 +614,15 @@ class ReferenceDecoder:
 
     def _seal(self) -> pa.RecordBatch:
         self._seen = join_seen(self._seen, self._seen_in_batch())
-        wide = join_seen(self._known, self._seen)
+        schema = decoded_schema(join_seen(self._known, self._seen))
         rows = len(self._ops)
-        fields = [pa.field(name, type_) for name, type_ in zip(META_FIELDS, META_TYPES, strict=True)]
-        meta = (self._ops, self._ts, self._positions, self._expired)
-        arrays = [pa.array(values, type_) for values, type_ in zip(meta, META_TYPES, strict=True)]
-        for name, tag in sorted((c for c in wide if c[1] != "NULL"), key=lambda c: (c[0], TAGS.index(c[1]))):
-            type_ = column_type(tag, wide[name, tag].numbers)
-            values = self._columns.get((name, tag), [])
-            values.extend([None] * (rows - len(values)))
-            fields.append(field_for(name, tag, arrow_type(type_)))
-            arrays.append(pa.array(_converted(values, type_.kind), fields[-1].type))
+        columns: list[list[Any]] = [self._ops, self._ts, self._positions, self._expired]
+        for column in decoded_columns(schema):
+            values = self._columns.get(column, [])
+            columns.append(values + [None] * (rows - len(values)))
         self._start_batch()
-        return pa.record_batch(arrays, schema=pa.schema(fields))
+        arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+        return pa.record_batch(arrays, schema=schema)
 
 
 def _numbers(tag: Tag, values: Iterable[Any]) -> NumberRange | None:
@@ -633,14 +633,16 @@ def _numbers(tag: Tag, values: Iterable[Any]) -> NumberRange | None:
     return range_of({value for value in values if value is not None})
 
 
-def _converted(values: list[Any], kind: str) -> list[Any]:
-    """Canonical number texts to what Arrow takes for the column's type."""
-    make: Callable[[str], Any] | None = {"int64": int, "decimal": Decimal}.get(kind.removeprefix("list_"))
-    if make is None:
-        return values
-    if kind.startswith("list_"):
-        return [None if members is None else [make(m) for m in members] for members in values]
-    return [None if value is None else make(value) for value in values]
+def _array(values: list[Any], type_: pa.DataType) -> pa.Array:
+    """Numbers come as canonical text, whatever the column's type."""
+    in_list = pa.types.is_list(type_)
+    member = type_.value_type if in_list else type_
+    make = int if member == pa.int64() else Decimal if pa.types.is_decimal(member) else None
+    if make is not None and in_list:
+        values = [None if members is None else [make(m) for m in members] for members in values]
+    elif make is not None:
+        values = [None if value is None else make(value) for value in values]
+    return pa.array(values, type_)
 
 
 # ---- fold -------------------------------------------------------------------------------------------------

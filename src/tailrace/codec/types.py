@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import pyarrow as pa
 
-from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Seen
 
+CODEC_CONTRACT: Final = 1
+"""Of the border between this package and `tailrace_core`; both must agree."""
+
 META_FIELDS: Final = ("_tr_op", "_tr_ts", "_tr_pos", "_tr_expired")
-"""The first four fields of every decoded batch, in this order. An attribute may bear one of these names: go by position."""
+"""The first four fields of every decoded batch. An attribute may bear such a name too: go by position."""
 
 BATCH_BYTES: Final = 8 << 20  # of uncompressed input in one batch
 LINE_BYTES_MAX: Final = 16 << 20  # a 400 KB item with both images in its most verbose spelling fits
@@ -22,7 +24,7 @@ REJECTED_RAW_MAX: Final = 1 << 20  # bytes of a rejected line that are kept
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One line that cannot be represented: where it stands, why, and its bytes (`cut`: only the first MiB of them)."""
+    """A line that cannot be represented: where it stands, why, its bytes (`cut`: only the first MiB)."""
 
     line: int
     offset: int
@@ -32,20 +34,11 @@ class Rejected:
     cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Everything that was in one or several inputs, under one schema, in input order."""
-
-    table: pa.Table
-    seen: Seen
-    rejected: tuple[Rejected, ...]
-
-
 class Decoder(Protocol):
     """One stream of DynamoDB JSON lines, gzip'd or not, pushed in pieces of any size.
 
-    Raises SegmentCorrupt from `push` or `finish` when the gzip stream is damaged or cut; batches already returned must then
-    be thrown away. `seen` and `rejected` grow while pushing and are complete after `finish`.
+    Raises SegmentCorrupt from `push` or `finish` when the gzip stream is damaged or cut; batches already
+    returned must then be thrown away. `seen` and `rejected` grow while pushing; they are complete after `finish`.
     """
 
     def push(self, data: bytes) -> list[pa.RecordBatch]:
@@ -65,22 +58,16 @@ class Decoder(Protocol):
     def rejected(self) -> tuple[Rejected, ...]: ...
 
 
-class Engine(Protocol):
-    """One implementation of the codec."""
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One implementation of the codec.
 
-    name: str  # "native" or "python"
+    `decoder(order_prefix, *, keys=None, batch_bytes=…, line_bytes_max=…, known=None)` makes a `Decoder`.
+    `known` pre-sets attributes and number ranges (counts are ignored), so that early batches are wide enough.
+    `fold_latest(table, keys, order)`: see `tailrace.codec.fold_latest`.
+    """
+
+    name: Literal["native", "python"]
     version: str
-
-    def decoder(
-        self,
-        order_prefix: str,
-        *,
-        keys: KeySchema | None = None,
-        batch_bytes: int = BATCH_BYTES,
-        line_bytes_max: int = LINE_BYTES_MAX,
-        known: Seen | None = None,
-    ) -> Decoder:
-        """A new decoder. `known` pre-sets attributes and number ranges (counts are ignored), so that early batches are wide enough."""
-
-    def fold_latest(self, table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Array:
-        """Indices of the latest row per key. `keys` and `order` are column numbers. Raises OrderConflict."""
+    decoder: Callable[..., Decoder]
+    fold_latest: Callable[[pa.Table, Sequence[int], int], pa.UInt64Array]

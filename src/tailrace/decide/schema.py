@@ -1,8 +1,8 @@
-"""Which columns a target table gets: the rules of design for type conflicts, widening and names that collide."""
+"""Which columns a target table gets: the rules for type conflicts, widening and names that collide."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ SUFFIX: Final = {tag: f"__{tag.lower()}" for tag in TAGS}
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """All columns after a load: `added` are new, `widened` got a wider type. Names of existing columns never change."""
+    """All columns after a load: `added` are new, `widened` got a wider type. Existing names never change."""
 
     columns: tuple[Column, ...]
     added: tuple[Column, ...] = ()
@@ -31,24 +31,22 @@ def plan_columns(
 ) -> ColumnPlan:
     """Add a column for each (attribute, tag) that has none and widen number columns to what was seen.
 
-    The first type of an attribute takes its name: in one load the most frequent one (ties: the order of `TAGS`), and a
-    key attribute's declared type always; others go to siblings ``name__s``. A name that is taken gets ``_2``, ``_3`` …
+    The first type of an attribute takes its name: in one load the most frequent one (ties: the order of `TAGS`),
+    and a key attribute's declared type always; others go to siblings ``name__s``. A name that is taken or
+    `reserved` gets ``_2``, ``_3`` …
     """
     known = {(c.attribute, c.tag): c for c in existing}
-    widened = {id_: wide for id_, column in known.items() if (wide := _widened(column, seen.get(id_))) != column}
-    taken = {_folded(c.name, case_insensitive) for c in existing} | {_folded(n, case_insensitive) for n in reserved}
-    plain = {c.attribute for c in existing}
-    added: list[Column] = []
-    for attribute, tag in _new_columns(seen, keys, known):
-        wanted = attribute + SUFFIX[tag] if attribute in plain else attribute
-        plain.add(attribute)
-        name = _free_name(wanted, taken, case_insensitive)
-        taken.add(_folded(name, case_insensitive))
+    widened = {
+        id_: wide for id_, column in known.items() if (wide := _widened(column, seen.get(id_))) != column
+    }
+    names = _Names([*reserved, *(c.name for c in existing)], case_insensitive)
+    added = []
+    for attribute, tag, wanted in _wanted(existing, seen, keys):
         numbers = seen[attribute, tag].numbers if (attribute, tag) in seen else None
-        if tag in ("N", "NS"):
-            numbers = numbers or NumberRange()
-        added.append(Column(attribute, tag, name, column_type(tag, numbers), numbers))
-    columns = tuple(widened.get(id_, column) for id_, column in known.items()) + tuple(added)
+        if tag in ("N", "NS") and numbers is None:
+            numbers = NumberRange()
+        added.append(Column(attribute, tag, names.take(wanted), column_type(tag, numbers), numbers))
+    columns = *(widened.get(id_, column) for id_, column in known.items()), *added
     retyped = tuple(wide for id_, wide in widened.items() if wide.type != known[id_].type)
     return ColumnPlan(columns, tuple(added), retyped)
 
@@ -60,23 +58,36 @@ def _widened(column: Column, seen: AttributeSeen | None) -> Column:
     return replace(column, numbers=numbers, type=column_type(column.tag, numbers))
 
 
-def _new_columns(
-    seen: Seen, keys: KeySchema | None, known: Collection[tuple[str, Tag]]
-) -> list[tuple[str, Tag]]:
-    """Keys first, HASH before RANGE; then by name; within a name the most frequent type first."""
+def _wanted(existing: Sequence[Column], seen: Seen, keys: KeySchema | None) -> list[tuple[str, Tag, str]]:
+    """New columns and the name each would like: the key first, then plain names, then siblings."""
+    known = {(c.attribute, c.tag) for c in existing}
     key_columns: list[tuple[str, Tag]] = [] if keys is None else [(a.name, a.tag) for a in keys.attributes]
-    rest = [column for column in seen if column[1] != "NULL" and column not in key_columns]
-    rest.sort(key=lambda c: (c[0].encode("utf-8"), -seen[c].count, TAGS.index(c[1])))
-    return [column for column in key_columns + rest if column not in known]
+    others = [column for column in seen if column[1] != "NULL" and column not in key_columns]
+    others.sort(key=lambda c: (c[0], -seen[c].count, TAGS.index(c[1])))
+    named = {c.attribute for c in existing}
+    plain, siblings = [], []
+    for attribute, tag in key_columns + others:
+        if (attribute, tag) in known:
+            continue
+        if attribute in named:
+            siblings.append((attribute, tag, attribute + SUFFIX[tag]))
+        else:
+            named.add(attribute)
+            plain.append((attribute, tag, attribute))
+    return plain + siblings
 
 
-def _free_name(wanted: str, taken: Collection[str], case_insensitive: bool) -> str:
-    name, number = wanted, 1
-    while _folded(name, case_insensitive) in taken:
-        number += 1
-        name = f"{wanted}_{number}"
-    return name
+class _Names:
+    """Names that are taken; equal ones differ by more than case where the target ignores it."""
 
+    def __init__(self, taken: Iterable[str], case_insensitive: bool) -> None:
+        self._fold: Callable[[str], str] = str.lower if case_insensitive else str
+        self._taken = {self._fold(name) for name in taken}
 
-def _folded(name: str, case_insensitive: bool) -> str:
-    return name.lower() if case_insensitive else name
+    def take(self, wanted: str) -> str:
+        name, number = wanted, 1
+        while self._fold(name) in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(self._fold(name))
+        return name
