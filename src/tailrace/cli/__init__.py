@@ -1,0 +1,116 @@
+"""The command line. A command's module is imported when it is called, so that ``--help`` answers at once.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part, 4 a check found a difference, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+from tailrace.cli.output import Context, fail, set_up_logging
+from tailrace.errors import TailraceError
+
+COMMANDS: Final = {
+    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture", "load": "load",
+    "status": "status", "why": "why", "verify": "verify", "query": "query", "decode": "decode", "quarantine": "quarantine",
+}  # fmt: skip
+INTERRUPTED: Final = 130
+
+log = logging.getLogger(__name__)
+
+
+class LazyGroup(click.Group):
+    """Finds ``tailrace.cli.<name>.command`` on demand, and turns our errors into sentences and exit codes."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"tailrace.cli.{COMMANDS[name]}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, without importing what it names."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except TailraceError as error:
+            fail(context, error)
+        except BrokenPipeError:
+            # Whoever read our output has gone: that is no failure, and nothing more may be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            context.exit(0)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            context.exit(INTERRUPTED)
+
+
+SUMMARIES: Final = {
+    "demo": "A live table streams into DuckDB and is verified; no account needed.",
+    "local": "Serve the embedded AWS endpoint on this machine.",
+    "gen": "Write load into a table: inserts, updates and deletes.",
+    "init": "Write a commented tailrace.toml.",
+    "run": "Capture and load all tables, continuously.",
+    "capture": "Capture what is new into the landing zone.",
+    "load": "Load what is landed into the targets.",
+    "status": "State, lag, gaps and quarantine of every table.",
+    "why": "One segment's whole life.",
+    "verify": "Compare every item of a table with its targets.",
+    "query": "Run a read-only statement on a target.",
+    "decode": "Turn DynamoDB JSON files into Parquet, Arrow, CSV or NDJSON.",
+    "quarantine": "Records that were set aside: list, show, replay, drop.",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TAILRACE", "max_content_width": 100},
+    epilog="Example: tailrace demo",
+)
+@click.option("-c", "--config", metavar="FILE", help="Configuration file (default tailrace.toml, or TAILRACE_CONFIG).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
+@click.option("-v", "--verbose", count=True, help="More messages; twice for debugging.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the messages on stderr.")
+@click.option("--no-progress", is_flag=True, help="Plain lines instead of live displays.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda c, _, on: _version(c, on))
+@click.pass_context
+def main(
+    context: click.Context,
+    config: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: int,
+    log_format: str,
+    no_progress: bool,
+    debug: bool,
+) -> None:
+    """Replicate DynamoDB tables into data lakes and warehouses, exactly."""
+    if not __debug__:
+        raise click.UsageError("Tailrace checks its invariants with assertions and does not run under python -O")
+    set_up_logging(quiet=quiet, verbose=verbose, log_format=log_format)
+    context.obj = Context(config, as_json, quiet, no_progress, debug)
+
+
+def _version(context: click.Context, asked: bool) -> None:
+    """``--version`` also says which codec decodes."""
+    if not asked or context.resilient_parsing:
+        return
+    from tailrace import __version__
+    from tailrace.codec import engine
+
+    codec = engine()
+    click.echo(f"tailrace {__version__} (codec: {codec.name} {codec.version})")
+    context.exit(0)

@@ -90,12 +90,16 @@ class Loader:
             report = report.then(self.step())
         return report
 
-    def step(self) -> LoadReport:
-        """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead."""
-        published = self._landing.load()
-        if published is None:
-            return LoadReport()
-        manifest = published.manifest
+    def step(self, manifest: Manifest | None = None) -> LoadReport:
+        """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead.
+
+        `manifest` saves reading it, where the caller has just published it.
+        """
+        if manifest is None:
+            published = self._landing.load()
+            if published is None:
+                return LoadReport()
+            manifest = published.manifest
         table = table_spec(manifest, self._name, self._mode)
         ledger = self._ledger = self._ledger or self._target.ledger(table)
         segments = self._pending(manifest, ledger)

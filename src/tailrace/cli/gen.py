@@ -1,0 +1,75 @@
+"""``tailrace gen``"""
+
+from __future__ import annotations
+
+import click
+
+from tailrace.cli.options import Duration
+from tailrace.cli.output import Context, print_json
+
+PROFILE_NAMES = ("narrow", "order", "single-table")
+
+
+class Mix(click.ParamType):
+    """Three whole weights for inserts, updates and deletes: ``70,20,10``."""
+
+    name = "mix"
+
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if len(parts) != 3 or not all(p.isascii() and p.isdigit() for p in parts) or not any(map(int, parts)):
+            self.fail("three whole numbers for inserts, updates and deletes, such as 70,20,10", param, context)
+        inserts, updates, deletes = map(int, parts)
+        return inserts, updates, deletes
+
+
+@click.command(epilog="Example: tailrace gen --table orders --items 20000 --rate 200 --endpoint-url http://127.0.0.1:4566")
+@click.option("--table", required=True, help="Created with a stream where it is absent.")
+@click.option("--items", type=click.IntRange(1), default=1000, show_default=True, help="Changes to write.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="PER_S", help="Changes a second; absent: as fast as it goes.")
+@click.option("--batch", type=click.IntRange(1, 25), default=25, show_default=True, help="Changes in one request.")
+@click.option("--mix", type=Mix(), default="70,20,10", show_default=True, help="Weights of inserts, updates, deletes.")
+@click.option("--profile", type=click.Choice(PROFILE_NAMES), default="order", show_default=True)
+@click.option("--seconds", type=Duration(), help="Stop after this time at the latest.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds write equal items.")
+@click.option("--region", help="Default: AWS's own chain.")
+@click.option("--endpoint-url", metavar="URL", help="For example http://127.0.0.1:4566, `tailrace local`.")
+@click.pass_obj
+def command(
+    context: Context,
+    table: str,
+    items: int,
+    rate: float | None,
+    batch: int,
+    mix: tuple[int, int, int],
+    profile: str,
+    seconds: float | None,
+    seed: int,
+    region: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Write load into a table: inserts, updates and deletes, steadily or as fast as it goes."""
+    from tailrace.aws import Aws, AwsSettings
+    from tailrace.cli.jobs import stopped_by_signals
+    from tailrace.clock import SystemClock
+    from tailrace.gen.profiles import PROFILES
+    from tailrace.gen.writer import Plan, Writer, ensure_table
+    from tailrace.landing.names import check_table
+
+    client = Aws(AwsSettings(region=region, endpoint_url=endpoint_url)).client("dynamodb")
+    clock = SystemClock()
+    if ensure_table(client, check_table(table), PROFILES[profile], clock):
+        context.say(f"created table {table} with a stream")
+    writer = Writer(client, table, Plan(PROFILES[profile], seed, mix), clock, batch=batch)
+    with stopped_by_signals() as stop:
+        written = writer.write(items, rate=rate, seconds=seconds, stop=stop)
+    if context.as_json:
+        print_json(written)
+    else:
+        rate_seen = written.changes / written.seconds if written.seconds else 0.0
+        click.echo(
+            f"{written.changes} changes ({written.inserts} inserts, {written.updates} updates, "
+            f"{written.deletes} deletes) in {written.seconds:.1f} s, {rate_seen:.0f} a second"
+        )

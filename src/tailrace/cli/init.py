@@ -1,0 +1,51 @@
+"""``tailrace init``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tailrace.config import FILE_NAME
+from tailrace.errors import ConfigInvalid
+
+TEMPLATE: Final = """\
+# Tailrace: DynamoDB tables into warehouses. All settings: docs/configuration.md
+# ${NAME} takes an environment variable; secrets never stand here.
+
+[landing]
+url = "file:./landing"            # or "s3://bucket/prefix", in the table's region
+
+[source]                          # credentials come from AWS's own chain: profile, role, environment
+# region = "eu-west-1"
+# profile = "production"
+# endpoint_url = "http://127.0.0.1:4566"   # `tailrace local`
+
+[targets.local]
+kind = "duckdb"
+path = "warehouse.duckdb"
+
+[defaults]
+mode = "current"                  # or "soft_delete", "changelog"
+# start = "LATEST"                # only changes from now on, instead of the last 24 hours
+# flush_seconds = 1               # freshness against S3 requests, see docs/configuration.md
+
+[tables.orders]                   # a table whose stream carries new images
+"""
+
+
+@click.command(epilog="Example: tailrace init ./pipeline")
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
+def command(folder: Path) -> None:
+    """Write a commented tailrace.toml; an existing one is left alone."""
+    path = folder / FILE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise ConfigInvalid("There is a configuration already", hint="Edit it, or choose another folder.", file=path) from None
+    except OSError as error:
+        raise ConfigInvalid(f"It cannot be written: {error.strerror}", hint="Choose another folder.", file=path) from error
+    click.echo(f"wrote {path}; name your table in it, then: tailrace run")

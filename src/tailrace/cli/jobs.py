@@ -1,0 +1,90 @@
+"""What run, capture and load do alike: call the pipeline, show what happens, and sum it up."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from tailrace.cli.output import FAILED, IN_PART, Context, print_json, size, span
+from tailrace.errors import UserFault
+from tailrace.pipeline import TableRun
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set: work ends at the next border. A second Ctrl-C ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget: float | None, tables: str) -> None:
+    """Run, show and leave with the right exit code."""
+    pipeline = context.pipeline()
+    with stopped_by_signals() as stop:
+        runs = pipeline.run(
+            tables=tables,
+            until_caught_up=once,
+            budget_seconds=budget,
+            capture=capture,
+            load=load,
+            stop=stop,
+            on_change=lambda run: context.say(_line(run)),
+        )
+    if context.as_json:
+        print_json([_document(run) for run in runs])
+    else:
+        for run in runs:
+            click.echo(_line(run))
+    failed = [run for run in runs if run.error is not None]
+    if failed and len(failed) == len(runs):
+        error = failed[0].error
+        click.get_current_context().exit(2 if isinstance(error, UserFault) else FAILED)
+    if failed or any(run.quarantined for run in runs):
+        click.get_current_context().exit(IN_PART)
+
+
+def _line(run: TableRun) -> str:
+    capture = run.capture
+    parts = [f"{run.table}: captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})"]
+    parts += [f"{name}: {load.rows} rows applied, {load.unloaded} segments to go" for name, load in run.loads.items()]
+    parts += [f"lag {span(capture.lag_seconds)}", capture.state]
+    if run.quarantined:
+        parts.append(f"{run.quarantined} quarantined")
+    if run.error is not None:
+        parts.append(f"{run.error.code} {run.error}")
+    return "; ".join(parts)
+
+
+def _document(run: TableRun) -> dict[str, Any]:
+    return {
+        "table": run.table,
+        "state": run.capture.state,
+        "captured": {
+            "changes": run.capture.records,
+            "segments": run.capture.segments,
+            "bytes": run.capture.bytes,
+            "lag_seconds": run.capture.lag_seconds,
+        },
+        "loaded": {
+            name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded} for name, load in run.loads.items()
+        },
+        "quarantined": run.quarantined,
+        "error": None if run.error is None else {"code": run.error.code, "message": str(run.error), "hint": run.error.hint},
+    }

@@ -1,0 +1,328 @@
+"""A configuration put to work: what every command calls, as Python with typed results.
+
+>>> from tailrace import Pipeline                                   # doctest: +SKIP
+>>> Pipeline.from_config("tailrace.toml").run(until_caught_up=True)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tailrace.aws import Aws
+from tailrace.capture.streams import DynamoDBStreamSource
+from tailrace.clock import Budget, Clock, SystemClock
+from tailrace.config import Config, load_config
+from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
+from tailrace.errors import NotFound, TailraceError, UsageInvalid
+from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
+from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.landing import Landing, Store, open_store
+from tailrace.model.manifest import Gap, Manifest
+from tailrace.targets.target import LedgerRow, Target
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it."""
+
+    name: str
+    kind: str
+    mode: str
+    rows: int
+    segments_unloaded: int
+    watermark_ms: int | None
+    lag_seconds: float | None
+    latency_ms_p50: int | None  # from the write to the committed load, over the newest loads
+    latency_ms_p99: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """How one table stands, everywhere."""
+
+    table: str
+    state: str
+    reason: str
+    captured_through_ms: int | None
+    capture_lag_seconds: float | None
+    marks: dict[str, str | None]
+    segments: int
+    segment_bytes: int
+    unloaded: int
+    targets: tuple[TargetStatus, ...]
+    gaps: tuple[Gap, ...]
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableRun:
+    """What a run did for one table; `error` is what ended it, if anything did."""
+
+    table: str
+    capture: CaptureReport
+    loads: dict[str, LoadReport] = field(default_factory=dict)
+    error: TailraceError | None = None
+
+    @property
+    def quarantined(self) -> int:
+        return self.capture.quarantined + sum(load.quarantined for load in self.loads.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLoad:
+    """Where and when a segment was applied, or that it was not."""
+
+    target: str
+    applied: bool
+    row: LedgerRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStory:
+    """A segment's whole life, as `tailrace why` tells it."""
+
+    table: str
+    name: str
+    published: bool
+    entry: dict[str, Any] | None
+    intact: bool | None
+    problem: str
+    loads: tuple[SegmentLoad, ...]
+    quarantined: tuple[str, ...]
+
+
+class Pipeline:
+    """One configuration file's tables, landing zone and targets. Opens nothing before it is needed."""
+
+    def __init__(self, config: Config, base: Path, clock: Clock | None = None) -> None:
+        self.config = config
+        self.base = base
+        self.clock = clock or SystemClock()
+        self.aws = Aws(config.source.aws())
+
+    @classmethod
+    def from_config(cls, path: str | Path, clock: Clock | None = None) -> Pipeline:
+        """Read a ``tailrace.toml``; relative paths in it are relative to its folder. Raises ConfigInvalid."""
+        path = Path(path)
+        return cls(load_config(path), path.absolute().parent, clock)
+
+    # ---- the parts
+
+    def tables(self, pattern: str = "*") -> list[str]:
+        """Configured tables that a glob matches, in the file's order. Raises UsageInvalid when it matches none."""
+        found = [table for table in self.config.tables if fnmatch.fnmatchcase(table, pattern)]
+        if not found:
+            raise UsageInvalid(
+                f"No configured table matches {pattern!r:.80}", hint=f"Configured are: {', '.join(self.config.tables)}."
+            )
+        return found
+
+    @functools.cached_property
+    def store(self) -> Store:
+        is_s3 = self.config.landing.url.startswith("s3:")
+        store = open_store(self.config.landing.url, self.aws.client("s3") if is_s3 else None, self.base)
+        store.probe()
+        return store
+
+    @functools.cached_property
+    def dynamodb(self) -> Any:
+        return self.aws.client("dynamodb", connections=32)
+
+    @functools.cached_property
+    def streams(self) -> Any:
+        return self.aws.client("dynamodbstreams", connections=32)
+
+    @functools.cache  # noqa: B019  (a pipeline lives as long as its process)
+    def landing(self, table: str) -> Landing:
+        return Landing(self.store, table)
+
+    @functools.cache  # noqa: B019
+    def target(self, name: str) -> Target:
+        from tailrace.targets.duckdb import DuckDbTarget
+
+        return DuckDbTarget(name, self.base / Path(self.config.targets[name].path).expanduser(), self.clock)
+
+    def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> Capturer:
+        defaults = CaptureSettings()
+        rule = functools.partial(self.config.rule, table)
+        settings = CaptureSettings(
+            start=rule("start", defaults.start),
+            flush_bytes=rule("flush_bytes", defaults.flush_bytes),
+            flush_seconds=rule("flush_seconds", defaults.flush_seconds),
+            heartbeat_seconds=rule("heartbeat_seconds", defaults.heartbeat_seconds),
+            workers=rule("workers", defaults.workers),
+            config_hash=self.config.hash_of(table),
+        )
+        source = DynamoDBStreamSource(self.dynamodb, self.streams, table)
+        return Capturer(
+            source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published
+        )
+
+    def loader(self, table: str, target: str) -> Loader:
+        limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
+        mode = self.config.mode_of(table, target)
+        return Loader(self.landing(table), self.target(target), self.config.name_of(table), mode, self.clock, limits)
+
+    # ---- jobs
+
+    def run(
+        self,
+        *,
+        tables: str = "*",
+        until_caught_up: bool = False,
+        budget_seconds: float | None = None,
+        capture: bool = True,
+        load: bool = True,
+        stop: threading.Event | None = None,
+        on_change: Callable[[TableRun], None] = lambda run: None,
+    ) -> list[TableRun]:
+        """Capture and load until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
+
+        One table's trouble does not stop the others: it is logged, shown in the result, and tried again.
+        """
+        from tailrace.runtimes.daemon import Daemon
+
+        budget = Budget(self.clock, budget_seconds, stop)
+        return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(capture=capture, load=load)
+
+    def verify(self, *, tables: str = "*", target: str | None = None, deadline_seconds: float = 60.0) -> Iterator[Any]:
+        """Compare every item of each table with each of its targets; yields a report for each pair."""
+        from tailrace.capture.table import DynamoDBTable
+        from tailrace.jobs.verify import verify
+
+        for table in self.tables(tables):
+            for name in self._targets_of(table, target):
+                yield verify(
+                    DynamoDBTable(self.dynamodb, table),
+                    self.landing(table),
+                    self.target(name),
+                    self._published(table),
+                    self.config.name_of(table),
+                    self.config.mode_of(table, name),
+                    self.clock,
+                    deadline_seconds=deadline_seconds,
+                )
+
+    def query(self, sql: str, target: str | None = None) -> Any:
+        """One read-only statement on a target (the first configured one); a pyarrow Table."""
+        name = target or next(iter(self.config.targets))
+        if name not in self.config.targets:
+            raise UsageInvalid(
+                f"There is no target {name!r:.80}", hint=f"Configured are: {', '.join(self.config.targets)}."
+            )
+        return self.target(name).query(sql)
+
+    # ---- how things stand
+
+    def status(self, *, tables: str = "*") -> list[TableStatus]:
+        """Every table's state, from its manifest and its targets' ledgers."""
+        return [self._status_of(table) for table in self.tables(tables)]
+
+    def _status_of(self, table: str) -> TableStatus:
+        landing = self.landing(table)
+        published = landing.load()
+        manifest = None if published is None else published.manifest
+        quarantined = sum(len(file.records) for file in landing.quarantined())
+        if manifest is None:
+            return TableStatus(table, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), quarantined)
+        targets = tuple(self._target_status(table, name, manifest) for name in self.config.targets_of(table))
+        applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets), default=0)
+        return TableStatus(
+            table=table,
+            state=shown_state(manifest, applied, quarantined),
+            reason=_reason(manifest, quarantined),
+            captured_through_ms=manifest.captured_through_ms,
+            capture_lag_seconds=self._lag(manifest.captured_through_ms),
+            marks={i: None if s.mark is None else str(s.mark) for i, s in manifest.shards.items() if s.finished_ms is None},
+            segments=manifest.next_number - 1,
+            segment_bytes=manifest.counters.get("bytes", 0),
+            unloaded=max((t.segments_unloaded for t in targets), default=0),
+            targets=targets,
+            gaps=manifest.open_gaps,
+            quarantined=quarantined,
+        )
+
+    def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
+        target, mode = self.target(name), self.config.mode_of(table, name)
+        ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+        mark = watermark(manifest, ledger.applied_through, ledger.through_ms).ms
+        recent = ledger.recent
+        return TargetStatus(
+            name=name,
+            kind=target.kind,
+            mode=mode,
+            rows=ledger.rows,
+            segments_unloaded=unloaded(manifest, ledger),
+            watermark_ms=mark,
+            lag_seconds=self._lag(mark),
+            latency_ms_p50=weighted_percentile([(r.lag_ms_p50, r.rows) for r in recent if r.lag_ms_p50 is not None], 0.5),
+            latency_ms_p99=weighted_percentile([(r.lag_ms_p99, r.rows) for r in recent if r.lag_ms_p99 is not None], 0.99),
+        )
+
+    def why(self, name: str) -> SegmentStory:
+        """The life of one segment, named as in the landing zone (a part that is unique is enough)."""
+        for table in self.tables():
+            published = self.landing(table).load()
+            if published is None:
+                continue
+            found = [s for s in self.landing(table).segments(published.manifest) if name in s.name]
+            if len(found) > 1 and not any(s.name == name for s in found):
+                raise UsageInvalid(
+                    f"{len(found)} segments of {table} match {name!r:.80}", hint=f"For example {found[0].name}"
+                )
+            if found:
+                segment = next((s for s in found if s.name == name), found[0])
+                return self._story(table, published.manifest, segment)
+        raise NotFound(
+            f"No manifest lists a segment {name!r:.80}",
+            hint="It was never published, so nothing of it counts, or its table is not in this configuration.",
+        )
+
+    def _story(self, table: str, manifest: Manifest, segment: Any) -> SegmentStory:
+        problem, intact = "", True
+        try:
+            self.landing(table).verify_segment(segment)
+        except TailraceError as error:
+            problem, intact = f"{error} {error.hint}".strip(), False
+        loads = []
+        for target in self.config.targets_of(table):
+            spec = table_spec(manifest, self.config.name_of(table), self.config.mode_of(table, target))
+            ledger = self.target(target).ledger(spec)
+            row = next((r for r in ledger.recent if r.number == segment.number), None)
+            loads.append(SegmentLoad(target, ledger.holds(segment.number), row))
+        aside = [f.name for f in self.landing(table).quarantined() if any(r.segment == segment.name for r in f.records)]
+        return SegmentStory(table, segment.name, True, segment.to_json(), intact, problem, tuple(loads), tuple(aside))
+
+    # ---- inside
+
+    def _targets_of(self, table: str, only: str | None) -> Sequence[str]:
+        targets = self.config.targets_of(table)
+        if only is not None and only not in targets:
+            raise UsageInvalid(f"{table} does not go to a target {only!r:.80}", hint=f"It goes to: {', '.join(targets)}.")
+        return targets if only is None else [only]
+
+    def _published(self, table: str) -> Manifest:
+        published = self.landing(table).load()
+        if published is None:
+            raise NotFound("Nothing was captured of this table yet", hint="Start `tailrace run` first.", table=table)
+        return published.manifest
+
+    def _lag(self, through_ms: int | None) -> float | None:
+        return None if through_ms is None else max(0.0, (self.clock.now_ms() - through_ms) / 1000)
+
+
+def _reason(manifest: Manifest, quarantined: int) -> str:
+    """One sentence behind a state that is not CONSISTENT; empty where there is nothing to say."""
+    if manifest.open_gaps:
+        gap = manifest.open_gaps[0]
+        return f"changes are missing{f' of shard {gap.shard}' if gap.shard else ''}: {gap.reason}"
+    if manifest.pause is not None:
+        return f"{manifest.pause.reason} ({manifest.pause.action})"
+    return f"{quarantined} records are set aside, see `tailrace quarantine list`" if quarantined else ""
