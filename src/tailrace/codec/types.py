@@ -38,7 +38,7 @@ class Decoder(Protocol):
     """One stream of DynamoDB JSON lines, gzip'd or not, pushed in pieces of any size.
 
     Raises SegmentCorrupt from `push` or `finish` when the gzip stream is damaged or cut; batches already
-    returned must then be thrown away. `seen` and `rejected` grow while pushing; they are complete after `finish`.
+    returned must then be thrown away. `seen` and `rejected` are complete after `finish`.
     """
 
     def push(self, data: bytes) -> list[pa.RecordBatch]:

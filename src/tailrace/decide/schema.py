@@ -32,7 +32,7 @@ def plan_columns(
     """Add a column for each (attribute, tag) that has none and widen number columns to what was seen.
 
     The first type of an attribute takes its name: in one load the most frequent one (ties: the order of `TAGS`),
-    and a key attribute's declared type always; others go to siblings ``name__s``. A name that is taken or
+    and a key attribute's declared type always. Others go to siblings ``name__s``. A name that is taken or
     `reserved` gets ``_2``, ``_3`` …
     """
     known = {(c.attribute, c.tag): c for c in existing}
