@@ -29,10 +29,10 @@ def plan_columns(
     reserved: Collection[str] = (),
     case_insensitive: bool = True,
 ) -> ColumnPlan:
-    """Add a column for each (attribute, tag) that has none and widen number columns to what was seen.
+    """Add a column for each (attribute, tag) without one, and widen number columns to what was seen.
 
-    The first type of an attribute takes its name: in one load the most frequent one (ties: the order of `TAGS`),
-    and a key attribute's declared type always. Others go to siblings ``name__s``. A name that is taken or
+    The first type of an attribute takes its name: in one load the most frequent one (ties go by `TAGS`), and
+    a key attribute's declared type always. Others go to siblings ``name__s``. A name that is taken or
     `reserved` gets ``_2``, ``_3`` …
     """
     known = {(c.attribute, c.tag): c for c in existing}
