@@ -169,11 +169,15 @@ def _from_answer(error: Any, code: str, operation: str, facts: dict[str, Any]) -
     if code in _DENIED:
         return PermissionMissing(message, hint=f"Allow the call {operation} in the role's policy.", **facts)
     if code in _BAD_CREDENTIALS:
-        return PermissionMissing(message, hint="Renew the credentials (`aws sts get-caller-identity` shows them).", **facts)
+        return PermissionMissing(
+            message, hint="Renew the credentials (`aws sts get-caller-identity` shows them).", **facts
+        )
     if code == "ExpiredIteratorException":
         return IteratorExpired(message, hint="A new iterator is taken after the mark.", **facts)
     if code == "TrimmedDataAccessException":
-        return StreamTrimmed(message, hint="The stream keeps 24 hours; what is gone needs a repair or a new base.", **facts)
+        return StreamTrimmed(
+            message, hint="The stream keeps 24 hours; what is gone needs a repair or a new base.", **facts
+        )
     if code in _ABSENT:
         return NotFound(message, hint="Check the name, the region and the account.", **facts)
     if status >= 500 or code in ("InternalServerError", "InternalError", "RequestTimeout", "OperationAborted"):
@@ -194,7 +198,9 @@ def _from_client(error: Exception, operation: str, facts: dict[str, Any]) -> Tai
             **facts,
         )
     if name == "NoRegionError":
-        return ConfigInvalid("No AWS region is set", hint='Set region = "eu-west-1" in [source], or AWS_REGION.', **facts)
+        return ConfigInvalid(
+            "No AWS region is set", hint='Set region = "eu-west-1" in [source], or AWS_REGION.', **facts
+        )
     if name == "ProfileNotFound":
         return ConfigInvalid(str(error), hint="Check `profile` in [source] and ~/.aws/config.", **facts)
     if name in ("ParamValidationError", "InvalidRegionError", "UnknownServiceError"):

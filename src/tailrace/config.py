@@ -185,7 +185,9 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         data = path.read_bytes()
     except FileNotFoundError:
         raise ConfigInvalid(
-            "There is no configuration file", hint="Write one with `tailrace init`, or name it with --config.", file=path
+            "There is no configuration file",
+            hint="Write one with `tailrace init`, or name it with --config.",
+            file=path,
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigInvalid(f"The configuration cannot be read: {error}", hint="Check the path.", file=path) from error
@@ -196,7 +198,9 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     except UnicodeDecodeError as error:
         raise ConfigInvalid(f"Byte {error.start} is not UTF-8", hint="Save the file as UTF-8.", file=path) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigInvalid(f"Not TOML: {error}", hint="See docs/configuration.md for an example.", file=path) from error
+        raise ConfigInvalid(
+            f"Not TOML: {error}", hint="See docs/configuration.md for an example.", file=path
+        ) from error
     return check_config(_interpolated(document, environment, path, ""), path)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.aws import Aws
-from tailrace.capture.streams import DynamoDBStreamSource
+from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, load_config
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
@@ -160,7 +160,7 @@ class Pipeline:
             workers=rule("workers", defaults.workers),
             config_hash=self.config.hash_of(table),
         )
-        source = DynamoDBStreamSource(self.dynamodb, self.streams, table)
+        source = DynamoDbStreamSource(self.dynamodb, self.streams, table)
         return Capturer(
             source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published
         )
@@ -194,13 +194,13 @@ class Pipeline:
 
     def verify(self, *, tables: str = "*", target: str | None = None, deadline_seconds: float = 60.0) -> Iterator[Any]:
         """Compare every item of each table with each of its targets; yields a report for each pair."""
-        from tailrace.capture.table import DynamoDBTable
+        from tailrace.capture.table import DynamoDbTable
         from tailrace.jobs.verify import verify
 
         for table in self.tables(tables):
             for name in self._targets_of(table, target):
                 yield verify(
-                    DynamoDBTable(self.dynamodb, table),
+                    DynamoDbTable(self.dynamodb, table),
                     self.landing(table),
                     self.target(name),
                     self._published(table),
@@ -240,7 +240,9 @@ class Pipeline:
             reason=_reason(manifest, quarantined),
             captured_through_ms=manifest.captured_through_ms,
             capture_lag_seconds=self._lag(manifest.captured_through_ms),
-            marks={i: None if s.mark is None else str(s.mark) for i, s in manifest.shards.items() if s.finished_ms is None},
+            marks={
+                i: None if s.mark is None else str(s.mark) for i, s in manifest.shards.items() if s.finished_ms is None
+            },
             segments=manifest.next_number - 1,
             segment_bytes=manifest.counters.get("bytes", 0),
             unloaded=max((t.segments_unloaded for t in targets), default=0),
@@ -262,8 +264,12 @@ class Pipeline:
             segments_unloaded=unloaded(manifest, ledger),
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
-            latency_ms_p50=weighted_percentile([(r.lag_ms_p50, r.rows) for r in recent if r.lag_ms_p50 is not None], 0.5),
-            latency_ms_p99=weighted_percentile([(r.lag_ms_p99, r.rows) for r in recent if r.lag_ms_p99 is not None], 0.99),
+            latency_ms_p50=weighted_percentile(
+                [(r.lag_ms_p50, r.rows) for r in recent if r.lag_ms_p50 is not None], 0.5
+            ),
+            latency_ms_p99=weighted_percentile(
+                [(r.lag_ms_p99, r.rows) for r in recent if r.lag_ms_p99 is not None], 0.99
+            ),
         )
 
     def why(self, name: str) -> SegmentStory:
@@ -305,7 +311,9 @@ class Pipeline:
     def _targets_of(self, table: str, only: str | None) -> Sequence[str]:
         targets = self.config.targets_of(table)
         if only is not None and only not in targets:
-            raise UsageInvalid(f"{table} does not go to a target {only!r:.80}", hint=f"It goes to: {', '.join(targets)}.")
+            raise UsageInvalid(
+                f"{table} does not go to a target {only!r:.80}", hint=f"It goes to: {', '.join(targets)}."
+            )
         return targets if only is None else [only]
 
     def _published(self, table: str) -> Manifest:

@@ -190,9 +190,7 @@ def test_a_damaged_or_newer_manifest_is_refused_and_left_alone(
     assert store.objects[MANIFEST] == data
 
 
-@pytest.mark.parametrize(
-    "table", ["ab", "", "a" * 256, "../x", "a/b", "..", "orders\n", "ordérs", ".tailrace"]
-)
+@pytest.mark.parametrize("table", ["ab", "", "a" * 256, "../x", "a/b", "..", "orders\n", "ordérs", ".tailrace"])
 def test_what_is_no_table_name_makes_no_folder(store: MemoryStore, table: str) -> None:
     with pytest.raises(UsageInvalid):
         Landing(store, table)
@@ -218,9 +216,7 @@ def grown(landing: Landing, count: int) -> Manifest:
     """`count` segments of one line each, published one at a time."""
     saved = published(landing)
     for number in range(1, count + 1):
-        saved = landing.save(
-            with_segments(landing, saved.manifest, draft(number, b"%d" % number)), saved, "w1"
-        )
+        saved = landing.save(with_segments(landing, saved.manifest, draft(number, b"%d" % number)), saved, "w1")
     return saved.manifest
 
 
@@ -267,9 +263,7 @@ def test_a_missing_or_damaged_page_is_named(store: MemoryStore, landing: Landing
     name = f"orders/{manifest.pages[0].name}"
     data = store.objects.pop(name)
     if harm != "gone":
-        old, new = {"cut": (b"\n", b""), "changed": (b'"rows":1', b'"rows":2'), "newer": (b":1,", b":2,")}[
-            harm
-        ]
+        old, new = {"cut": (b"\n", b""), "changed": (b'"rows":1', b'"rows":2'), "newer": (b":1,", b":2,")}[harm]
         store.objects[name] = data[:-9] if harm == "cut" else data.replace(old, new, 1)
     with pytest.raises(ManifestInvalid) as caught:
         list(landing.segments(manifest))
@@ -289,9 +283,7 @@ def test_a_segment_is_named_by_positions_and_content_in_the_hour_of_its_newest_c
     assert (written.rows, written.kind, written.newest_change_ms) == (2, "stream", T0 + 59 * 60_000)
 
 
-def test_writing_a_segment_again_gives_the_same_and_writes_nothing(
-    store: MemoryStore, landing: Landing
-) -> None:
+def test_writing_a_segment_again_gives_the_same_and_writes_nothing(store: MemoryStore, landing: Landing) -> None:
     first = landing.write_segment(draft(1, b"{}"))
     before = dict(store.objects)
     assert Landing(store, "orders").write_segment(draft(1, b"{}")) == first

@@ -194,9 +194,7 @@ def test_nothing_temporary_stays_after_any_write(store: LocalStore) -> None:
     assert everything_below(store.root) == [".tailrace/lock-probe", ".tailrace/lock-t%2Fm", "t/a", "t/m"]
 
 
-def test_a_file_system_that_ignores_locks_is_refused(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_that_ignores_locks_is_refused(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
     with pytest.raises(StoreUnsupported):
         store.probe()

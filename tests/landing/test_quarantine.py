@@ -84,9 +84,7 @@ def test_a_released_object_is_gone_and_releasing_it_again_is_fine(landing: Landi
     assert list(landing.quarantined()) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["manifest.json", "changes/x", "../t/quarantine/x", "quarantine/../manifest.json"]
-)
+@pytest.mark.parametrize("name", ["manifest.json", "changes/x", "../t/quarantine/x", "quarantine/../manifest.json"])
 def test_nothing_but_quarantine_can_be_released(store: MemoryStore, landing: Landing, name: str) -> None:
     store.create("orders/manifest.json", b"{}")
     with pytest.raises(UsageInvalid):

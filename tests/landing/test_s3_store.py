@@ -99,9 +99,7 @@ def test_a_create_without_a_clear_answer_never_overwrites(
 
 
 @pytest.mark.parametrize("fault", ["lost_request", "409", "503", "500"])
-def test_a_create_that_never_gets_through_says_so(
-    proxy: S3Proxy, store: S3Store, honest: S3Store, fault: str
-) -> None:
+def test_a_create_that_never_gets_through_says_so(proxy: S3Proxy, store: S3Store, honest: S3Store, fault: str) -> None:
     proxy.plan("PUT", *[fault] * 10)
     with pytest.raises(ServiceUnavailable):
         store.create("a", b"one")
@@ -128,9 +126,7 @@ def test_the_body_travels_with_a_checksum(proxy: S3Proxy, store: S3Store) -> Non
 
 
 @pytest.mark.parametrize("fault", UNCLEAR)
-def test_a_replace_without_a_clear_answer_is_called_unknown(
-    proxy: S3Proxy, store: S3Store, fault: str
-) -> None:
+def test_a_replace_without_a_clear_answer_is_called_unknown(proxy: S3Proxy, store: S3Store, fault: str) -> None:
     proxy.plan("PUT", fault)
     with pytest.raises(OutcomeUnknown):
         store.replace("m", b"one", None)
@@ -198,9 +194,7 @@ def test_whoever_loses_a_publish_knows_it_whatever_the_answer(
     assert manifest_of(rival) == won.manifest
 
 
-def test_a_late_first_attempt_is_not_taken_for_the_second_one(
-    proxy: S3Proxy, store: S3Store, honest: S3Store
-) -> None:
+def test_a_late_first_attempt_is_not_taken_for_the_second_one(proxy: S3Proxy, store: S3Store, honest: S3Store) -> None:
     landing = Landing(store, "orders")
     start = landing.save(Manifest(INCARNATION), None, "w1")
     proxy.plan("PUT", "held")
@@ -228,9 +222,7 @@ def test_a_publish_that_cannot_be_settled_yet_is_an_error_and_the_next_look_sett
 
 
 @pytest.mark.parametrize("read", ["read", "open"])
-def test_a_body_that_breaks_off_is_an_error_and_no_short_object(
-    proxy: S3Proxy, store: S3Store, read: str
-) -> None:
+def test_a_body_that_breaks_off_is_an_error_and_no_short_object(proxy: S3Proxy, store: S3Store, read: str) -> None:
     data = b"0123456789" * 100_000
     store.create("a", data)
     proxy.plan("GET", "half_body")

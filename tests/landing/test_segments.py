@@ -105,9 +105,7 @@ def test_a_draft_without_lines_or_with_a_reversed_range_is_our_bug() -> None:
         (1_795_323_600_000, "dt=2026-11-22/hr=05"),
     ],
 )
-def test_the_hour_is_utc_whatever_the_machine_says(
-    monkeypatch: pytest.MonkeyPatch, at_ms: int, folder: str
-) -> None:
+def test_the_hour_is_utc_whatever_the_machine_says(monkeypatch: pytest.MonkeyPatch, at_ms: int, folder: str) -> None:
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     assert changes_name(1, 2, "0123456789abcdef", at_ms) == f"changes/{folder}/1-2-01234567.json.gz"
 

@@ -58,12 +58,16 @@ def line_of(record: Mapping[str, Any]) -> Line:
         return Line(number, micros // 1000, _encode(document).encode("utf-8"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecordInvalid(f"A stream record has a wrong envelope: {reason}", hint="See `tailrace quarantine`.") from error
+        raise RecordInvalid(
+            f"A stream record has a wrong envelope: {reason}", hint="See `tailrace quarantine`."
+        ) from error
 
 
 def payload_of(record: Mapping[str, Any]) -> bytes:
     """A record that cannot land, as it came, for the quarantine."""
-    return json.dumps(record, ensure_ascii=False, default=_anything, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return json.dumps(record, ensure_ascii=False, default=_anything, separators=(",", ":")).encode(
+        "utf-8", "backslashreplace"
+    )
 
 
 def _micros(created: Any) -> int:
@@ -86,4 +90,6 @@ def _anything(value: Any) -> str:
     return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else str(value)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_bytes_as_base64, check_circular=False).encode
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), default=_bytes_as_base64, check_circular=False
+).encode

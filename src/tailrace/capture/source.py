@@ -32,9 +32,7 @@ class StreamSource(Protocol):
     def shards(self) -> Sequence[ShardInfo]:
         """The whole listing, all pages of it, in the service's order."""
 
-    def iterator(
-        self, shard_id: str, *, after: SequenceNumber | None = None, latest: bool = False
-    ) -> str:
+    def iterator(self, shard_id: str, *, after: SequenceNumber | None = None, latest: bool = False) -> str:
         """An iterator behind `after`, at the newest record, or (neither) at the oldest one that is left."""
 
     def read(self, iterator: str, limit: int = 1000) -> RecordsPage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ USABLE_VIEWS: Final = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
 Answer = TypeVar("Answer")
 
 
-class DynamoDBStreamSource:
+class DynamoDbStreamSource:
     """One table's stream; keeps `tailrace.capture.source.StreamSource`. The clients may be shared between threads."""
 
     def __init__(self, dynamodb: Any, streams: Any, table: str) -> None:
@@ -53,15 +54,15 @@ class DynamoDBStreamSource:
 
     def shards(self) -> Sequence[ShardInfo]:
         shards: list[ShardInfo] = []
-        start: dict[str, str] = {}
+        request: dict[str, Any] = {"StreamArn": self._stream_arn}
         while True:
-            answer = self._call("DescribeStream", lambda: self._streams.describe_stream(StreamArn=self._stream_arn, **start))
+            answer = self._call("DescribeStream", functools.partial(self._streams.describe_stream, **request))
             description = answer["StreamDescription"]
             shards.extend(map(_shard_info, description["Shards"]))
             last = description.get("LastEvaluatedShardId")
             if not last:
                 return shards
-            start = {"ExclusiveStartShardId": last}
+            request["ExclusiveStartShardId"] = last
 
     def iterator(self, shard_id: str, *, after: SequenceNumber | None = None, latest: bool = False) -> str:
         kind = {"ShardIteratorType": "LATEST" if latest else "TRIM_HORIZON"}

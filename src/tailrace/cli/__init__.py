@@ -75,14 +75,20 @@ SUMMARIES: Final = {
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TAILRACE", "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "TAILRACE",
+        "max_content_width": 100,
+    },
     epilog="Example: tailrace demo",
 )
 @click.option("-c", "--config", metavar="FILE", help="Configuration file (default tailrace.toml, or TAILRACE_CONFIG).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
 @click.option("-v", "--verbose", count=True, help="More messages; twice for debugging.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the messages on stderr.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the messages on stderr."
+)
 @click.option("--no-progress", is_flag=True, help="Plain lines instead of live displays.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda c, _, on: _version(c, on))

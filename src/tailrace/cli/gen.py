@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from tailrace.cli.options import Duration
@@ -10,12 +12,14 @@ from tailrace.cli.output import Context, print_json
 PROFILE_NAMES = ("narrow", "order", "single-table")
 
 
-class Mix(click.ParamType):
+class Mix(click.ParamType[Any]):
     """Three whole weights for inserts, updates and deletes: ``70,20,10``."""
 
     name = "mix"
 
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int, int]:
+    def convert(
+        self, value: object, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[int, int, int]:
         if isinstance(value, tuple):
             return value
         parts = str(value).split(",")
@@ -25,10 +29,17 @@ class Mix(click.ParamType):
         return inserts, updates, deletes
 
 
-@click.command(epilog="Example: tailrace gen --table orders --items 20000 --rate 200 --endpoint-url http://127.0.0.1:4566")
+@click.command(
+    epilog="Example: tailrace gen --table orders --items 20000 --rate 200 --endpoint-url http://127.0.0.1:4566"
+)
 @click.option("--table", required=True, help="Created with a stream where it is absent.")
 @click.option("--items", type=click.IntRange(1), default=1000, show_default=True, help="Changes to write.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="PER_S", help="Changes a second; absent: as fast as it goes.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="PER_S",
+    help="Changes a second; absent: as fast as it goes.",
+)
 @click.option("--batch", type=click.IntRange(1, 25), default=25, show_default=True, help="Changes in one request.")
 @click.option("--mix", type=Mix(), default="70,20,10", show_default=True, help="Weights of inserts, updates, deletes.")
 @click.option("--profile", type=click.Choice(PROFILE_NAMES), default="order", show_default=True)

@@ -45,7 +45,11 @@ def command(folder: Path) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE)
     except FileExistsError:
-        raise ConfigInvalid("There is a configuration already", hint="Edit it, or choose another folder.", file=path) from None
+        raise ConfigInvalid(
+            "There is a configuration already", hint="Edit it, or choose another folder.", file=path
+        ) from None
     except OSError as error:
-        raise ConfigInvalid(f"It cannot be written: {error.strerror}", hint="Choose another folder.", file=path) from error
+        raise ConfigInvalid(
+            f"It cannot be written: {error.strerror}", hint="Choose another folder.", file=path
+        ) from error
     click.echo(f"wrote {path}; name your table in it, then: tailrace run")

@@ -83,8 +83,11 @@ def _document(run: TableRun) -> dict[str, Any]:
             "lag_seconds": run.capture.lag_seconds,
         },
         "loaded": {
-            name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded} for name, load in run.loads.items()
+            name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded}
+            for name, load in run.loads.items()
         },
         "quarantined": run.quarantined,
-        "error": None if run.error is None else {"code": run.error.code, "message": str(run.error), "hint": run.error.hint},
+        "error": None
+        if run.error is None
+        else {"code": run.error.code, "message": str(run.error), "hint": run.error.hint},
     }

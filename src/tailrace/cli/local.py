@@ -15,9 +15,13 @@ Clock and faults: docs/local.md"""
 
 @click.command(epilog="Example: tailrace local --port 4566 --dir ./aws")
 @click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="0 takes a free one.")
-@click.option("--dir", "directory", type=click.Path(path_type=Path), help="Keep tables and objects here across restarts.")
+@click.option(
+    "--dir", "directory", type=click.Path(path_type=Path), help="Keep tables and objects here across restarts."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of shard ids and sequence numbers.")
-@click.option("--shards", type=click.IntRange(1, 100), default=1, show_default=True, help="Open shards of a new stream.")
+@click.option(
+    "--shards", type=click.IntRange(1, 100), default=1, show_default=True, help="Open shards of a new stream."
+)
 def command(port: int, directory: Path | None, seed: int, shards: int) -> None:
     """Serve the embedded AWS endpoint: DynamoDB, Streams with shard lineage, S3 and more, on 127.0.0.1."""
     from tailrace.local.serve import serve

@@ -12,7 +12,7 @@ from tailrace.config import parse_duration
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[Any]):
     """``14m``, ``30s``, ``1h`` or a number of seconds, greater than zero."""
 
     name = "duration"
@@ -31,8 +31,12 @@ class Duration(click.ParamType):
 
 
 def tables_option(command: F) -> F:
-    return click.option("--tables", metavar="GLOB", default="*", help="Only tables that match, such as 'orders*'.")(command)
+    return click.option("--tables", metavar="GLOB", default="*", help="Only tables that match, such as 'orders*'.")(
+        command
+    )
 
 
 def budget_option(command: F) -> F:
-    return click.option("--budget", type=Duration(), help="Stop in time, having published everything read: 14m.")(command)
+    return click.option("--budget", type=Duration(), help="Stop in time, having published everything read: 14m.")(
+        command
+    )

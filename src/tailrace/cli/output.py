@@ -71,7 +71,7 @@ class _JsonFormatter(logging.Formatter):
 class _TextFormatter(logging.Formatter):
     """One line a message, whatever bytes a record's name or value smuggles in."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -81,7 +81,9 @@ def set_up_logging(*, quiet: bool, verbose: int, log_format: str) -> None:
     """Messages to stderr. Other libraries speak from WARNING on only, so that no request's content is logged."""
     handler = logging.StreamHandler()
     handler.setFormatter(
-        _JsonFormatter() if log_format == "json" else _TextFormatter("%(asctime)sZ %(levelname)s %(message)s", "%H:%M:%S")
+        _JsonFormatter()
+        if log_format == "json"
+        else _TextFormatter("%(asctime)sZ %(levelname)s %(message)s", "%H:%M:%S")
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]

@@ -21,7 +21,9 @@ def list_(context: Context, tables: str) -> None:
     pipeline = context.pipeline()
     found = [(table, file) for table in pipeline.tables(tables) for file in pipeline.landing(table).quarantined()]
     if context.as_json:
-        print_json([{"table": t, "name": f.name, "records": len(f.records), "reason": f.records[0].reason} for t, f in found])
+        print_json(
+            [{"table": t, "name": f.name, "records": len(f.records), "reason": f.records[0].reason} for t, f in found]
+        )
     else:
         for table, file in found:
             click.echo(f"{table}  {file.name}  {len(file.records)} records  {printable(file.records[0].reason)}")

@@ -15,13 +15,16 @@ CELL_WIDTH_MAX: Final = 60
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-@click.command(epilog="Example: tailrace query \"SELECT status, count(*) FROM orders GROUP BY 1\" --format csv")
+@click.command(epilog='Example: tailrace query "SELECT status, count(*) FROM orders GROUP BY 1" --format csv')
 @click.argument("sql")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 @click.option("--target", help="Default: the first one configured.")
 @click.pass_obj
 def command(context: Context, sql: str, form: str, target: str | None) -> None:
-    """Run one read-only statement on a target; also while `run` is up. In CSV, text that a spreadsheet would take for a formula gets a leading '."""
+    """Run one read-only statement on a target; also while `run` is up.
+
+    In CSV, text that a spreadsheet would take for a formula gets a leading '.
+    """
     table = context.pipeline().query(sql, target)
     names = table.column_names
     if context.as_json or form == "json":

@@ -19,7 +19,10 @@ BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 @click.option("--max-lag", type=Duration(), help="Leave with exit code 4 when a table lags more than this.")
 @click.pass_obj
 def command(context: Context, tables: str, max_lag: float | None) -> None:
-    """Show each table's state, lag, gaps and quarantine. Exit code 3: something is set aside; 4: a gap, a pause, or too much lag."""
+    """Show each table's state, lag, gaps and quarantine.
+
+    Exit code 3: something is set aside; 4: a gap, a pause, or too much lag.
+    """
     found = context.pipeline().status(tables=tables)
     if context.as_json:
         print_json([document(status) for status in found])
@@ -85,5 +88,7 @@ def _lines(status: TableStatus) -> list[str]:
             f"  {t.name} ({t.kind}, {t.mode}): {t.rows} rows, complete through {moment(t.watermark_ms)} "
             f"({span(t.lag_seconds)} behind){latency}"
         )
-    lines += [f"  GAP {gap.kind}: {printable(gap.reason)} (shard {gap.shard}, after {gap.after})" for gap in status.gaps]
+    lines += [
+        f"  GAP {gap.kind}: {printable(gap.reason)} (shard {gap.shard}, after {gap.after})" for gap in status.gaps
+    ]
     return lines

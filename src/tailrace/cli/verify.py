@@ -11,7 +11,9 @@ from tailrace.cli.output import DIFFERENT, Context, print_json, printable
 @click.command(epilog="Example: tailrace verify --tables orders")
 @tables_option
 @click.option("--target", help="Only this target; default: all of the table's.")
-@click.option("--deadline", type=Duration(), default=60.0, help="How long to wait for changes still on their way (default 60s).")
+@click.option(
+    "--deadline", type=Duration(), default=60.0, help="How long to wait for changes still on their way (default 60s)."
+)
 @click.pass_obj
 def command(context: Context, tables: str, target: str | None, deadline: float) -> None:
     """Compare every item of a table with its targets, key by key. Exit code 4: something is missing, extra or different."""

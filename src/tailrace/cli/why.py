@@ -19,13 +19,20 @@ def command(context: Context, segment: str) -> None:
     else:
         click.echo(f"{story.name}  (table {story.table})")
         click.echo(f"  published as number {entry['number']} at {moment(entry['published_ms'])}")
-        click.echo(f"  {entry['rows']} {entry['kind']} records, {size(entry['bytes'])}, newest change {moment(entry['newest_change_ms'])}")
+        click.echo(
+            f"  {entry['rows']} {entry['kind']} records, {size(entry['bytes'])},"
+            f" newest change {moment(entry['newest_change_ms'])}"
+        )
         for shard, (first, last, rows) in entry["shards"].items():
             click.echo(f"  {rows} from {shard}: {first} to {last}")
-        click.echo(f"  content {'is what was published (sha256)' if story.intact else f'IS DAMAGED: {printable(story.problem)}'}")
+        click.echo(
+            f"  content {'is what was published (sha256)' if story.intact else f'IS DAMAGED: {printable(story.problem)}'}"
+        )
         for load in story.loads:
             when = f" at {moment(load.row.applied_ms)}" if load.row else ""
-            click.echo(f"  {load.target}: {f'applied{when}' if load.applied else 'not applied yet; `tailrace load` does it'}")
+            click.echo(
+                f"  {load.target}: {f'applied{when}' if load.applied else 'not applied yet; `tailrace load` does it'}"
+            )
         for name in story.quarantined:
             click.echo(f"  some of its records are set aside: {name}")
     if not story.intact:

@@ -84,9 +84,7 @@ def engine(name: str = "auto") -> Engine:
     if name == "auto":
         name = os.environ.get("TAILRACE_CODEC") or "auto"
     if name not in ("auto", "native", "python"):
-        raise ConfigInvalid(
-            f"There is no codec {name!r:.40}", hint="TAILRACE_CODEC is one of auto, native, python."
-        )
+        raise ConfigInvalid(f"There is no codec {name!r:.40}", hint="TAILRACE_CODEC is one of auto, native, python.")
     if name == "python":
         return _python()
     found = _native()
@@ -190,6 +188,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise NotFound(
-            f"The file cannot be read: {error.strerror}", hint="Check its name.", path=path
-        ) from error
+        raise NotFound(f"The file cannot be read: {error.strerror}", hint="Check its name.", path=path) from error

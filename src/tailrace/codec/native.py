@@ -57,9 +57,7 @@ class NativeDecoder:
     @property
     def seen(self) -> Seen:
         return {
-            (name, tag): AttributeSeen(
-                count, None if int64 is None else NumberRange(int64, whole_digits, scale)
-            )
+            (name, tag): AttributeSeen(count, None if int64 is None else NumberRange(int64, whole_digits, scale))
             for name, tag, count, int64, whole_digits, scale in self._core.seen()
         }
 

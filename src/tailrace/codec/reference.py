@@ -57,7 +57,7 @@ Values: TypeAlias = dict[tuple[str, Tag], Any]
 """The decoded attributes of one image, by (name, tag)."""
 
 
-class Invalid(Exception):  # noqa: N818
+class Invalid(Exception):
     """This line cannot be represented: kind and reason of the rejection."""
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -101,9 +101,7 @@ class Inflater:
             if self._padding or (self._member is None and data[0] == 0):
                 self._padding = True
                 if data.strip(b"\0"):
-                    raise SegmentCorrupt(
-                        "Bytes follow the gzip stream", hint="Fetch the file again; it is damaged."
-                    )
+                    raise SegmentCorrupt("Bytes follow the gzip stream", hint="Fetch the file again; it is damaged.")
                 return
             if self._member is None:
                 self._member = zlib.decompressobj(wbits=31)
@@ -119,9 +117,7 @@ class Inflater:
             try:
                 plain = self._member.decompress(data, INFLATED_BYTES)
             except zlib.error as error:
-                raise SegmentCorrupt(
-                    f"The gzip stream is damaged: {error}", hint="Fetch the file again."
-                ) from error
+                raise SegmentCorrupt(f"The gzip stream is damaged: {error}", hint="Fetch the file again.") from error
             if plain:
                 yield plain
             if self._member.eof:
@@ -188,7 +184,7 @@ class LineSplitter:
 # ---- a line to JSON ---------------------------------------------------------------------------------------
 
 
-class _Repeated(Exception):  # noqa: N818
+class _Repeated(Exception):
     """A name stands twice in one object."""
 
 
@@ -228,11 +224,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     except _Repeated as error:
         raise Invalid("duplicate_name", "a name stands twice in one object") from error
     except (ValueError, RecursionError) as error:
-        ion = (
-            " (this looks like Ion: export with ExportFormat DYNAMODB_JSON)"
-            if line.startswith(b"$ion")
-            else ""
-        )
+        ion = " (this looks like Ion: export with ExportFormat DYNAMODB_JSON)" if line.startswith(b"$ion") else ""
         raise Invalid("not_json", f"not JSON{ion}: {error}") from error
     if end != len(text):
         raise Invalid("not_json", f"text follows the value at character {end}")
@@ -354,9 +346,7 @@ def _tagged(value: Any) -> tuple[Tag, Any]:
 def _map_text(value: Any, depth: int) -> str:
     if not isinstance(value, dict):
         raise Invalid("bad_value", "M is not an object")
-    return (
-        "{" + ",".join([f"{encode_basestring(n)}:{_text(value[n], depth + 1)}" for n in sorted(value)]) + "}"
-    )
+    return "{" + ",".join([f"{encode_basestring(n)}:{_text(value[n], depth + 1)}" for n in sorted(value)]) + "}"
 
 
 def _list_text(value: Any, depth: int) -> str:
@@ -405,9 +395,7 @@ class Record:
     values: Values
 
 
-def read_record(
-    document: Mapping[str, Any], keys: KeySchema | None, position_digits: int = POSITION_DIGITS
-) -> Record:
+def read_record(document: Mapping[str, Any], keys: KeySchema | None, position_digits: int = POSITION_DIGITS) -> Record:
     """Raises Invalid. `position_digits`: what the order prefix leaves for the position."""
     if ("Item" in document) == ("Keys" in document):
         raise Invalid("unknown_shape", "a record has either Item or Keys")
@@ -496,9 +484,7 @@ def _operation(metadata: Mapping[str, Any], has_image: bool) -> str:
 def _check_schema(values: Values, keys: KeySchema) -> None:
     for attribute in keys.attributes:
         if (attribute.name, attribute.tag) not in values:
-            raise Invalid(
-                "key_mismatch", f"key attribute {attribute.name!r:.80} is not there as {attribute.tag}"
-            )
+            raise Invalid("key_mismatch", f"key attribute {attribute.name!r:.80} is not there as {attribute.tag}")
 
 
 def _check_key(key: Values, values: Values, keys: KeySchema | None) -> None:
@@ -548,14 +534,10 @@ class ReferenceDecoder:
         return tuple(self._rejected)
 
     def push(self, data: bytes) -> list[pa.RecordBatch]:
-        return [
-            batch for plain in self._inflater.push(data) for batch in self._decode(self._lines.push(plain))
-        ]
+        return [batch for plain in self._inflater.push(data) for batch in self._decode(self._lines.push(plain))]
 
     def finish(self) -> list[pa.RecordBatch]:
-        batches = [
-            batch for plain in self._inflater.finish() for batch in self._decode(self._lines.push(plain))
-        ]
+        batches = [batch for plain in self._inflater.finish() for batch in self._decode(self._lines.push(plain))]
         batches += self._decode(self._lines.finish())
         if self._ops:
             batches.append(self._seal())
@@ -586,9 +568,7 @@ class ReferenceDecoder:
         self._ts: list[int | None] = []
         self._positions: list[str] = []
         self._expired: list[bool] = []
-        self._columns: dict[
-            tuple[str, Tag], list[Any]
-        ] = {}  # each only as long as the last row that has a value
+        self._columns: dict[tuple[str, Tag], list[Any]] = {}  # each only as long as the last row that has a value
         self._batch_size = 0
 
     def _add(self, record: Record) -> None:

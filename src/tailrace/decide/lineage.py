@@ -16,7 +16,9 @@ from tailrace.model.shards import ShardInfo
 
 RETENTION_MS: Final = 24 * 3600 * 1000  # of a stream
 RETIRE_MS: Final = 2 * RETENTION_MS  # a finished shard is remembered so long; forgetting it earlier replays the lineage
-LATEST_MARGIN_MS: Final = 60 * 1000  # records this much older than `since_ms` are skipped after LATEST; more only repeats
+LATEST_MARGIN_MS: Final = (
+    60 * 1000
+)  # records this much older than `since_ms` are skipped after LATEST; more only repeats
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,7 @@ def plan_columns(
     `reserved` gets ``_2``, ``_3`` …
     """
     known = {(c.attribute, c.tag): c for c in existing}
-    widened = {
-        id_: wide for id_, column in known.items() if (wide := _widened(column, seen.get(id_))) != column
-    }
+    widened = {id_: wide for id_, column in known.items() if (wide := _widened(column, seen.get(id_))) != column}
     names = _Names([*reserved, *(c.name for c in existing)], case_insensitive)
     added = []
     for attribute, tag, wanted in _wanted(existing, seen, keys):

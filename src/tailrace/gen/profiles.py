@@ -11,8 +11,9 @@ from typing import Any, Final, TypeAlias
 Item: TypeAlias = dict[str, dict[str, Any]]
 
 _WORDS: Final = (
-    "river", "turbine", "dam", "Wehr", "écluse", "水力", "sluice", 'the "big" one', "back\\slash", "tab\there", "€ 12", "penstock",
-    "rotor", "spillway", "headrace", "Zürich", "naïve", "watt", "ampère", "volt", "grid", "load", "valve", "gate", "weir", "flume", "tail",
+    "river", "turbine", "dam", "Wehr", "écluse", "水力", "sluice", 'the "big" one', "back\\slash", "tab\there", "€ 12",
+    "penstock", "rotor", "spillway", "headrace", "Zürich", "naïve", "watt", "ampère", "volt", "grid", "load", "valve",
+    "gate", "weir", "flume", "tail",
 )  # fmt: skip
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -160,12 +161,16 @@ def _single(random: Random, key: Item) -> Item:
             "prefs": preferences,
         }
     if sk.startswith("ORDER#"):
-        lines = [{"M": {"sku": _s(_hex(random, 8)), "q": either(random.randint(1, 9))}} for _ in range(random.randint(1, 3))]
+        lines = [
+            {"M": {"sku": _s(_hex(random, 8)), "q": either(random.randint(1, 9))}} for _ in range(random.randint(1, 3))
+        ]
         created = _n(1_767_225_600 + random.randrange(10**7))
         return {"type": _s("order"), "total": either(_money(random)), "created": created, "lines": {"L": lines}}
     if pk.startswith("PROD#"):
         words = random.sample(_WORDS[:7], 2)
-        tags: dict[str, Any] = {"SS": words} if random.random() < 0.5 else {"L": [_s(words[0]), _n(random.randrange(9))]}
+        tags: dict[str, Any] = (
+            {"SS": words} if random.random() < 0.5 else {"L": [_s(words[0]), _n(random.randrange(9))]}
+        )
         names = [chr(97 + random.randrange(26)) + chr(97 + random.randrange(26)) for _ in range(2)]
         return {
             "type": _s("product"),
@@ -193,5 +198,3 @@ PROFILES: Final = {
     "order": Profile("order", {"order_id": "S"}, lambda random: {"order_id": _s(f"ORD#{_hex(random, 32)}")}, _order),
     "single-table": Profile("single-table", {"pk": "S", "sk": "S"}, _single_key, _single),
 }
-
-

@@ -126,7 +126,7 @@ class Capturer:
         self._jitter = random.Random(writer)
         self._published: Published | None = None
         self._readers: dict[str, _Reader] = {}
-        self._inflight: dict[Future[RecordsPage | None], tuple[_Reader, int]] = {}
+        self._inflight: dict[Future[RecordsPage], tuple[_Reader, int]] = {}
         self._absent: frozenset[str] = frozenset()
         self._next_discovery = 0.0
         self._buffered_since: float | None = None
@@ -322,7 +322,9 @@ class Capturer:
         except RecordInvalid as error:
             number = str(record.get("dynamodb", {}).get("SequenceNumber", ""))[:80]
             reader.poison.append(
-                QuarantinedRecord("bad_envelope", error.message, payload_of(record), shard=reader.shard_id, sequence_number=number)
+                QuarantinedRecord(
+                    "bad_envelope", error.message, payload_of(record), shard=reader.shard_id, sequence_number=number
+                )
             )
             return
         if reader.read_to is not None and line.sequence_number <= reader.read_to:
@@ -392,9 +394,7 @@ class Capturer:
         shards = dict(manifest.shards)
         for reader in readers:
             finished_ms = self._clock.now_ms() if reader.ended else None
-            shards[reader.shard_id] = replace(
-                shards[reader.shard_id], mark=reader.read_to, finished_ms=finished_ms
-            )
+            shards[reader.shard_id] = replace(shards[reader.shard_id], mark=reader.read_to, finished_ms=finished_ms)
         rows = sum(entry.rows for entry in entries)
         stored_bytes = sum(entry.bytes for entry in entries)
         self._publish(
@@ -428,7 +428,8 @@ class Capturer:
         if not readers:
             return None
         ranges = {
-            r.shard_id: ShardRange(r.lines[0].sequence_number, r.lines[-1].sequence_number, len(r.lines)) for r in readers
+            r.shard_id: ShardRange(r.lines[0].sequence_number, r.lines[-1].sequence_number, len(r.lines))
+            for r in readers
         }
         newest_ms = max(line.created_ms for reader in readers for line in reader.lines)
         return SegmentDraft(

@@ -107,17 +107,13 @@ class Loader:
             return LoadReport()
         self._ledger = None
         report = self._load_some(table, manifest.epoch, segments, ledger)
-        return replace(
-            report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments
-        )
+        return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
     def _pending(self, manifest: Manifest, ledger: Ledger) -> tuple[Segment, ...]:
         listed = self._landing.segments(manifest, after=ledger.applied_through)
         return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits)
 
-    def _load_some(
-        self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger
-    ) -> LoadReport:
+    def _load_some(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> LoadReport:
         """Load these, or only the ones before a segment that cannot be read, found by halving."""
         try:
             return self._load(table, epoch, segments, ledger)

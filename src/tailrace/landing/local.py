@@ -77,9 +77,7 @@ class LocalStore:
             with self._locked(name):
                 found = _version(path.read_bytes()) if path.exists() else None
                 if found != expected:
-                    raise StateContended(
-                        "Another worker published first", hint="Read it again and go on.", name=name
-                    )
+                    raise StateContended("Another worker published first", hint="Read it again and go on.", name=name)
                 os.rename(temporary, path)
                 _sync_folder(path.parent)
         return _version(data)

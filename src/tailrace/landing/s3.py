@@ -35,9 +35,7 @@ class S3Store:
     must also look for its own content after StateContended, as `Landing.save` does.
     """
 
-    def __init__(
-        self, client: Any, bucket: str, prefix: str = "", *, expected_owner: str | None = None
-    ) -> None:
+    def __init__(self, client: Any, bucket: str, prefix: str = "", *, expected_owner: str | None = None) -> None:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{check_name(prefix)}/" if prefix else ""

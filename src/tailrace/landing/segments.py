@@ -95,9 +95,7 @@ def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
         rest = chunk
         while rest:
             if decompressor.eof:
-                raise SegmentCorrupt(
-                    "Bytes follow the end of an object", hint="Restore it from a bucket version."
-                )
+                raise SegmentCorrupt("Bytes follow the end of an object", hint="Restore it from a bucket version.")
             try:
                 piece = decompressor.decompress(rest, PIECE_BYTES)
             except zlib.error as error:

@@ -44,9 +44,7 @@ class LocalAws:
         assert self._process.stdout is not None
         ready = self._process.stdout.readline()
         if not ready:
-            raise ServiceUnavailable(
-                "The embedded AWS endpoint did not start", hint="Run `tailrace local` to see why."
-            )
+            raise ServiceUnavailable("The embedded AWS endpoint did not start", hint="Run `tailrace local` to see why.")
         self.endpoint_url = json.loads(ready)["endpoint_url"]
         self._call("GET", "clock")
 
@@ -108,7 +106,7 @@ class LocalAws:
             f"{self.endpoint_url}/_tailrace/{what}", method=method, data=json.dumps(request or {}).encode()
         )
         try:
-            with urllib.request.urlopen(call, timeout=60) as answer:  # noqa: S310
+            with urllib.request.urlopen(call, timeout=60) as answer:
                 return dict(json.loads(answer.read()))
         except urllib.error.HTTPError as error:
             raise ServiceUnavailable(f"The embedded AWS endpoint refused: {error.read().decode()}") from error

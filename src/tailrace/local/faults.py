@@ -14,7 +14,8 @@ KINDS: Final = get_args(FaultKind)
 class Fault:
     """Strikes the next `count` requests of `operation` (None: any) on `table` (None: any).
 
-    ``error``: answers `status` and does nothing. ``throttle``: the service's own throttling error. ``slow``: waits `seconds` first.
+    ``error``: answers `status` and does nothing. ``throttle``: the service's own throttling error.
+    ``slow``: waits `seconds` first.
     ``lost_answer``: the request is carried out and the caller gets a 500.
     """
 

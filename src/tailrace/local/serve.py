@@ -41,7 +41,9 @@ def _configure_emulator(directory: Path | None) -> None:
     if directory is not None:
         state = directory.absolute()
         state.mkdir(parents=True, exist_ok=True)
-        os.environ.update(PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(state / "state"), S3_DATA_DIR=str(state / "s3"))
+        os.environ.update(
+            PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(state / "state"), S3_DATA_DIR=str(state / "s3")
+        )
 
 
 def _listen(port: int) -> socket.socket:
@@ -64,7 +66,8 @@ async def _serve(listener: socket.socket, options: Options, on_ready: Callable[[
         from ministack.app import app as emulator
     except ModuleNotFoundError as error:
         raise UsageInvalid(
-            f"The embedded AWS endpoint is not installed ({error.name} is missing)", hint="pip install 'tailrace[local]'"
+            f"The embedded AWS endpoint is not installed ({error.name} is missing)",
+            hint="pip install 'tailrace[local]'",
         ) from error
     from tailrace.local.server import LocalApp
 

@@ -206,7 +206,10 @@ class LocalApp:
                     "TableName": table,
                     "FilterExpression": "#t < :now AND #t > :oldest",
                     "ExpressionAttributeNames": {"#t": attribute},
-                    "ExpressionAttributeValues": {":now": {"N": str(now)}, ":oldest": {"N": str(now - TTL_OLDEST_SECONDS)}},
+                    "ExpressionAttributeValues": {
+                        ":now": {"N": str(now)},
+                        ":oldest": {"N": str(now - TTL_OLDEST_SECONDS)},
+                    },
                     **start,
                 },
             )
@@ -219,7 +222,9 @@ class LocalApp:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
-    async def _delete_expired(self, table: str, key: Mapping[str, Any], attribute: str, expiry: Mapping[str, Any]) -> bool:
+    async def _delete_expired(
+        self, table: str, key: Mapping[str, Any], attribute: str, expiry: Mapping[str, Any]
+    ) -> bool:
         """False when the item was written again in between."""
         try:
             await self.call(
@@ -291,7 +296,9 @@ def _operation(scope: Scope, target: str) -> str:
     kind = "Object" if has_key else "Bucket"
     if scope["method"] == "GET" and not has_key:
         return "ListObjectsV2"
-    return {"GET": "Get", "PUT": "Put", "DELETE": "Delete", "HEAD": "Head", "POST": "Post"}.get(scope["method"], "") + kind
+    return {"GET": "Get", "PUT": "Put", "DELETE": "Delete", "HEAD": "Head", "POST": "Post"}.get(
+        scope["method"], ""
+    ) + kind
 
 
 def _planned(fault: Fault, target: str) -> ServiceError:
@@ -319,7 +326,9 @@ async def _nowhere(message: dict[str, Any]) -> None:
 
 async def _answer_error(send: Send, target: str, error: ServiceError) -> None:
     if target:
-        await _send_json(send, error.status, {"__type": f"com.amazonaws.dynamodb.v20120810#{error.code}", "message": str(error)})
+        await _send_json(
+            send, error.status, {"__type": f"com.amazonaws.dynamodb.v20120810#{error.code}", "message": str(error)}
+        )
         return
     text = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>{error}</Message></Error>"
     await _send(send, error.status, text.encode(), b"application/xml")

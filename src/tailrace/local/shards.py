@@ -98,7 +98,11 @@ class StreamModel:
         """Drop records older than 24 hours, and closed shards that have none left and closed that long ago."""
         horizon = now - RETENTION_SECONDS
         for shard in list(self.shards.values()):
-            keep = len(shard.records) if everything else bisect.bisect_left(shard.records, horizon, key=lambda r: r.created)
+            keep = (
+                len(shard.records)
+                if everything
+                else bisect.bisect_left(shard.records, horizon, key=lambda r: r.created)
+            )
             if keep:
                 shard.trimmed_to = shard.records[keep - 1].number
                 del shard.records[:keep]

@@ -1,7 +1,8 @@
 """DynamoDB Streams as AWS answers it, over the one-shard streams of the emulator behind: four calls and their errors.
 
-The emulator is asked through its own public calls only: its single shard is drained, in order, whenever somebody looks at a stream or the
-clock moves, and every record is dealt to the open shard that owns its partition key. So no private part of it is touched.
+The emulator is asked through its own public calls only: its single shard is drained, in order, whenever somebody looks
+at a stream or the clock moves, and every record is dealt to the open shard that owns its partition key. So no private
+part of it is touched.
 """
 
 from __future__ import annotations
@@ -196,7 +197,11 @@ class StreamService:
         return self.streams[arn]
 
     def _new_stream(self, arn: str, table: str, described: Mapping[str, Any], view_type: str) -> Stream:
-        options: dict[str, Any] = {"seed": self._random.getrandbits(32), "now": self._now(), "shards": self._options.shards}
+        options: dict[str, Any] = {
+            "seed": self._random.getrandbits(32),
+            "now": self._now(),
+            "shards": self._options.shards,
+        }
         if self._options.first_number is not None:
             options["first_number"] = self._options.first_number
         label = described.get("LatestStreamLabel") or arn.rpartition("/stream/")[2]
@@ -267,7 +272,7 @@ class StreamService:
             if request["Timestamp"] > self._now():
                 raise ServiceError("ValidationException", "Timestamp is in the future")
             older = [r.number for r in shard.records if r.created < request["Timestamp"]]
-            return older[-1] if older else shard.trimmed_to
+            return max(older, default=shard.trimmed_to)
         if kind not in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
             raise ServiceError("ValidationException", f"Unknown ShardIteratorType {kind!r}")
         text = str(request.get("SequenceNumber", ""))

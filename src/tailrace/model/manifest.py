@@ -212,7 +212,8 @@ class Manifest:
             found = value["format"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ManifestInvalid(
-                "The manifest is not a Tailrace manifest document", hint="Restore it from a backup; nothing was changed."
+                "The manifest is not a Tailrace manifest document",
+                hint="Restore it from a backup; nothing was changed.",
             ) from error
         if found != MANIFEST_FORMAT:
             raise ManifestInvalid(

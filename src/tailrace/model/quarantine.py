@@ -57,9 +57,7 @@ class QuarantinedRecord:
                 raise ValueError(f"format {found}, this release understands {QUARANTINE_FORMAT}")
             encoded = document.pop("payload_base64", None)
             payload = (
-                document.pop("payload").encode("utf-8")
-                if encoded is None
-                else base64.b64decode(encoded, validate=True)
+                document.pop("payload").encode("utf-8") if encoded is None else base64.b64decode(encoded, validate=True)
             )
             return cls(payload=payload, **document)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -177,7 +177,7 @@ class Daemon:
         if self._until_caught_up and not isinstance(error, Transient):
             return True
         pause = RETRY_SECONDS_MAX if isinstance(error, UserFault) else RETRY_SECONDS * 2 ** min(failures - 1, 10)
-        self._budget.wait(min(pause, RETRY_SECONDS_MAX) * random.uniform(0.5, 1.0))  # noqa: S311
+        self._budget.wait(min(pause, RETRY_SECONDS_MAX) * random.uniform(0.5, 1.0))
         return False
 
     def _targets(self, table: str) -> list[str]:

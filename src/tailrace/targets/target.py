@@ -39,9 +39,7 @@ class LedgerRow:
     bytes: int
     applied_ms: int
     through_ms: int | None
-    lag_ms_p50: (
-        int | None
-    )  # applied_ms minus the change's own time, over the rows of the load this segment was part of
+    lag_ms_p50: int | None  # applied_ms minus the change's own time, over the rows of the load this segment was part of
     lag_ms_p99: int | None
 
 
@@ -120,6 +118,9 @@ class Target(Protocol):
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
         """All live rows with the target's column names, for verification. Meta columns included."""
+
+    def find(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]]) -> pa.Table:
+        """The live rows under these keys, as `rows` gives them: S as text, N as canonical text, B as bytes, HASH first."""
 
     def query(self, sql: str) -> Any:
         """Run one read-only statement for a person; a pyarrow Table."""

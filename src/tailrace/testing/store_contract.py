@@ -177,9 +177,7 @@ class StoreContract:
         assert list(store.list("")) == []
 
 
-def _race(
-    open_store: Callable[[], Store], write: Callable[[Store, bytes], object], label: bytes = b""
-) -> list[bytes]:
+def _race(open_store: Callable[[], Store], write: Callable[[Store, bytes], object], label: bytes = b"") -> list[bytes]:
     """All writers start at once, each with its own bytes and client; the bytes of those who succeeded."""
     barrier = threading.Barrier(WRITERS)
     stores = [open_store() for _ in range(WRITERS)]

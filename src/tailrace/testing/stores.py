@@ -37,17 +37,13 @@ class MemoryStore:
     def create(self, name: str, data: bytes) -> None:
         with self._lock:
             if self.objects.setdefault(check_name(name), data) != data:
-                raise AlreadyExists(
-                    "Another object stands under this name", hint="Nothing was overwritten.", name=name
-                )
+                raise AlreadyExists("Another object stands under this name", hint="Nothing was overwritten.", name=name)
 
     def replace(self, name: str, data: bytes, expected: str | None) -> str:
         with self._lock:
             found = self.objects.get(check_name(name))
             if (None if found is None else _version(found)) != expected:
-                raise StateContended(
-                    "Another worker published first", hint="Read it again and go on.", name=name
-                )
+                raise StateContended("Another worker published first", hint="Read it again and go on.", name=name)
             self.objects[name] = data
         return _version(data)
 

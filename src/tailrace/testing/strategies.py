@@ -117,9 +117,7 @@ def keys(schema: KeySchema) -> SearchStrategy[dict[str, Any]]:
         "N": st.sampled_from(["1", "1.0", "2", "-3.5"]),
         "B": st.sampled_from(["AA==", "AQI="]),
     }
-    return st.fixed_dictionaries(
-        {a.name: st.fixed_dictionaries({a.tag: values[a.tag]}) for a in schema.attributes}
-    )
+    return st.fixed_dictionaries({a.name: st.fixed_dictionaries({a.tag: values[a.tag]}) for a in schema.attributes})
 
 
 @st.composite

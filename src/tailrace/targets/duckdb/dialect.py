@@ -52,9 +52,7 @@ def widened(expression: str, old: ColumnType, new: ColumnType) -> str:
 
 def number_text(expression: str, column: ColumnType) -> str:
     """The canonical text of a number, the same before and after its column was widened."""
-    return (
-        _canonical(expression, column.scale) if column.kind == "decimal" else f"CAST({expression} AS VARCHAR)"
-    )
+    return _canonical(expression, column.scale) if column.kind == "decimal" else f"CAST({expression} AS VARCHAR)"
 
 
 def _member(column: ColumnType) -> ColumnType:

@@ -133,11 +133,7 @@ class DatabaseFile:
     def _translate(self, error: Exception) -> TailraceError:
         """DuckDB's errors in our words; those of the disk are worth a repetition, others need a person."""
         text = _first_line(error)
-        if (
-            "No space left" in text
-            or "out of memory" in text.lower()
-            or isinstance(error, duckdb.InterruptException)
-        ):
+        if "No space left" in text or "out of memory" in text.lower() or isinstance(error, duckdb.InterruptException):
             return ServiceUnavailable(
                 f"DuckDB could not finish: {text}",
                 hint="Free disk space or memory; nothing was applied.",

@@ -45,9 +45,7 @@ def prepare(session: Session) -> None:
 
 
 def has_schema(session: Session) -> bool:
-    return bool(
-        session.run("SELECT 1 FROM duckdb_tables() WHERE schema_name = '_tailrace' AND table_name = 'tables'")
-    )
+    return bool(session.run("SELECT 1 FROM duckdb_tables() WHERE schema_name = '_tailrace' AND table_name = 'tables'"))
 
 
 def find(session: Session, table: TableSpec) -> TableState | None:
@@ -70,13 +68,9 @@ def find(session: Session, table: TableSpec) -> TableState | None:
         return None
     id_, format_, source, mode, keys, incarnation, applied_through, through_ms = found[0]
     if format_ != FORMAT:
-        raise _refused(
-            table, f"was written in format {format_}", "Upgrade this Tailrace to the release that wrote it."
-        )
+        raise _refused(table, f"was written in format {format_}", "Upgrade this Tailrace to the release that wrote it.")
     theirs = (source, mode, keys, incarnation)
-    for what, old, new in zip(
-        ("source", "mode", "key schema", "incarnation"), theirs, _identity(table), strict=True
-    ):
+    for what, old, new in zip(("source", "mode", "key schema", "incarnation"), theirs, _identity(table), strict=True):
         if old != new:
             raise _refused(
                 table,
@@ -156,9 +150,7 @@ def save_columns(session: Session, id_: int, columns: Sequence[Column]) -> None:
     rows = []
     for place, c in enumerate(columns):
         numbers = (
-            (None, None, None)
-            if c.numbers is None
-            else (c.numbers.int64, c.numbers.whole_digits, c.numbers.scale)
+            (None, None, None) if c.numbers is None else (c.numbers.int64, c.numbers.whole_digits, c.numbers.scale)
         )
         rows.append((id_, place, c.attribute, c.tag, c.name, c.type.kind, c.type.scale, *numbers))
     session.insert("_tailrace.columns", rows)

@@ -100,7 +100,7 @@ class Merge:
 
     def _stage(self) -> None:
         """``staged``: a narrow line per change. The key is one text, injective and the same whatever the number's type."""
-        key = self._key_text([f"c{self._columns.index(column)}" for column in self._keys])
+        key = key_expression(self._keys, [f"c{self._columns.index(column)}" for column in self._keys])
         self._session.run(
             "CREATE TEMP TABLE staged AS SELECT line, op, ts, pos, coalesce(expired, false) AS expired, key,"
             f" md5_number_lower(key) AS hash FROM (SELECT *, {key} AS key FROM temp.incoming)"
@@ -109,11 +109,6 @@ class Merge:
             raise RecordInvalid(
                 "A change has no key or no position", hint="Decode it with the key schema of its table."
             )
-
-    def _key_text(self, expressions: Sequence[str]) -> str:
-        """One injective text out of the key's parts: of the first its length, then both."""
-        parts = [_text(e, column) for e, column in zip(expressions, self._keys, strict=True)]
-        return parts[0] if len(parts) == 1 else f"length({parts[0]}) || ':' || {parts[0]} || {parts[1]}"
 
     def _check_order(self) -> None:
         """A change may come twice; two different ones at one place are damage. Only changes of this load are compared."""
@@ -169,7 +164,7 @@ class Merge:
 
     def _standing(self, values: str) -> str:
         """Rows of the target that may hold a staged key: found by hash alone, which reads eight bytes a row."""
-        key = self._key_text([f"t.{quote(column.name)}" for column in self._keys])
+        key = key_expression(self._keys, [f"t.{quote(column.name)}" for column in self._keys])
         return (
             f"SELECT t.rowid AS place, {key} AS key, {values} FROM {self._target} t"
             " WHERE t._tr_hash IN (SELECT hash FROM temp.latest)"
@@ -217,9 +212,7 @@ class Merge:
             "_tr_image_pos": "w.image_pos",
             "_tr_hash": "w.hash",
         }
-        self._insert(
-            meta, "JOIN temp.winners w ON w.source_line = i.line WHERE w.new_image OR w.place IS NULL"
-        )
+        self._insert(meta, "JOIN temp.winners w ON w.source_line = i.line WHERE w.new_image OR w.place IS NULL")
 
     # ---- changelog: every change once; the ledger sees to it
 
@@ -246,6 +239,18 @@ class Merge:
 
 def _column_of(columns: Sequence[Column], attribute: str, tag: str) -> Column:
     return next(c for c in columns if c.attribute == attribute and c.tag == tag)
+
+
+def key_expression(keys: Sequence[Column], expressions: Sequence[str]) -> str:
+    """SQL for one injective text of a key: the length of its first part, then both."""
+    parts = [_text(expression, column) for expression, column in zip(expressions, keys, strict=True)]
+    return parts[0] if len(parts) == 1 else f"length({parts[0]}) || ':' || {parts[0]} || {parts[1]}"
+
+
+def key_text(key: Sequence[str | bytes]) -> str:
+    """The same text, made here."""
+    parts = [part.hex().upper() if isinstance(part, bytes) else part for part in key]
+    return parts[0] if len(parts) == 1 else f"{len(parts[0])}:{parts[0]}{parts[1]}"
 
 
 def _text(expression: str, column: Column) -> str:

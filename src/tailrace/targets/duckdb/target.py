@@ -19,7 +19,7 @@ from tailrace.targets.duckdb import internal
 from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, sql_type, widened
 from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
 from tailrace.targets.duckdb.internal import TableState
-from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge
+from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge, key_expression, key_text
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
@@ -98,6 +98,14 @@ class DuckDbTarget:
                 return
             yield from session.connection.execute(_live_rows(table, state)).to_arrow_reader(BATCH_ROWS)
 
+    def find(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]]) -> pa.Table:
+        with self._file.session(read_only=True) as session:
+            state = internal.find(session, table)
+            if state is None:
+                return pa.table({})
+            session.connection.register("wanted", pa.table({"key": [key_text(key) for key in keys]}))
+            return session.connection.execute(_live_rows(table, state, "temp.wanted")).to_arrow_table()
+
     def query(self, sql: str) -> pa.Table:
         """Run one read-only statement. Raises UsageInvalid when DuckDB refuses it, NotFound where nothing was loaded yet."""
         if not self._file.exists:
@@ -109,23 +117,17 @@ class DuckDbTarget:
         with self._file.session(read_only=True) as session:
             try:
                 if len(session.connection.extract_statements(sql)) != 1:
-                    raise UsageInvalid(
-                        "Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"'
-                    )
+                    raise UsageInvalid("Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"')
                 return session.connection.execute(sql).to_arrow_table()
             except duckdb.Error as error:
-                raise UsageInvalid(
-                    f"The query failed: {error}", hint="Correct the SQL; it may only read."
-                ) from error
+                raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
 
     def _evolve(self, session: Session, load: Load, state: TableState) -> ColumnPlan:
         """Bring the table's columns to what the load needs, and record the mapping."""
         actual = internal.actual_columns(session, load.table.name)
         known = {column.name for column in state.columns}
         foreign = [name for name in actual if name not in known]
-        plan = _spelled(
-            plan_columns(state.columns, load.seen, load.table.keys, reserved=[*RESERVED, *foreign])
-        )
+        plan = _spelled(plan_columns(state.columns, load.seen, load.table.keys, reserved=[*RESERVED, *foreign]))
         if not actual:
             _create(session, load.table, state, plan.columns)
         else:
@@ -134,9 +136,7 @@ class DuckDbTarget:
             internal.save_columns(session, state.id, plan.columns)
         return plan
 
-    def _ledger_rows(
-        self, load: Load, segments: Sequence[LoadedSegment], changes: pa.Table
-    ) -> list[LedgerRow]:
+    def _ledger_rows(self, load: Load, segments: Sequence[LoadedSegment], changes: pa.Table) -> list[LedgerRow]:
         now_ms = self._clock.now_ms()
         p50, p99 = _lag_ms(changes.column(1), now_ms)
         return [
@@ -218,9 +218,7 @@ def _alter(session: Session, table: TableSpec, state: TableState, plan: ColumnPl
     for column in plan.widened:
         old = before[column.attribute, column.tag]
         if is_plain_cast(old.type, column.type):
-            session.run(
-                f"ALTER TABLE {_name(table)} ALTER {quote(column.name)} SET DATA TYPE {sql_type(column.type)}"
-            )
+            session.run(f"ALTER TABLE {_name(table)} ALTER {quote(column.name)} SET DATA TYPE {sql_type(column.type)}")
         else:
             rebuilt[column.name] = widened(quote(column.name), old.type, column.type)
     if rebuilt:
@@ -245,15 +243,20 @@ def _rebuild(session: Session, table: TableSpec, expressions: dict[str, str]) ->
     session.run(f"ALTER TABLE {copy} RENAME TO {quote(table.name)}")
 
 
-def _live_rows(table: TableSpec, state: TableState) -> str:
-    """All live rows; JSON as plain text. Of a changelog the newest change of each key, if it is not a delete."""
+def _live_rows(table: TableSpec, state: TableState, wanted: str | None = None) -> str:
+    """All live rows, or those whose key `wanted` holds; JSON as plain text. Of a changelog the newest change of each key."""
     json = {column.name for column in state.columns if column.type.kind == "json"}
     names = [column.name for column in state.columns] + list(META_COLUMNS[table.mode])
     values = ", ".join(f"CAST({quote(n)} AS VARCHAR) AS {quote(n)}" if n in json else quote(n) for n in names)
+    keys = state.columns[: len(table.keys.attributes)]
+    rows = f"SELECT * FROM {_name(table)}"
+    if wanted is not None:
+        key = key_expression(keys, [quote(column.name) for column in keys])
+        rows += f" WHERE {key} IN (SELECT key FROM {wanted})"
     if table.mode == "soft_delete":
-        return f"SELECT {values} FROM {_name(table)} WHERE NOT _tr_deleted"
+        return f"SELECT {values} FROM ({rows}) WHERE NOT _tr_deleted"
     if table.mode == "changelog":
-        keys = ", ".join(quote(c.name) for c in state.columns[: len(table.keys.attributes)])
-        newest = f"row_number() OVER (PARTITION BY {keys} ORDER BY _tr_pos DESC) = 1"
-        return f"SELECT {values} FROM (SELECT * FROM {_name(table)} QUALIFY {newest}) WHERE _tr_op <> 'd'"
-    return f"SELECT {values} FROM {_name(table)}"
+        key = ", ".join(quote(column.name) for column in keys)
+        newest = f"{rows} QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _tr_pos DESC) = 1"
+        return f"SELECT {values} FROM ({newest}) WHERE _tr_op <> 'd'"
+    return f"SELECT {values} FROM ({rows})"

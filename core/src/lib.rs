@@ -1,0 +1,17 @@
+//! DynamoDB JSON lines to Arrow, and the latest change per key: the native twin of `tailrace.codec.reference`.
+//!
+//! The contract is `docs/formats/decoding.md`. There is no policy here, no file and no network: bytes or Arrow in, Arrow out.
+//! `py.rs` is the only module that knows Python, and the only one with unsafe code.
+
+#![deny(unsafe_code)]
+
+pub mod base64;
+pub mod column;
+pub mod decode;
+pub mod fold;
+pub mod inflate;
+pub mod json;
+pub mod number;
+#[cfg(feature = "python")]
+mod py;
+pub mod record;

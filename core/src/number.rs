@@ -1,0 +1,349 @@
+//! DynamoDB numbers, digit for digit: 38 significant digits, ±1E-130 … ±9.99…E+125. No floats.
+
+pub const DIGITS_MAX: usize = 38;
+pub const EXPONENT_MAX: i32 = 125;
+pub const EXPONENT_MIN: i32 = -130;
+const PLAIN_MAX: i32 = 37;
+const PLAIN_MIN: i32 = -7;
+const TEXT_MAX: usize = 512;
+const EXPONENT_DIGITS_MAX: usize = 6;
+
+/// `mantissa * 10^exponent`; the mantissa has no trailing zeros, zero is (0, 0). Equal values are equal here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Number {
+    pub mantissa: i128,
+    pub exponent: i32,
+}
+
+/// What all numbers of one attribute need of a column. `default` is the empty range; `join` makes a lattice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberRange {
+    pub int64: bool,
+    pub whole_digits: u32,
+    pub scale: u32,
+}
+
+impl Default for NumberRange {
+    fn default() -> Self {
+        NumberRange { int64: true, whole_digits: 0, scale: 0 }
+    }
+}
+
+impl NumberRange {
+    pub fn join(self, other: NumberRange) -> NumberRange {
+        NumberRange {
+            int64: self.int64 && other.int64,
+            whole_digits: self.whole_digits.max(other.whole_digits),
+            scale: self.scale.max(other.scale),
+        }
+    }
+
+    pub fn fits_decimal(self) -> bool {
+        (self.whole_digits + self.scale) as usize <= DIGITS_MAX
+    }
+}
+
+const POWERS: [i128; 39] = {
+    let mut powers = [1i128; 39];
+    let mut i = 1;
+    while i < 39 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+fn digit_count(mut value: u128) -> u32 {
+    let mut digits = 0;
+    while value > 0 {
+        value /= 10;
+        digits += 1;
+    }
+    digits
+}
+
+impl Number {
+    pub fn from_i64(value: i64) -> Number {
+        let mut number = Number { mantissa: value as i128, exponent: 0 };
+        number.normalise();
+        number
+    }
+
+    fn normalise(&mut self) {
+        if self.mantissa == 0 {
+            self.exponent = 0;
+            return;
+        }
+        while self.mantissa % 10 == 0 {
+            self.mantissa /= 10;
+            self.exponent += 1;
+        }
+    }
+
+    pub fn range(&self) -> NumberRange {
+        if self.mantissa == 0 {
+            return NumberRange::default();
+        }
+        let digits = digit_count(self.mantissa.unsigned_abs()) as i32;
+        NumberRange {
+            int64: self.as_i64().is_some(),
+            whole_digits: (digits + self.exponent).max(0) as u32,
+            scale: (-self.exponent).max(0) as u32,
+        }
+    }
+
+    pub fn as_i64(&self) -> Option<i64> {
+        if !(0..=18).contains(&self.exponent) {
+            return None;
+        }
+        let value = self.mantissa.checked_mul(POWERS[self.exponent as usize])?;
+        i64::try_from(value).ok()
+    }
+
+    /// The unscaled value of DECIMAL(38, scale); the caller has checked by its range that it fits.
+    pub fn unscaled(&self, scale: u32) -> i128 {
+        self.mantissa * POWERS[(self.exponent + scale as i32) as usize]
+    }
+
+    /// The one spelling of the value: positional for a first digit between 1E-7 and 1E37, else scientific.
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        if self.mantissa == 0 {
+            out.push(b'0');
+            return;
+        }
+        let digits = self.mantissa.unsigned_abs().to_string();
+        let digits = digits.as_bytes();
+        let first = self.exponent + digits.len() as i32 - 1;
+        if self.mantissa < 0 {
+            out.push(b'-');
+        }
+        if !(PLAIN_MIN..=PLAIN_MAX).contains(&first) {
+            out.push(digits[0]);
+            if digits.len() > 1 {
+                out.push(b'.');
+                out.extend_from_slice(&digits[1..]);
+            }
+            out.extend_from_slice(format!("E{first:+}").as_bytes());
+        } else if self.exponent >= 0 {
+            out.extend_from_slice(digits);
+            out.resize(out.len() + self.exponent as usize, b'0');
+        } else if first >= 0 {
+            let whole = first as usize + 1;
+            out.extend_from_slice(&digits[..whole]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[whole..]);
+        } else {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + (-first - 1) as usize, b'0');
+            out.extend_from_slice(digits);
+        }
+    }
+}
+
+/// Orders by value without arithmetic that could overflow.
+pub fn compare(left: &Number, right: &Number) -> std::cmp::Ordering {
+    use std::cmp::Ordering;
+    let sign = |n: &Number| n.mantissa.signum();
+    match sign(left).cmp(&sign(right)) {
+        Ordering::Equal => {}
+        unequal => return unequal,
+    }
+    if left.mantissa == 0 {
+        return Ordering::Equal;
+    }
+    let first = |n: &Number| n.exponent + digit_count(n.mantissa.unsigned_abs()) as i32;
+    let magnitude = first(left).cmp(&first(right)).then_with(|| {
+        let scaled = |n: &Number| n.mantissa.unsigned_abs() * POWERS[DIGITS_MAX - digit_count(n.mantissa.unsigned_abs()) as usize] as u128;
+        scaled(left).cmp(&scaled(right))
+    });
+    if left.mantissa > 0 {
+        magnitude
+    } else {
+        magnitude.reverse()
+    }
+}
+
+/// A whole number of at most 18 digits, the usual case, without the general machinery. `None`: look closer.
+#[inline]
+pub fn parse_small_integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text.first() {
+        Some(b'-') => (true, &text[1..]),
+        _ => (false, text),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let mut value: i64 = 0;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + digit as i64;
+    }
+    Some(if negative { -value } else { value })
+}
+
+/// Read a number's text. Errors are the reasons that quarantine shows.
+pub fn parse(text: &[u8]) -> Result<Number, &'static str> {
+    const NOT: &str = "not a number";
+    if text.len() > TEXT_MAX {
+        return Err(NOT);
+    }
+    let mut at = 0;
+    let mut negative = false;
+    if let Some(sign @ (b'+' | b'-')) = text.first() {
+        negative = *sign == b'-';
+        at = 1;
+    }
+    let mut mantissa: u128 = 0;
+    let mut significant = 0usize; // digits since the first that is not zero, trailing zeros held back
+    let mut zeros = 0usize; // trailing zeros not yet in the mantissa
+    let mut exponent: i32 = 0;
+    let (mut digits, mut in_fraction) = (0usize, false);
+    while at < text.len() {
+        let byte = text[at];
+        match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                exponent -= in_fraction as i32;
+                if byte == b'0' {
+                    zeros += (significant > 0) as usize;
+                } else {
+                    if significant > 0 {
+                        significant += zeros;
+                        if significant < DIGITS_MAX {
+                            mantissa = mantissa.wrapping_mul(POWERS[zeros.min(DIGITS_MAX)] as u128);
+                        }
+                    }
+                    significant += 1;
+                    if significant <= DIGITS_MAX {
+                        mantissa = mantissa.wrapping_mul(10).wrapping_add((byte - b'0') as u128);
+                    }
+                    zeros = 0;
+                }
+            }
+            b'.' if !in_fraction => in_fraction = true,
+            b'e' | b'E' => break,
+            _ => return Err(NOT),
+        }
+        at += 1;
+    }
+    if digits == 0 {
+        return Err(NOT);
+    }
+    if at < text.len() {
+        exponent += parse_exponent(&text[at + 1..]).ok_or(NOT)?;
+    }
+    if significant == 0 {
+        return Ok(Number::default());
+    }
+    if significant > DIGITS_MAX {
+        return Err("number has more than 38 significant digits");
+    }
+    exponent += zeros as i32;
+    let first = exponent + significant as i32 - 1;
+    if !(EXPONENT_MIN..=EXPONENT_MAX).contains(&first) {
+        return Err("number is outside 1E-130 … 9.99E+125");
+    }
+    let mantissa = if negative { -(mantissa as i128) } else { mantissa as i128 };
+    Ok(Number { mantissa, exponent })
+}
+
+fn parse_exponent(text: &[u8]) -> Option<i32> {
+    let (negative, digits) = match text.first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if digits.is_empty() || digits.len() > EXPONENT_DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().fold(0i32, |value, byte| value * 10 + (byte - b'0') as i32);
+    Some(if negative { -value } else { value })
+}
+
+/// Whether a text is its own canonical spelling, so that it can be copied. False means: parse it.
+#[inline]
+pub fn is_canonical(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let point = memchr::memchr(b'.', digits).unwrap_or(digits.len());
+    let (whole, fraction) = (&digits[..point], digits.get(point + 1..));
+    if whole.is_empty() || digits.len() > DIGITS_MAX || !whole.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    if whole[0] == b'0' && whole.len() > 1 {
+        return false;
+    }
+    match fraction {
+        None => whole != b"0" || digits.len() == text.len(),
+        Some(fraction) => {
+            let leading = fraction.iter().take_while(|&&b| b == b'0').count();
+            fraction.last().is_some_and(|&b| b != b'0')
+                && fraction.iter().all(u8::is_ascii_digit)
+                && (whole != b"0" || leading < 7)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> Result<String, &'static str> {
+        let mut out = Vec::new();
+        parse(text.as_bytes())?.write_canonical(&mut out);
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn equal_values_have_one_spelling() {
+        for (text, expected) in [
+            ("1", "1"), ("1.0", "1"), ("1E0", "1"), ("-0", "0"), ("00012", "12"), ("+5", "5"), ("1.50", "1.5"),
+            ("1e-130", "1E-130"), ("9.99E125", "9.99E+125"), ("100", "100"), ("0.0000001", "0.0000001"), (".5", "0.5"),
+            ("0.00000001", "1E-8"), ("1E38", "1E+38"), ("5.", "5"), ("-1200e-1", "-120"), ("0e999999", "0"),
+            ("12345678901234567890123456789012345678", "12345678901234567890123456789012345678"),
+            ("1.0000000000000000000000000000000000001", "1.0000000000000000000000000000000000001"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Ok(expected), "{text}");
+        }
+        assert_eq!(canonical(&format!("1{}", "0".repeat(100))).unwrap(), "1E+100");
+    }
+
+    #[test]
+    fn what_is_no_dynamodb_number_is_refused() {
+        for text in ["", " 5", "1_000", "NaN", "Infinity", "1e1000", "1E126", "1E-131", ".", "-", "1e", "1e+", "٣", "0x1", "1.2.3"] {
+            assert!(canonical(text).is_err(), "{text}");
+        }
+        assert!(canonical("123456789012345678901234567890123456789").is_err());
+    }
+
+    #[test]
+    fn ranges_say_what_a_column_needs() {
+        let range = |text: &str| parse(text.as_bytes()).unwrap().range();
+        assert_eq!(range("0"), NumberRange::default());
+        assert_eq!(range("1200"), NumberRange { int64: true, whole_digits: 4, scale: 0 });
+        assert_eq!(range("0.05"), NumberRange { int64: false, whole_digits: 0, scale: 2 });
+        assert!(range("9223372036854775807").int64 && range("-9223372036854775808").int64);
+        assert!(!range("9223372036854775808").int64);
+    }
+
+    #[test]
+    fn order_is_by_value() {
+        let texts = ["-1E125", "-10.5", "-2", "-1E-130", "0", "1E-130", "3", "10.5", "11", "9.99E125"];
+        let numbers: Vec<_> = texts.iter().map(|t| parse(t.as_bytes()).unwrap()).collect();
+        for pair in numbers.windows(2) {
+            assert_eq!(compare(&pair[0], &pair[1]), std::cmp::Ordering::Less);
+        }
+    }
+
+    #[test]
+    fn a_canonical_text_is_recognised() {
+        for text in ["0", "1", "-1", "10", "0.5", "-0.0000001", "12.25"] {
+            assert!(is_canonical(text.as_bytes()), "{text}");
+        }
+        for text in ["-0", "01", "1.0", "1.", ".5", "0.00000001", "1E5", "", "-", "0.0"] {
+            assert!(!is_canonical(text.as_bytes()), "{text}");
+        }
+    }
+}

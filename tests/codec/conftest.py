@@ -1,0 +1,80 @@
+"""Every test of decoding and folding runs over both codecs."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tailrace import codec
+from tailrace.codec import META_FIELDS, Engine, Rejected
+from tailrace.model.schema import Seen
+
+HAS_NATIVE = importlib.util.find_spec("tailrace_core") is not None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What decoding gave: the unified table and the batches it came from."""
+
+    table: pa.Table
+    batches: list[pa.RecordBatch]
+    rows: int
+    seen: Seen
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def values(self) -> list[dict[str, Any]]:
+        """The attributes of each row under ``name:tag``; absent ones left out."""
+        names = [f"{name}:{tag}" for name, tag in codec.decoded_columns(self.table.schema)]
+        columns = [column.to_pylist() for column in self.table.columns[len(META_FIELDS) :]]
+        rows = zip(*columns, strict=True) if columns else [()] * self.table.num_rows
+        return [{n: v for n, v in zip(names, row, strict=True) if v is not None} for row in rows]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [rejected.kind for rejected in self.rejected]
+
+    def meta(self, index: int) -> list[Any]:
+        return self.table.column(index).to_pylist()
+
+
+def run(engine: Engine, data: bytes, cuts: Iterable[int] = (), prefix: str = "0001|1|", **options: Any) -> Outcome:
+    """Decode `data`, pushed in pieces that end at `cuts`."""
+    decoder = engine.decoder(prefix, **options)
+    batches = []
+    for start, end in pairwise([0, *sorted(cuts), len(data)]):
+        batches += decoder.push(data[start:end])
+    batches += decoder.finish()
+    table = codec.unify(batches, decoder.seen)
+    assert table.num_rows == decoder.rows
+    table.validate(full=True)
+    return Outcome(table, batches, decoder.rows, decoder.seen, decoder.rejected)
+
+
+def _engine(name: str) -> Engine:
+    if name == "native" and not HAS_NATIVE:
+        pytest.skip("tailrace-core is not installed, so only the Python codec is tested")
+    return codec.engine(name)
+
+
+@pytest.fixture(params=["python", "native"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return _engine(request.param)
+
+
+@pytest.fixture
+def decode(engine: Engine) -> Callable[..., Outcome]:
+    return functools.partial(run, engine)
+
+
+@pytest.fixture
+def both() -> tuple[Callable[..., Outcome], Callable[..., Outcome]]:
+    """The reference and the native codec, for tests that compare them."""
+    return functools.partial(run, _engine("python")), functools.partial(run, _engine("native"))
