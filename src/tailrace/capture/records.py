@@ -55,7 +55,7 @@ def line_of(record: Mapping[str, Any]) -> Line:
             document["OldImage"] = change["OldImage"]
         if event != "REMOVE":
             document["NewImage"] = change["NewImage"]
-        return Line(number, micros // 1000, _encode(document).encode("utf-8"))
+        return Line(number, micros // 1000, encode(document))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise RecordInvalid(
@@ -90,6 +90,11 @@ def _anything(value: Any) -> str:
     return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else str(value)
 
 
-_encode = json.JSONEncoder(
+_to_json = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=_bytes_as_base64, check_circular=False
 ).encode
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """One line of DynamoDB JSON; binaries as base64."""
+    return _to_json(document).encode("utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tailrace.model.manifest import Gap, Manifest, TableState
-from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE
+from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Segment
 
 
@@ -32,10 +32,16 @@ def order_class(segment: Segment) -> int:
     return CLASS_BASE if segment.kind == "base" else CLASS_CHANGE
 
 
+def order_prefix_of(segment: Segment, epoch: int) -> str:
+    """How the order keys of a segment's records begin: of an export's window its end comes before the record's own time."""
+    prefix = order_prefix(epoch, order_class(segment))
+    return prefix if segment.window_end is None else f"{prefix}{segment.window_end:020d}"
+
+
 def pending(
     segments: Iterable[Segment], applied_through: int, applied_beyond: Collection[int], limits: LoadLimits
 ) -> tuple[Segment, ...]:
-    """The next load: segments that are not applied, in publish order, of one order class, within the limits.
+    """The next load: segments that are not applied, in publish order, of one order prefix, within the limits.
 
     Reads no more of `segments` than it needs. Empty: everything is applied.
     """
@@ -46,7 +52,7 @@ def pending(
             continue
         rows, size = rows + segment.rows, size + segment.bytes
         full = len(chosen) == limits.segments or rows > limits.rows or size > limits.bytes
-        if chosen and (full or order_class(segment) != order_class(chosen[0])):
+        if chosen and (full or order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)):
             break
         chosen.append(segment)
     return tuple(chosen)

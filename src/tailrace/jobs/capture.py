@@ -141,11 +141,11 @@ class Capturer:
         total = CaptureReport()
         while not budget.spent():
             report = self.step()
-            total = _added(total, report)
+            total = totalled(total, report)
             if report.caught_up or report.standby:
                 break
             budget.wait(report.wait_seconds)
-        return _added(total, self.flush())
+        return totalled(total, self.flush())
 
     def step(self) -> CaptureReport:
         """One bounded round: look for shards where due, read those that are ready, publish where due.
@@ -404,7 +404,7 @@ class Capturer:
                 segments=(*manifest.segments, *entries),
                 next_number=manifest.next_number + len(entries),
                 captured_through_ms=self._through_ms() or manifest.captured_through_ms,
-                counters=_counted(
+                counters=counted(
                     manifest.counters, rows=rows, bytes=stored_bytes, segments=len(entries), quarantined=len(poison)
                 ),
                 state=self._state_now(),
@@ -517,11 +517,11 @@ def _state(manifest: Manifest, *, caught_up: bool) -> TableState:
     return "CONSISTENT" if caught_up or manifest.state == "CONSISTENT" else "CAPTURING"
 
 
-def _counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
+def counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
     return {**counters, **{name: counters.get(name, 0) + count for name, count in more.items()}}
 
 
-def _added(total: CaptureReport, report: CaptureReport) -> CaptureReport:
+def totalled(total: CaptureReport, report: CaptureReport) -> CaptureReport:
     """The report's standing with the sums of both."""
     return replace(
         report,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ManifestInvalid
+from tailrace.model.exports import ExportState
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import SequenceNumber
 from tailrace.model.segments import Segment
@@ -93,7 +94,7 @@ class ShardState:
 class Gap:
     """Changes not proven to be captured. Leaves `detected` only by a completed repair or a new epoch."""
 
-    kind: str  # stream_trimmed, shard_vanished, stream_replaced, segment_missing
+    kind: str  # stream_trimmed, shard_vanished, stream_replaced, segment_missing, pitr_reset
     reason: str
     detected_ms: int
     shard: str | None = None
@@ -166,6 +167,7 @@ class Manifest:
     captured_through_ms: int | None = None
     next_number: int = 1
     shards: Mapping[str, ShardState] = field(default_factory=dict)
+    exports: ExportState | None = None  # of a table that is captured by exports; it has no shards then
     segments: tuple[Segment, ...] = ()
     pages: tuple[Page, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -197,6 +199,7 @@ class Manifest:
             "captured_through_ms": self.captured_through_ms,
             "next_number": self.next_number,
             "shards": {shard_id: shard.to_json() for shard_id, shard in sorted(self.shards.items())},
+            **({} if self.exports is None else {"exports": self.exports.to_json()}),
             "gaps": [gap.to_json() for gap in self.gaps],
             "counters": dict(sorted(self.counters.items())),
             "pages": [page.to_json() for page in self.pages],
@@ -235,6 +238,7 @@ class Manifest:
                 captured_through_ms=value["captured_through_ms"],
                 next_number=value["next_number"],
                 shards={i: ShardState.from_json(s) for i, s in value["shards"].items()},
+                exports=ExportState.from_json(value["exports"]) if "exports" in value else None,
                 gaps=tuple(Gap.from_json(g) for g in value["gaps"]),
                 counters=value["counters"],
                 pages=tuple(Page(**p) for p in value["pages"]),

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from tailrace.model.positions import SequenceNumber
 
-SegmentKind: TypeAlias = Literal["stream", "base", "export", "replay"]
+SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Segment:
     `number` is the publish order, dense from 1 within a table; loaders apply in this order.
     `name` is relative to the table's folder. `sha256` covers the uncompressed bytes, `bytes` counts the compressed ones.
     `through_ms`: every change that its shards had before this moment (Unix milliseconds) is in this or an earlier segment.
+    A file that DynamoDB wrote is listed where it lies: `md5` (base64, of the compressed bytes) stands instead of `sha256`.
+    `window_end` belongs to the records of an export's window, in Unix seconds: it comes first in their order.
     `lineage` holds the names of the segments that were compacted into this one; empty for an original.
     """
 
@@ -45,6 +47,8 @@ class Segment:
     newest_change_ms: int | None = None
     shards: Mapping[str, ShardRange] = field(default_factory=dict)
     lineage: tuple[str, ...] = ()
+    md5: str | None = None
+    window_end: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -59,6 +63,8 @@ class Segment:
             "newest_change_ms": self.newest_change_ms,
             "shards": {i: [str(r.first), str(r.last), r.rows] for i, r in sorted(self.shards.items())},
             "lineage": list(self.lineage),
+            **({} if self.md5 is None else {"md5": self.md5}),
+            **({} if self.window_end is None else {"window_end": self.window_end}),
         }
 
     @classmethod
@@ -78,4 +84,6 @@ class Segment:
                 for i, (first, last, rows) in value["shards"].items()
             },
             lineage=tuple(value["lineage"]),
+            md5=value.get("md5"),
+            window_end=value.get("window_end"),
         )
