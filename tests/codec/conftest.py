@@ -69,7 +69,7 @@ def run(engine: Engine, data: bytes, cuts: Iterable[int] = (), prefix: str = "00
     for start, end in pairwise([0, *sorted(cuts), len(data)]):
         batches += decoder.push(data[start:end])
     batches += decoder.finish()
-    table = codec.unify(batches, decoder.seen)
+    table = codec.unify(batches, decoder.seen, options.get("known"))
     assert table.num_rows == decoder.rows
     table.validate(full=True)
     return Outcome(table, batches, decoder.rows, decoder.seen, decoder.rejected)
