@@ -23,6 +23,7 @@ from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_pe
 from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.landing import Landing, Store, open_store
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.targets.target import LedgerRow, Target
@@ -124,6 +125,15 @@ class Pipeline:
             )
         return found
 
+    def table(self, name: str) -> str:
+        """A configured table by its whole name. Raises UsageInvalid."""
+        if name not in self.config.tables:
+            raise UsageInvalid(
+                f"There is no table {name!r:.80} in the configuration",
+                hint=f"Configured are: {', '.join(self.config.tables)}.",
+            )
+        return name
+
     @functools.cached_property
     def store(self) -> Store:
         is_s3 = self.config.landing.url.startswith("s3:")
@@ -209,6 +219,10 @@ class Pipeline:
                     self.clock,
                     deadline_seconds=deadline_seconds,
                 )
+
+    def replay(self, table: str, name: str) -> ReplayReport:
+        """Land the records of one quarantine object again; the next load applies them."""
+        return replay(self.landing(self.table(table)), name, self.clock, secrets.token_hex(8))
 
     def query(self, sql: str, target: str | None = None) -> Any:
         """One read-only statement on a target (the first configured one); a pyarrow Table."""

@@ -31,7 +31,8 @@ class Segment:
     `number` is the publish order, dense from 1 within a table; loaders apply in this order.
     `name` is relative to the table's folder. `sha256` covers the uncompressed bytes, `bytes` counts the compressed ones.
     `through_ms`: every change that its shards had before this moment (Unix milliseconds) is in this or an earlier segment.
-    `lineage` holds the names of the segments that were compacted into this one; empty for an original.
+    `lineage` holds what this one was made from: the segments that were compacted, or the quarantine object that was replayed;
+    empty for an original.
     """
 
     number: int
