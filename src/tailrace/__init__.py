@@ -1,3 +1,20 @@
 """Tailrace replicates Amazon DynamoDB tables into data lakes and warehouses, exactly."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tailrace.codec import decode
+    from tailrace.pipeline import Pipeline
+
+__all__ = ["Pipeline", "__version__", "decode"]
+
 __version__ = "0.1.0"
+
+_HOMES = {"Pipeline": "tailrace.pipeline", "decode": "tailrace.codec"}  # imported on use: they bring pyarrow along
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -17,12 +17,15 @@ from typing import Any
 
 from tailrace.aws import Aws
 from tailrace.capture.streams import DynamoDbStreamSource
+from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, load_config
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
 from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.replay import ReplayReport, replay
+from tailrace.jobs.verify import VerifyReport, verify
 from tailrace.landing import Landing, Store, open_store
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.targets.target import LedgerRow, Target
@@ -124,6 +127,15 @@ class Pipeline:
             )
         return found
 
+    def table(self, name: str) -> str:
+        """A configured table by its whole name. Raises UsageInvalid."""
+        if name not in self.config.tables:
+            raise UsageInvalid(
+                f"There is no table {name!r:.80} in the configuration",
+                hint=f"Configured are: {', '.join(self.config.tables)}.",
+            )
+        return name
+
     @functools.cached_property
     def store(self) -> Store:
         is_s3 = self.config.landing.url.startswith("s3:")
@@ -192,23 +204,34 @@ class Pipeline:
         budget = Budget(self.clock, budget_seconds, stop)
         return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(capture=capture, load=load)
 
-    def verify(self, *, tables: str = "*", target: str | None = None, deadline_seconds: float = 60.0) -> Iterator[Any]:
-        """Compare every item of each table with each of its targets; yields a report for each pair."""
-        from tailrace.capture.table import DynamoDbTable
-        from tailrace.jobs.verify import verify
+    def verify(
+        self,
+        *,
+        tables: str = "*",
+        target: str | None = None,
+        deadline_seconds: float = 60.0,
+        on_progress: Callable[[str, int], None] = lambda what, done: None,
+    ) -> Iterator[VerifyReport]:
+        """Compare every item of each table with each of its targets; yields a report for each pair.
 
+        Keys that differ are looked at again for at most `deadline_seconds`. `on_progress`: what is done, and how much of it.
+        """
         for table in self.tables(tables):
             for name in self._targets_of(table, target):
                 yield verify(
                     DynamoDbTable(self.dynamodb, table),
                     self.landing(table),
                     self.target(name),
-                    self._published(table),
                     self.config.name_of(table),
                     self.config.mode_of(table, name),
                     self.clock,
                     deadline_seconds=deadline_seconds,
+                    on_progress=on_progress,
                 )
+
+    def replay(self, table: str, name: str) -> ReplayReport:
+        """Land the records of one quarantine object again; the next load applies them."""
+        return replay(self.landing(self.table(table)), name, self.clock, secrets.token_hex(8))
 
     def query(self, sql: str, target: str | None = None) -> Any:
         """One read-only statement on a target (the first configured one); a pyarrow Table."""
@@ -315,12 +338,6 @@ class Pipeline:
                 f"{table} does not go to a target {only!r:.80}", hint=f"It goes to: {', '.join(targets)}."
             )
         return targets if only is None else [only]
-
-    def _published(self, table: str) -> Manifest:
-        published = self.landing(table).load()
-        if published is None:
-            raise NotFound("Nothing was captured of this table yet", hint="Start `tailrace run` first.", table=table)
-        return published.manifest
 
     def _lag(self, through_ms: int | None) -> float | None:
         return None if through_ms is None else max(0.0, (self.clock.now_ms() - through_ms) / 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -41,8 +42,24 @@ class Outcome:
     def kinds(self) -> list[str]:
         return [rejected.kind for rejected in self.rejected]
 
-    def meta(self, index: int) -> list[Any]:
-        return self.table.column(index).to_pylist()
+    def meta(self, name: str) -> list[Any]:
+        return self.table.column(META_FIELDS.index(name)).to_pylist()
+
+    def types(self) -> dict[str, str]:
+        """The Arrow type of each column, under ``name:tag``."""
+        fields = list(self.table.schema)[len(META_FIELDS) :]
+        columns = codec.decoded_columns(self.table.schema)
+        return {f"{name}:{tag}": str(field.type) for (name, tag), field in zip(columns, fields, strict=True)}
+
+
+def line(document: Any) -> bytes:
+    """A record as a line without its newline."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def items(*typed: Any) -> bytes:
+    """Base rows, each with the one attribute ``a``."""
+    return b"\n".join(line({"Item": {"a": value}}) for value in typed)
 
 
 def run(engine: Engine, data: bytes, cuts: Iterable[int] = (), prefix: str = "0001|1|", **options: Any) -> Outcome:
@@ -52,7 +69,7 @@ def run(engine: Engine, data: bytes, cuts: Iterable[int] = (), prefix: str = "00
     for start, end in pairwise([0, *sorted(cuts), len(data)]):
         batches += decoder.push(data[start:end])
     batches += decoder.finish()
-    table = codec.unify(batches, decoder.seen)
+    table = codec.unify(batches, decoder.seen, options.get("known"))
     assert table.num_rows == decoder.rows
     table.validate(full=True)
     return Outcome(table, batches, decoder.rows, decoder.seen, decoder.rejected)

@@ -124,9 +124,9 @@ def test_a_byte_order_mark_within_the_stream_is_no_json(decode: Decode) -> None:
 def test_rejected_lines_say_where_they_stand_and_what_they_were(decode: Decode) -> None:
     data = b"\n" + item() + b"\r\n \n oops \r\n" + item() + b"\nlast"
     outcome = decode(gzip.compress(data), [5, 9])
-    assert [(r.line, r.offset, r.kind) for r in outcome.rejected] == [(4, 30, "not_json"), (6, 65, "not_json")]
+    oops, last = data.index(b" oops"), data.index(b"last")
+    assert [(r.line, r.offset, r.kind) for r in outcome.rejected] == [(4, oops, "not_json"), (6, last, "not_json")]
     assert [r.raw.strip() for r in outcome.rejected] == [b"oops", b"last"]
-    assert data[30:].startswith(b" oops")
     assert outcome.rows == 2
 
 

@@ -70,6 +70,20 @@ def payload_of(record: Mapping[str, Any]) -> bytes:
     )
 
 
+def record_of(payload: bytes) -> dict[str, Any]:
+    """A record out of quarantine, ready for `line_of` again: what `payload_of` wrote. Raises RecordInvalid."""
+    try:
+        record = json.loads(payload)
+        created = record.get("dynamodb", {}).get("ApproximateCreationDateTime")
+        if isinstance(created, str):
+            record["dynamodb"]["ApproximateCreationDateTime"] = datetime.fromisoformat(created)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise RecordInvalid(
+            f"A stream record cannot be read back: {error}", hint="See `tailrace quarantine`."
+        ) from error
+    return dict(record)
+
+
 def _micros(created: Any) -> int:
     """boto3 gives a datetime, Lambda a number of seconds."""
     if isinstance(created, datetime):

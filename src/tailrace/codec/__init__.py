@@ -9,10 +9,11 @@ import functools
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -23,7 +24,7 @@ from tailrace.decide.schema import plan_columns
 from tailrace.errors import ConfigInvalid, NotFound, RecordInvalid, SegmentCorrupt
 from tailrace.model import positions
 from tailrace.model.keys import KeySchema
-from tailrace.model.schema import Seen, join_seen
+from tailrace.model.schema import Column, Seen, join_seen
 
 __all__ = [
     "BATCH_BYTES",
@@ -40,9 +41,15 @@ __all__ = [
     "engine",
     "field_index",
     "fold_latest",
+    "named",
     "project",
+    "read_chunks",
+    "records_of",
     "unify",
 ]
+
+CHUNK_BYTES: Final = 1 << 20  # of a file, read at once
+ORDER_PREFIX: Final = positions.order_prefix(1, positions.CLASS_CHANGE)  # for files without a landing zone
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +145,7 @@ def decode_segments(
         decoded = list(map(decode, itertools.count(), parts))
     seen: Seen = functools.reduce(join_seen, (decoder.seen for _, decoder in decoded), {})
     return DecodedSegments(
-        table=unify((batch for batches, _ in decoded for batch in batches), seen),
+        table=unify((batch for batches, _ in decoded for batch in batches), seen, known),
         seen=seen,
         rows=tuple(decoder.rows for _, decoder in decoded),
         rejected=tuple(decoder.rejected for _, decoder in decoded),
@@ -150,42 +157,82 @@ def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Ar
     return engine().fold_latest(table, keys, order)
 
 
+def records_of(chunks: Iterable[bytes]) -> Iterable[bytes]:
+    """What a decoder takes, out of any file of records: a segment or a file of an export as it is, a Lambda event,
+    what GetRecords gave or bare stream records as lines of a segment. Found out by looking; gzip'd or not.
+
+    Raises SegmentCorrupt, at once or while iterating.
+    """
+    rest = iter(chunks)
+    taken: list[bytes] = []
+    head = b""
+    for piece in reference.inflate(_remembering(rest, taken)):
+        head += piece[: events.HEAD_BYTES * 64]
+        if len(head.strip()) >= events.HEAD_BYTES:
+            break
+    whole = itertools.chain(taken, rest)
+    return events.segment_of(reference.inflate(whole)) if events.is_event(head) else whole
+
+
+def _remembering(chunks: Iterator[bytes], taken: list[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        taken.append(chunk)
+        yield chunk
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """A file in pieces; raises NotFound where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise NotFound(f"The file cannot be read: {error.strerror}", hint="Check its name.", path=path) from error
+
+
 def decode_any(source: bytes | str | Path) -> DecodedSegments:
     """Decode a file of an export, a segment, a Lambda event or what GetRecords gave; found out by looking.
 
     `source` is a path or the bytes themselves, gzip'd or not. The lines of an event are its records. Raises
     SegmentCorrupt, NotFound.
     """
-    data = source if isinstance(source, bytes) else _read(Path(source))
-    prefix = positions.order_prefix(1, positions.CLASS_CHANGE)
-    if events.is_event(next(reference.inflate(data), b"")):
-        data = events.segment_of(b"".join(reference.inflate(data)))
-    return decode_segments([[data]], prefix)
+    chunks = iter([source]) if isinstance(source, bytes) else read_chunks(Path(source))
+    try:
+        return decode_segments([records_of(chunks)], ORDER_PREFIX)
+    except SegmentCorrupt as error:
+        error.facts = {"path": None if isinstance(source, bytes) else source}
+        raise
 
 
 def decode(source: bytes | str | Path) -> pa.Table:
-    """`decode_any` for a person: the meta fields, then a column per attribute and type, named as in a target.
+    """DynamoDB JSON as a table: the meta fields, then a column per attribute and type, named as in a target.
 
-    Raises RecordInvalid when a line cannot be represented.
+    `source` is a path or the bytes themselves, gzip'd or not: a file of an export, a segment, a Lambda event or what
+    GetRecords gave.
+
+    >>> from tailrace import decode
+    >>> table = decode(b'{"Item": {"id": {"N": "9007199254740993"}, "price": {"N": "0.10"}, "tags": {"SS": ["b", "a"]}}}')
+    >>> table.select(["id", "price", "tags"]).to_pylist()
+    [{'id': 9007199254740993, 'price': Decimal('0.1'), 'tags': ['a', 'b']}]
+
+    Raises RecordInvalid when a line cannot be represented, SegmentCorrupt when the file is damaged, NotFound.
     """
     decoded = decode_any(source)
     for rejected in decoded.rejected[0]:
         raise RecordInvalid(
             f"A record cannot be represented: {rejected.reason}",
             hint="`tailrace decode` sets such records aside in a report and decodes the rest.",
+            path=None if isinstance(source, bytes) else source,
             kind=rejected.kind,
             line=rejected.line,
             offset=rejected.offset,
         )
-    columns = plan_columns((), decoded.seen, None, reserved=META_FIELDS).columns
-    meta = decoded.table.select(range(len(META_FIELDS)))
-    for name, array in zip((c.name for c in columns), project(decoded.table, columns).columns, strict=True):
-        meta = meta.append_column(name, array)
-    return meta
+    return named(decoded.table, plan_columns((), decoded.seen, None, reserved=META_FIELDS).columns)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise NotFound(f"The file cannot be read: {error.strerror}", hint="Check its name.", path=path) from error
+def named(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """The meta fields of a decoded table, then these columns of it under their names and types."""
+    meta = table.select(range(len(META_FIELDS)))
+    wanted = project(table, columns)
+    schema = pa.schema([*meta.schema, *wanted.schema])
+    return pa.Table.from_arrays([*meta.columns, *wanted.columns], schema=schema)

@@ -7,51 +7,69 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 TTL_PRINCIPAL: Final = "dynamodb.amazonaws.com"
+HEAD_BYTES: Final = 64  # that `is_event` has to see, white space not counted
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-# What an event, or a record of one, may begin with. A segment begins with Item, Metadata, Keys or an image.
+# What an event, a record of one, or an array of these may begin with. A segment begins with Item, Metadata, Keys or an image.
 _BEGIN = re.compile(
-    rb'\s*\{\s*"(Records|NextShardIterator|dynamodb|awsRegion|userIdentity|event(ID|Name|Version|Source|SourceARN))"'
+    rb'\s*(\[\s*)?\{\s*"'
+    rb'(Records|NextShardIterator|dynamodb|awsRegion|userIdentity|event(ID|Name|Version|Source|SourceARN))"'
 )
+_NOT_LOADED: Final = (ValueError, RecursionError)
 
 
 def is_event(head: bytes) -> bool:
     """Whether plain bytes that begin so are stream records rather than a segment."""
-    return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
+    return _BEGIN.match(head.removeprefix(_BYTE_ORDER_MARK)) is not None
 
 
-def segment_of(data: bytes) -> bytes:
-    """The records of one JSON document, or of one document a line, as a segment: one line a record, in order.
+def segment_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The records of JSON documents as a segment: one line a record, in order.
 
-    A document is an event ``{"Records": […]}`` or a single record. What is not JSON stays a line as it is.
+    A document is an event ``{"Records": […]}``, an array of records or a single record. One document a line is read
+    line by line; one that goes over several lines is held whole. What is not JSON stays a line as it is.
     """
-    return b"".join(line + b"\n" for line in _lines(data.removeprefix(b"\xef\xbb\xbf")))
+    lines = _split(chunks)
+    first = next((line for line in lines if line.strip()), b"").removeprefix(_BYTE_ORDER_MARK)
+    begun = _records(first)
+    if begun is None:
+        whole = [first, *lines]
+        begun, lines = _records(b"\n".join(whole)), iter(())
+        if begun is None:
+            begun, lines = [], iter(whole)
+    yield from begun
+    for line in lines:
+        records = _records(line)
+        yield from [line + b"\n"] if records is None else records
 
 
-def _lines(data: bytes) -> Iterator[bytes]:
+def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without their newline."""
+    pending: list[bytes] = []
+    for chunk in chunks:
+        head, *rest = chunk.split(b"\n")
+        pending.append(head)
+        for line in rest:
+            yield b"".join(pending)
+            pending = [line]
+    yield b"".join(pending)
+
+
+def _records(data: bytes) -> list[bytes] | None:
+    """The lines of one document's records; None where it is no document."""
     try:
-        yield from _lines_of(_load(data))
-        return
-    except (ValueError, RecursionError):
-        pass
-    for text in data.split(b"\n"):
-        try:
-            yield from _lines_of(_load(text))
-        except (ValueError, RecursionError):
-            yield text
-
-
-def _lines_of(document: Any) -> list[bytes]:
-    records = document.get("Records", [document]) if isinstance(document, dict) else [document]
-    if not isinstance(records, list):
-        raise ValueError("Records is not an array")
-    return [_dump(_change(record)) for record in records]
+        document = _load(data)
+        records = document.get("Records", [document]) if isinstance(document, dict) else document
+        return [_dump(_change(record)) for record in (records if isinstance(records, list) else [document])]
+    except _NOT_LOADED:
+        return None
 
 
 def _change(record: Any) -> Any:
@@ -99,11 +117,19 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _number(text: str) -> Decimal | float:
+    """Exact; a float where the exponent is beyond all measure, and then the decoder rejects it as a bare number."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return float(text)
+
+
 def _load(data: bytes) -> Any:
     text = data.decode("utf-8")
-    return json.loads(text, object_pairs_hook=_no_repeats, parse_float=Decimal, parse_int=Decimal)
+    return json.loads(text, object_pairs_hook=_no_repeats, parse_float=_number, parse_int=_number)
 
 
 def _dump(value: Any) -> bytes:
-    """ASCII, so that a lone surrogate stays an escape. The decoder then rejects it, and bare numbers."""
-    return json.dumps(value, separators=(",", ":"), default=float).encode("ascii")
+    """A line. ASCII, so that a lone surrogate stays an escape. The decoder then rejects it, and bare numbers."""
+    return json.dumps(value, separators=(",", ":"), default=float).encode("ascii") + b"\n"

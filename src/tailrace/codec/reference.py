@@ -125,10 +125,11 @@ class Inflater:
             data = self._member.unconsumed_tail
 
 
-def inflate(data: bytes) -> Iterator[bytes]:
-    """All plain bytes of a whole input, in pieces; raises SegmentCorrupt."""
+def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """All plain bytes of an input, in pieces; raises SegmentCorrupt."""
     inflater = Inflater()
-    yield from inflater.push(data)
+    for chunk in chunks:
+        yield from inflater.push(chunk)
     yield from inflater.finish()
 
 

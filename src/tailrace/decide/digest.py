@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 from tailrace.model.keys import KeySchema, canonical_key
-from tailrace.model.numbers import canonical_number, exact_decimal
+from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column
 
 DIGEST_BYTES: Final = 16
@@ -75,7 +76,7 @@ def _plain(tag: str, value: Any) -> Any:
         case "S":
             return "s" + value
         case "N":
-            return "n" + canonical_number(value)
+            return _number(value)
         case "B":
             return "s" + base64.b64encode(value).decode("ascii")
         case "M":
@@ -85,7 +86,7 @@ def _plain(tag: str, value: Any) -> Any:
         case "SS":
             return [_plain("S", member) for member in sorted(value)]
         case "NS":
-            return [_plain("N", member) for member in sorted(value, key=exact_decimal)]
+            return sorted((_plain("N", member) for member in value), key=_value)
         case "BS":
             return [_plain("B", member) for member in sorted(value)]
         case "NULL":
@@ -117,18 +118,33 @@ def _scalar(tag: str, value: Any) -> Any:
 
 
 def _number(text: str) -> str:
-    """A number somebody put there by hand may be none of DynamoDB's: then it differs from all of them."""
+    """A number that is none of DynamoDB's, such as one put there by hand, differs from all of them."""
     try:
         return "n" + canonical_number(text)
     except ValueError:
         return "?" + text
 
 
+def _value(number: str) -> Decimal:
+    return Decimal(number[1:]) if number[0] == "n" else Decimal("Infinity")
+
+
 def _json(text: str) -> Any:
     try:
-        return _parsed(json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number))
-    except ValueError:
+        document = json.loads(
+            text, parse_int=_Number, parse_float=_Number, parse_constant=_Number, object_pairs_hook=_object
+        )
+        return _parsed(document)
+    except (ValueError, RecursionError):
         return "?" + text
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A name that stands twice was put there by hand: Python would forget the first."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name stands twice")
+    return members
 
 
 def _parsed(value: Any) -> Any:

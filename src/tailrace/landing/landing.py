@@ -22,9 +22,9 @@ from tailrace.errors import (
     Transient,
     UsageInvalid,
 )
-from tailrace.landing.names import MANIFEST, changes_name, check_table, page_name, settled_name
+from tailrace.landing.names import MANIFEST, QUARANTINE, changes_name, check_table, page_name, settled_name
 from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
-from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, pack
+from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, name_digest, pack
 from tailrace.landing.store import Store
 from tailrace.model.manifest import MANIFEST_FORMAT, Manifest, Page
 from tailrace.model.quarantine import QuarantinedRecord
@@ -161,7 +161,7 @@ class Landing:
     def write_segment(self, draft: SegmentDraft) -> WrittenSegment:
         """Make a draft durable under its own name. Repeating it changes nothing and gives the same answer."""
         packed = pack(draft.lines)
-        name = changes_name(draft.first, draft.last, packed.sha256, draft.at_ms)
+        name = changes_name(draft.first, draft.last, name_digest(packed.sha256, draft.lineage), draft.at_ms)
         return WrittenSegment(
             name=name,
             kind=draft.kind,
@@ -170,6 +170,7 @@ class Landing:
             sha256=packed.sha256,
             newest_change_ms=draft.newest_change_ms,
             shards=dict(draft.shards),
+            lineage=draft.lineage,
         )
 
     def write_settled(self, folder: str, lines: Sequence[bytes], window_end: int) -> WrittenSegment:
@@ -261,19 +262,36 @@ class Landing:
 
     def quarantined(self) -> Iterator[QuarantineFile]:
         """All set-aside records, in name order. Raises SegmentCorrupt for an object that cannot be read."""
-        for listed in self.store.list(self._name("quarantine/")):
-            try:
-                data = self.store.read(listed.name).data
-            except NotFound:
-                continue  # released since it was listed
-            name = listed.name.removeprefix(self._name(""))
-            yield QuarantineFile(name, listed.modified_ms, tuple(unpack_records(name, data)))
+        for name in self.quarantine_names():
+            with contextlib.suppress(NotFound):  # released since it was listed
+                yield self.quarantine_file(name)
+
+    def quarantine_names(self) -> Iterator[str]:
+        """The names of all objects of set-aside records, in order, without reading them."""
+        for listed in self.store.list(self._name(QUARANTINE)):
+            yield listed.name.removeprefix(self._name(""))
+
+    def quarantine_file(self, name: str) -> QuarantineFile:
+        """One object of set-aside records. Raises NotFound, SegmentCorrupt when it cannot be read."""
+        try:
+            data = self.store.read(self._quarantine_name(name)).data
+        except NotFound as error:
+            raise NotFound(
+                "No such object is in quarantine",
+                hint="It was replayed or dropped, or never there: see `tailrace quarantine list`.",
+                table=self.table,
+                object=name,
+            ) from error
+        return QuarantineFile(name, tuple(unpack_records(name, data)))
 
     def release(self, name: str) -> None:
         """Forget one object of set-aside records, after it was replayed or by the operator's wish."""
-        if not name.startswith("quarantine/"):
+        self.store.delete(self._quarantine_name(name))
+
+    def _quarantine_name(self, name: str) -> str:
+        if not name.startswith(QUARANTINE):
             raise UsageInvalid(f"{name!r:.200} is not in quarantine", hint="See `tailrace quarantine list`.")
-        self.store.delete(self._name(name))
+        return self._name(name)
 
     def _name(self, name: str) -> str:
         return f"{self.table}/{name}"

@@ -9,6 +9,7 @@ from typing import Final
 from tailrace.errors import UsageInvalid
 
 MANIFEST: Final = "manifest.json"
+QUARANTINE: Final = "quarantine/"
 OWN_FOLDER: Final = ".tailrace"  # of the store itself: probes, temporary files, locks; never listed
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}", re.ASCII)  # DynamoDB's own rule
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -57,4 +58,4 @@ def settled_name(folder: str, sha256: str) -> str:
 
 def quarantine_name(origin: str, sha256: str) -> str:
     """One object of set-aside records. `origin` is where they came from: a segment's name, or a word."""
-    return f"quarantine/{origin.removesuffix('.json.gz').replace('/', '.')}-{sha256[:8]}.json.gz"
+    return f"{QUARANTINE}{origin.removesuffix('.json.gz').replace('/', '.')}-{sha256[:8]}.json.gz"

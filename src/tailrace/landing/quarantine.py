@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tailrace.errors import DataInvalid, SegmentCorrupt
 from tailrace.landing.names import quarantine_name
 from tailrace.landing.segments import Packed, pack, unpacked
 from tailrace.model.quarantine import QuarantinedRecord
 
+CAPTURE: Final = "capture"  # the origin of what never reached a segment
+
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFile:
-    """One object of set-aside records. `name` is relative to the table, `at_ms` when it was written."""
+    """One object of set-aside records, all of one origin. `name` is relative to the table."""
 
     name: str
-    at_ms: int
     records: tuple[QuarantinedRecord, ...]
+
+    @property
+    def origin(self) -> str:
+        """What `pack_records` was told: the segment that a loader met them in, or ``capture``."""
+        return self.records[0].segment or CAPTURE if self.records else CAPTURE
 
 
 def pack_records(origin: str, records: Sequence[QuarantinedRecord]) -> tuple[str, Packed]:

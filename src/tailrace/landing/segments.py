@@ -29,6 +29,7 @@ class SegmentDraft:
     """What a segment will hold: encoded JSON lines without newlines, and the positions they cover.
 
     `at_ms` decides the hour directory: the newest change's own time, so that retries give the same name.
+    `lineage` names what it was made from, and then is part of its name: the same lines may be replayed twice.
     """
 
     kind: SegmentKind
@@ -38,6 +39,7 @@ class SegmentDraft:
     at_ms: int
     shards: Mapping[str, ShardRange] = field(default_factory=dict)
     newest_change_ms: int | None = None
+    lineage: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.lines or self.first > self.last:
@@ -55,6 +57,7 @@ class WrittenSegment:
     sha256: str
     newest_change_ms: int | None
     shards: Mapping[str, ShardRange]
+    lineage: tuple[str, ...] = ()
 
     def entry(self, number: int, published_ms: int, through_ms: int | None) -> Segment:
         """The manifest entry that publishes it as segment `number`."""
@@ -69,6 +72,7 @@ class WrittenSegment:
             through_ms=through_ms,
             newest_change_ms=self.newest_change_ms,
             shards=self.shards,
+            lineage=self.lineage,
         )
 
 
@@ -86,6 +90,11 @@ def pack(lines: Sequence[bytes]) -> Packed:
     compressor = _deflate.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     data = compressor.compress(plain) + compressor.flush()
     return Packed(data, hashlib.sha256(plain).hexdigest())
+
+
+def name_digest(sha256: str, lineage: Sequence[str]) -> str:
+    """What a segment's name takes its eight characters from: the content's digest, for a replay also its origin."""
+    return hashlib.sha256("\n".join((sha256, *lineage)).encode()).hexdigest() if lineage else sha256
 
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -33,7 +33,8 @@ class Segment:
     `through_ms`: every change that its shards had before this moment (Unix milliseconds) is in this or an earlier segment.
     A file that DynamoDB wrote is listed where it lies: `md5` (base64, of the compressed bytes) stands instead of `sha256`.
     `window_end` belongs to the records of an export's window, in Unix seconds: it comes first in their order.
-    `lineage` holds the names of the segments that were compacted into this one; empty for an original.
+    `lineage` holds what this one was made from: the segments that were compacted, or the quarantine object that was replayed;
+    empty for an original.
     """
 
     number: int

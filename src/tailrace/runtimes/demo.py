@@ -74,7 +74,7 @@ class DemoResult:
                 f"look at them: duckdb {self.folder}/warehouse.duckdb, or tailrace -c {self.folder}/tailrace.toml query "
                 f'"SELECT status, count(*) FROM {TABLE} GROUP BY 1"'
             ),
-            *lines(self.report),
+            *lines([self.report]),
         ]
 
 

@@ -7,6 +7,7 @@ otherwise.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -46,6 +47,7 @@ AWKWARD_NUMBERS: Final = (
 text: Final = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
+@functools.cache
 def attribute_names() -> SearchStrategy[str]:
     """Never empty."""
     return st.sampled_from(HOSTILE_NAMES) | st.sampled_from(["a", "b", "price", "value"]) | text.filter(bool)
@@ -73,11 +75,13 @@ def _spelling(sign: str, digits: str, exponent: int) -> SearchStrategy[str]:
     return st.sampled_from(spellings)
 
 
+@functools.cache
 def binaries() -> SearchStrategy[str]:
     """Base64 text."""
     return st.binary(max_size=12).map(lambda data: base64.b64encode(data).decode("ascii"))
 
 
+@functools.cache
 def scalars() -> SearchStrategy[dict[str, Any]]:
     """Typed values of S, N, B, BOOL and NULL."""
     return (
@@ -89,6 +93,7 @@ def scalars() -> SearchStrategy[dict[str, Any]]:
     )
 
 
+@functools.cache
 def sets() -> SearchStrategy[dict[str, Any]]:
     """Typed values of SS, NS and BS; members are unique by value."""
     return (
@@ -98,6 +103,7 @@ def sets() -> SearchStrategy[dict[str, Any]]:
     )
 
 
+@functools.cache
 def typed_values() -> SearchStrategy[dict[str, Any]]:
     """Typed values of all tags, nested a few levels deep."""
     return st.recursive(
@@ -110,6 +116,7 @@ def typed_values() -> SearchStrategy[dict[str, Any]]:
     )
 
 
+@functools.cache
 def keys(schema: KeySchema) -> SearchStrategy[dict[str, Any]]:
     """Primary keys, from few enough that they repeat."""
     values: dict[str, SearchStrategy[str]] = {
@@ -120,11 +127,15 @@ def keys(schema: KeySchema) -> SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({a.name: st.fixed_dictionaries({a.tag: values[a.tag]}) for a in schema.attributes})
 
 
+@functools.cache
+def _attributes() -> SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(attribute_names(), typed_values(), max_size=6)
+
+
 @st.composite
 def items(draw: st.DrawFn, schema: KeySchema | None = None) -> dict[str, Any]:
     """Items of a table; with a schema they have its key."""
-    attributes = draw(st.dictionaries(attribute_names(), typed_values(), max_size=6))
-    return attributes | ({} if schema is None else draw(keys(schema)))
+    return draw(_attributes()) | ({} if schema is None else draw(keys(schema)))
 
 
 @st.composite

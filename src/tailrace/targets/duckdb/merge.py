@@ -74,11 +74,14 @@ class Merge:
         self._keys = [_column_of(columns, a.name, a.tag) for a in keys.attributes]
         self._loaded = f"make_timestamp({loaded_ms * 1000})"
 
-    def run(self, mode: Mode, changes: pa.Table) -> None:
-        """Apply decoded changes. Raises OrderConflict when two of them share key and position but not content."""
+    def run(self, mode: Mode, changes: pa.Table, *, replayed: bool = False) -> None:
+        """Apply decoded changes. Raises OrderConflict when two of them share key and position but not content.
+
+        `replayed`: some of them may stand in the target already, so a changelog looks before it appends.
+        """
         self._session.connection.register("incoming", self._incoming(changes))
         if mode == "changelog":
-            self._append()
+            self._append(replayed)
             return
         self._stage()
         self._check_order()
@@ -214,9 +217,17 @@ class Merge:
         }
         self._insert(meta, "JOIN temp.winners w ON w.source_line = i.line WHERE w.new_image OR w.place IS NULL")
 
-    # ---- changelog: every change once; the ledger sees to it
+    # ---- changelog: every change once; the ledger sees to it, and for replays the change's key and position
 
-    def _append(self) -> None:
+    def _append(self, replayed: bool) -> None:
+        fresh = ""
+        if replayed:
+            key = key_expression(self._keys, [f"i.c{self._columns.index(column)}" for column in self._keys])
+            held = key_expression(self._keys, [f"t.{quote(column.name)}" for column in self._keys])
+            fresh = (
+                f"ANTI JOIN {self._target} t ON t._tr_pos = i.pos AND {held} = {key}"
+                f" QUALIFY row_number() OVER (PARTITION BY {key}, i.pos ORDER BY i.line) = 1"
+            )
         self._insert(
             {
                 "_tr_op": "i.op",
@@ -225,7 +236,7 @@ class Merge:
                 "_tr_loaded_at": self._loaded,
                 "_tr_expired": "coalesce(i.expired, false)",
             },
-            "",
+            fresh,
         )
 
     def _insert(self, meta: dict[str, str], which: str) -> None:

@@ -78,7 +78,7 @@ class DuckDbTarget:
                 load.table.keys,
                 load.loaded_ms,
             )
-            merge.run(load.table.mode, changes)
+            merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
             internal.enter(session, state, self._ledger_rows(load, fresh, changes))
         return Applied(
             segments=len(fresh),
