@@ -1,6 +1,6 @@
 """Awkward files decode to the same rows and the same report for ever: one folder a format, never changed again.
 
-After a wanted change of the contract, ``python tests/codec/test_golden.py`` writes what the reference says now; the
+After a wanted change of the contract, ``python tests/codec/test_golden_lines.py`` writes what the reference says now; the
 difference is then read line by line. A new fault goes into a new file.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Outcome, run
+from decoding import Outcome, run
 
 from tailrace.codec import META_FIELDS, engine
 
