@@ -70,6 +70,8 @@ def canonical_key(schema: KeySchema, keys: Mapping[str, Any]) -> str:
         if not isinstance(value, Mapping) or len(value) != 1 or attribute.tag not in value:
             raise ValueError(f"key attribute {attribute.name!r} is missing or not of type {attribute.tag}")
         raw = value[attribute.tag]
+        if not isinstance(raw, str) and not (attribute.tag == "B" and isinstance(raw, bytes)):
+            raise ValueError(f"key attribute {attribute.name!r} holds no string")
         if attribute.tag == "N":
             parts.append(canonical_number(raw))
         elif attribute.tag == "B":
