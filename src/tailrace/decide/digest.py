@@ -127,7 +127,7 @@ def _number(text: str) -> str:
 def _json(text: str) -> Any:
     try:
         return _parsed(json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_Number))
-    except ValueError:
+    except (ValueError, RecursionError):
         return "?" + text
 
 
