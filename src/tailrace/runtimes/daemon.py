@@ -97,8 +97,14 @@ class Daemon:
             threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._news]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:  # Ctrl-C where nobody handles it: no thread may outlive this call
+            self._budget.stop.set()
+            for thread in threads:
+                thread.join()
+            raise
         return [self._runs[table] for table in self._tables]
 
     # ---- capture
