@@ -33,17 +33,22 @@ from tailrace.targets.target import LedgerRow, Target
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it."""
+    """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
+
+    `waiting_since_ms`: when the oldest segment that is not applied was published. `problem`: why nothing can be said.
+    """
 
     name: str
     kind: str
     mode: str
     rows: int
     segments_unloaded: int
+    waiting_since_ms: int | None
     watermark_ms: int | None
     lag_seconds: float | None
     latency_ms_p50: int | None  # from the write to the committed load, over the newest loads
     latency_ms_p99: int | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,17 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
-    """What a run did for one table; `error` is what ended it, if anything did."""
+    """What a run did for one table. `errors`: the last failure of "capture" and of each target that has not recovered since."""
 
     table: str
     capture: CaptureReport
     loads: dict[str, LoadReport] = field(default_factory=dict)
-    error: TailraceError | None = None
+    errors: dict[str, TailraceError] = field(default_factory=dict)
+
+    @property
+    def error(self) -> TailraceError | None:
+        """The first of them."""
+        return next(iter(self.errors.values()), None)
 
     @property
     def quarantined(self) -> int:
@@ -276,7 +286,13 @@ class Pipeline:
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
         target, mode = self.target(name), self.config.mode_of(table, name)
-        ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+        try:
+            ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+        except TailraceError as error:  # one target's trouble hides nothing of the others
+            everything = manifest.next_number - 1
+            problem = f"{error} {error.hint}".strip()
+            return TargetStatus(name, target.kind, mode, 0, everything, None, None, None, None, None, problem)
+        waiting = next(iter(self.landing(table).segments(manifest, after=ledger.applied_through)), None)
         mark = watermark(manifest, ledger.applied_through, ledger.through_ms).ms
         recent = ledger.recent
         return TargetStatus(
@@ -285,6 +301,7 @@ class Pipeline:
             mode=mode,
             rows=ledger.rows,
             segments_unloaded=unloaded(manifest, ledger),
+            waiting_since_ms=None if waiting is None else waiting.published_ms,
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
             latency_ms_p50=weighted_percentile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import click
@@ -11,6 +12,7 @@ from tailrace.cli.output import DIFFERENT, IN_PART, Context, moment, print_json,
 from tailrace.pipeline import TableStatus
 
 WARN_SECONDS: Final = 6 * 3600.0  # of capture lag: a quarter of what the stream keeps is gone
+WAITING_SECONDS: Final = 60.0  # a segment that waits longer to be loaded is worth a word
 BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 
 
@@ -29,7 +31,7 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
     else:
         for status in found:
             click.echo("\n".join(_lines(status)))
-    if any(status.state in BROKEN or _lags(status, max_lag) for status in found):
+    if any(s.state in BROKEN or _lags(s, max_lag) or any(t.problem for t in s.targets) for s in found):
         click.get_current_context().exit(DIFFERENT)
     if any(status.quarantined for status in found):
         click.get_current_context().exit(IN_PART)
@@ -57,6 +59,8 @@ def document(status: TableStatus) -> dict[str, Any]:
                 "unloaded": t.segments_unloaded,
                 "watermark": moment(t.watermark_ms) if t.watermark_ms is not None else None,
                 "lag_seconds": t.lag_seconds,
+                "waiting_since": None if t.waiting_since_ms is None else moment(t.waiting_since_ms),
+                "problem": t.problem,
                 "latency_ms": {"p50": t.latency_ms_p50, "p99": t.latency_ms_p99},
             }
             for t in status.targets
@@ -81,6 +85,9 @@ def _lines(status: TableStatus) -> list[str]:
         left = 24 * 3600 - status.capture_lag_seconds
         lines.append(f"  WARNING: the stream keeps 24 hours; {span(max(0.0, left))} are left before changes are lost")
     for t in status.targets:
+        if t.problem:
+            lines.append(f"  {t.name} ({t.kind}, {t.mode}): {printable(t.problem)}")
+            continue
         latency = ""
         if t.latency_ms_p50 is not None and t.latency_ms_p99 is not None:
             latency = f", write to queryable p50 {t.latency_ms_p50 / 1000:.1f} s, p99 {t.latency_ms_p99 / 1000:.1f} s"
@@ -88,6 +95,12 @@ def _lines(status: TableStatus) -> list[str]:
             f"  {t.name} ({t.kind}, {t.mode}): {t.rows} rows, complete through {moment(t.watermark_ms)} "
             f"({span(t.lag_seconds)} behind){latency}"
         )
+        waits = 0.0 if t.waiting_since_ms is None else time.time() - t.waiting_since_ms / 1000
+        if waits > WAITING_SECONDS:
+            lines.append(
+                f"  WARNING: {t.segments_unloaded} segments are not loaded, the oldest for {span(waits)}; "
+                "is `tailrace run` up? Its log, or `tailrace load`, says what is wrong"
+            )
     lines += [
         f"  GAP {gap.kind}: {printable(gap.reason)} (shard {gap.shard}, after {gap.after})" for gap in status.gaps
     ]

@@ -36,10 +36,18 @@ class LocalAws:
         self.stop()
 
     def start(self) -> None:
-        """Returns once the endpoint answers. It runs in a session of its own, so that a Ctrl-C does not take it away first."""
+        """Returns once the endpoint answers. It runs in a session of its own, so that a Ctrl-C does not take it away first.
+
+        It holds the other end of a pipe and stops when that closes, so it outlives nobody, however we end.
+        """
         command = [sys.executable, "-m", "tailrace.local", *self._arguments]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+            [*command, "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         ready = self._process.stdout.readline()
@@ -58,8 +66,9 @@ class LocalAws:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._process = None
 
     def env(self) -> dict[str, str]:
