@@ -37,13 +37,25 @@ class Fault:
         if unknown:
             raise ValueError(f"{', '.join(unknown)} is not known here; a fault has {', '.join(known)}")
         fault = cls(**request)
-        if not isinstance(fault.count, int) or fault.count < 1:
-            raise ValueError(f"count is a number of requests, not {fault.count!r}")
+        check_count(fault.count)
+        check_seconds(fault.seconds)
         if not isinstance(fault.status, int) or not 400 <= fault.status <= 599:
             raise ValueError(f"status is 400 to 599, not {fault.status!r}")
-        if not isinstance(fault.seconds, int | float) or not 0 <= fault.seconds <= 3600:
-            raise ValueError(f"seconds is 0 to 3600, not {fault.seconds!r}")
         return fault
+
+
+def check_count(value: object) -> int:
+    """Raises ValueError for what is no number of requests."""
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"count is a number of requests, not {value!r}")
+    return value
+
+
+def check_seconds(value: object) -> float:
+    """Raises ValueError for what nobody would wait for."""
+    if not isinstance(value, int | float) or not 0 <= value <= 3600:
+        raise ValueError(f"seconds is 0 to 3600, not {value!r}")
+    return value
 
 
 class Faults:

@@ -16,9 +16,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from tailrace.errors import UsageInvalid
 from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
 from tailrace.local.expiry import Expiry
-from tailrace.local.faults import KINDS, Fault, Faults, operation_of, tables_of
+from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
 
@@ -31,11 +32,15 @@ STATE_FORMAT: Final = 1
 
 
 class LocalApp:
-    """See the module. `state`: a file that keeps streams, TTL settings and the clock across restarts."""
+    """See the module. `state`: a file that keeps streams, TTL settings and the clock across restarts.
+
+    Raises UsageInvalid for a file that it cannot read.
+    """
 
     def __init__(self, emulator: Emulator, options: Options, state: Path | None = None) -> None:
         self._emulator = emulator
         self._state = state
+        self._kept = _read_state(state)
         self._offset = 0.0
         self._faults = Faults()
         self._background: asyncio.Task[None] | None = None
@@ -222,11 +227,11 @@ class LocalApp:
             case "trim":
                 stream.model.trim(self.now(), everything=True)
             case "hide_children":
-                stream.model.hide_children_seconds = float(request.get("seconds", 5))
+                stream.model.hide_children_seconds = check_seconds(request.get("seconds", 5))
             case "expire_iterators":
                 stream.iterator_generation += 1
             case "duplicate":
-                stream.duplicates += int(request.get("count", 1))
+                stream.duplicates += check_count(request.get("count", 1))
         return {}
 
     # ---- life
@@ -242,11 +247,11 @@ class LocalApp:
         return wrapped
 
     async def _start(self) -> None:
-        if self._state is not None and self._state.exists():
-            kept = json.loads(self._state.read_text())
-            self._offset = kept["clock_offset"]
-            self._expiry.resume(kept["expiry"])
-            await self._streams.resume(kept["streams"])
+        if self._kept is not None:
+            self._offset = self._kept["clock_offset"]
+            self._expiry.resume(self._kept["expiry"])
+            await self._streams.resume(self._kept["streams"])
+            self._kept = None
         self._background = asyncio.create_task(self._expire_for_ever())
 
     async def _stop(self) -> None:
@@ -286,6 +291,21 @@ _EXAMPLES: Final = {
     "clock": {"advance_seconds": 3600},
     "faults": {"kind": "throttle", "operation": "GetRecords", "table": "orders", "count": 3},
 }
+
+
+def _read_state(path: Path | None) -> dict[str, Any] | None:
+    if path is None or not path.exists():
+        return None
+    try:
+        kept = json.loads(path.read_text())
+        if kept["format"] != STATE_FORMAT:
+            raise ValueError(f"format {kept['format']}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageInvalid(
+            f"The kept streams cannot be read: {error}", hint="Use another --dir, or delete the file.", file=path
+        ) from error
+    return dict(kept)
+
 
 # ---- HTTP
 
