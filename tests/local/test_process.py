@@ -198,3 +198,32 @@ def test_a_state_that_another_release_wrote_is_refused_in_a_sentence(tmp_path: P
     assert process.returncode == 2
     assert "tailrace.json" in err
     assert "Traceback" not in err
+
+
+def test_it_ends_with_whoever_started_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", _STARTER], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while is_running(child):
+        assert time.monotonic() < deadline, "the endpoint goes on alone"
+        time.sleep(0.05)
+
+
+_STARTER = """
+import time
+from tailrace.local.client import LocalAws
+aws = LocalAws()
+aws.start()
+print(aws._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Not gone, and no zombie that nobody has fetched."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from tailrace.local.serve import serve
@@ -18,8 +19,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=4566, help="0 takes a free one (default 4566)")
     parser.add_argument("--dir", type=Path, help="keep tables and objects in this folder across restarts")
     parser.add_argument("--options", type=json.loads, default={}, help="tailrace.local.shards.Options as JSON")
+    parser.add_argument("--attached", action="store_true", help="stop at the end of standard input, too")
     arguments = parser.parse_args()
-    serve(arguments.port, Options(**arguments.options), directory=arguments.dir)
+    attached_to = sys.stdin.fileno() if arguments.attached else None
+    serve(arguments.port, Options(**arguments.options), directory=arguments.dir, attached_to=attached_to)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class LocalAws:
 
     def __init__(self, *, directory: Path | None = None, port: int = 0, **options: Any) -> None:
         options = {"split_records_per_second": 0, **options}
-        self._arguments = [f"--port={port}", f"--options={json.dumps(options)}"]
+        self._arguments = ["--attached", f"--port={port}", f"--options={json.dumps(options)}"]
         if directory is not None:
             self._arguments.append(f"--dir={directory}")
         self._process: subprocess.Popen[str] | None = None
@@ -44,7 +44,12 @@ class LocalAws:
         """Returns once the endpoint answers. It runs in a session of its own, so that a Ctrl-C does not take it away first."""
         command = [sys.executable, "-m", "tailrace.local", *self._arguments]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,  # its end tells the child that we are gone, even if we are killed
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         ready = self._process.stdout.readline()
@@ -63,8 +68,9 @@ class LocalAws:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._process = None
 
     def env(self) -> dict[str, str]:

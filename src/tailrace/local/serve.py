@@ -16,9 +16,16 @@ from tailrace.local.shards import Options
 
 
 def serve(
-    port: int, options: Options, *, directory: Path | None = None, on_ready: Callable[[str], None] | None = None
+    port: int,
+    options: Options,
+    *,
+    directory: Path | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    attached_to: int | None = None,
 ) -> None:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT. `on_ready` gets the endpoint's URL; the default prints it as one JSON line.
+
+    `attached_to`: the reading end of a pipe; the endpoint also stops when whoever holds the other end is gone.
 
     Raises UsageInvalid when the port is taken, the folder cannot be used, or the emulator is not installed.
     """
@@ -26,7 +33,7 @@ def serve(
     listener = _listen(port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     state = None if directory is None else directory.absolute() / "tailrace.json"
-    asyncio.run(_serve(listener, options, state, lambda: (on_ready or _print_ready)(url)))
+    asyncio.run(_serve(listener, options, state, lambda: (on_ready or _print_ready)(url), attached_to))
 
 
 def _configure_emulator(directory: Path | None) -> None:
@@ -61,7 +68,13 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-async def _serve(listener: socket.socket, options: Options, state: Path | None, on_ready: Callable[[], None]) -> None:
+async def _serve(
+    listener: socket.socket,
+    options: Options,
+    state: Path | None,
+    on_ready: Callable[[], None],
+    attached_to: int | None,
+) -> None:
     from tailrace.local.emulator import Emulator
     from tailrace.local.server import LocalApp
 
@@ -79,6 +92,8 @@ async def _serve(listener: socket.socket, options: Options, state: Path | None, 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if attached_to is not None:
+        loop.add_reader(attached_to, stop.set)
     config = Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
