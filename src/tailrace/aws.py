@@ -80,16 +80,25 @@ class AwsSettings:
 
 
 def check_endpoint(url: str) -> None:
-    """Plain http is for this machine only: credentials and data would travel in the clear."""
-    parts = urlsplit(url)
+    """Plain http is for this machine only: credentials and data would travel in the clear. Raises ConfigInvalid."""
+    try:
+        parts = urlsplit(url)
+        is_plain = parts.username is None and parts.password is None and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        raise _endpoint_invalid("The endpoint is no URL") from None
+    if not is_plain:
+        raise _endpoint_invalid("The endpoint names a user or a password")  # and is not repeated here
+    if not url.isprintable() or " " in url:
+        raise _endpoint_invalid("The endpoint holds a space or a control character")
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"):
         return
-    raise ConfigInvalid(
-        f"The endpoint {url!r:.200} is neither https nor on this machine",
-        hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.",
-    )
+    raise _endpoint_invalid(f"The endpoint {url!r:.200} is neither https nor on this machine")
+
+
+def _endpoint_invalid(message: str) -> ConfigInvalid:
+    return ConfigInvalid(message, hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.")
 
 
 class Aws:
