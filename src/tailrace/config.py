@@ -121,7 +121,7 @@ TargetTable: TypeAlias = Annotated[str, Field(min_length=1, max_length=255), Aft
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class LandingConfig(_Section):
