@@ -93,7 +93,12 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if attached_to is not None:
-        loop.add_reader(attached_to, stop.set)
+
+        def left_alone() -> None:
+            loop.remove_reader(attached_to)
+            stop.set()
+
+        loop.add_reader(attached_to, left_alone)
     config = Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
