@@ -33,19 +33,20 @@ from tailrace.targets.target import LedgerRow, Target
 class TargetStatus:
     """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
 
-    `waiting_since_ms`: when the oldest segment that is not applied was published. `problem`: why nothing can be said.
+    `waiting_since_ms`: when the oldest segment that is not applied was published. `problem`: why the target could not be
+    asked; then only its name, kind and mode are known.
     """
 
     name: str
     kind: str
     mode: str
-    rows: int
-    segments_unloaded: int
-    waiting_since_ms: int | None
-    watermark_ms: int | None
-    lag_seconds: float | None
-    latency_ms_p50: int | None  # from the write to the committed load, over the newest loads
-    latency_ms_p99: int | None
+    rows: int = 0
+    segments_unloaded: int = 0
+    waiting_since_ms: int | None = None
+    watermark_ms: int | None = None
+    lag_seconds: float | None = None
+    latency_ms_p50: int | None = None  # from the write to the committed load, over the newest loads
+    latency_ms_p99: int | None = None
     problem: str = ""
 
 
@@ -275,9 +276,8 @@ class Pipeline:
         try:
             ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
         except TailraceError as error:  # one target's trouble hides nothing of the others
-            everything = manifest.next_number - 1
-            problem = f"{error} {error.hint}".strip()
-            return TargetStatus(name, target.kind, mode, 0, everything, None, None, None, None, None, problem)
+            problem = f"{error.message} {error.hint}".strip()
+            return TargetStatus(name, target.kind, mode, segments_unloaded=manifest.next_number - 1, problem=problem)
         waiting = next(iter(self.landing(table).segments(manifest, after=ledger.applied_through)), None)
         mark = watermark(manifest, ledger.applied_through, ledger.through_ms).ms
         recent = ledger.recent

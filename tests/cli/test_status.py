@@ -167,7 +167,7 @@ def test_a_target_that_falls_behind_is_said_after_a_minute_and_late_after_the_la
 
 def test_a_target_that_does_not_answer_hides_nothing_else(loaded: Project) -> None:
     (loaded.folder / "warehouse.duckdb").write_bytes(b"this is no database" * 1000)
-    (table,) = loaded.json("status", code=4)
+    (table,) = loaded.json("status", code=3)
     (target,) = table["targets"]
     assert target["rows"] is None
     assert target["problem"].startswith("The DuckDB file cannot be used")

@@ -30,8 +30,8 @@ BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 def command(context: Context, tables: str, max_lag: float | None) -> None:
     """Show each table's state, lag, gaps and quarantine.
 
-    Exit code 4: a gap, a pause, a target that does not answer, or more lag than is well, so also when nobody captures;
-    3: something is set aside.
+    Exit code 4: a gap, a pause, or more lag than is well, so also when nobody captures; 3: something is set aside, or a
+    target does not answer.
     """
     pipeline = context.pipeline()
     found, now = pipeline.status(tables=tables), time.time()
@@ -41,9 +41,9 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
     else:
         for status in found:
             click.echo("\n".join(lines(status, lags[status.table], now)))
-    if any(s.state in BROKEN or is_late(s, lags[s.table], now) or any(t.problem for t in s.targets) for s in found):
+    if any(status.state in BROKEN or is_late(status, lags[status.table], now) for status in found):
         click.get_current_context().exit(DIFFERENT)
-    if any(status.quarantined for status in found):
+    if any(status.quarantined or any(target.problem for target in status.targets) for status in found):
         click.get_current_context().exit(IN_PART)
 
 
