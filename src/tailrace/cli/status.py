@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import click
 
 from tailrace.cli.options import Duration, tables_option
 from tailrace.cli.output import DIFFERENT, IN_PART, Context, moment, print_json, printable, size, span
-from tailrace.pipeline import TableStatus
+from tailrace.pipeline import TableStatus, TargetStatus
 
 RETENTION_SECONDS: Final = 24 * 3600.0  # what the stream keeps
 WARN_SECONDS: Final = 6 * 3600.0
 ALARM_SECONDS: Final = 12 * 3600.0
+WAITING_SECONDS: Final = 60.0  # a segment that waits longer to be loaded is worth a word
 STALE_SECONDS: Final = 180.0  # or three heartbeats: capture that lives has said something by then
 BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 
@@ -32,14 +34,14 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
     target does not answer.
     """
     pipeline = context.pipeline()
-    found = pipeline.status(tables=tables)
+    found, now = pipeline.status(tables=tables), time.time()
     lags = {s.table: max_lag or _lag_expected(pipeline.config.rule(s.table, "heartbeat_seconds", 60.0)) for s in found}
     if context.as_json:
-        print_json([document(status, lags[status.table]) for status in found])
+        print_json([document(status, lags[status.table], now) for status in found])
     else:
         for status in found:
-            click.echo("\n".join(lines(status, lags[status.table])))
-    if any(status.state in BROKEN or is_late(status, lags[status.table]) for status in found):
+            click.echo("\n".join(lines(status, lags[status.table], now)))
+    if any(status.state in BROKEN or is_late(status, lags[status.table], now) for status in found):
         click.get_current_context().exit(DIFFERENT)
     if any(status.quarantined or any(target.problem for target in status.targets) for status in found):
         click.get_current_context().exit(IN_PART)
@@ -49,13 +51,14 @@ def _lag_expected(heartbeat_seconds: float) -> float:
     return max(STALE_SECONDS, 3 * heartbeat_seconds)
 
 
-def is_late(status: TableStatus, max_lag: float) -> bool:
+def is_late(status: TableStatus, max_lag: float, now: float) -> bool:
     """Health is progress: capture or a target lags more than it may. A table without a first capture is new, not late."""
     lags = [status.capture_lag_seconds, *(target.lag_seconds for target in status.targets)]
+    lags += [_wait(target, now) for target in status.targets]
     return any(lag is not None and lag > max_lag for lag in lags)
 
 
-def warnings(status: TableStatus, max_lag: float) -> list[str]:
+def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
     """What a person should do something about, beside the state; the worst first."""
     found = []
     lag = status.capture_lag_seconds
@@ -70,18 +73,25 @@ def warnings(status: TableStatus, max_lag: float) -> list[str]:
     for target in status.targets:
         if target.problem:
             found.append(f"{target.name} does not answer: {target.problem}")
-        elif target.lag_seconds is not None and target.lag_seconds > max_lag and target.segments_unloaded:
-            found.append(f"{target.name} waits for {target.segments_unloaded} segments: is `tailrace run` up?")
+        elif target.segments_unloaded and (wait := _wait(target, now)) > WAITING_SECONDS:
+            found.append(
+                f"{target.segments_unloaded} segments are not loaded into {target.name}, the oldest for {span(wait)}: "
+                "is `tailrace run` up? Its log, or `tailrace load`, says what is wrong"
+            )
     return found
 
 
-def document(status: TableStatus, max_lag: float) -> dict[str, Any]:
+def _wait(target: TargetStatus, now: float) -> float:
+    return 0.0 if target.waiting_since_ms is None else now - target.waiting_since_ms / 1000
+
+
+def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
     """The JSON form; scripts depend on it."""
     return {
         "table": status.table,
         "state": status.state,
         "reason": status.reason,
-        "warnings": warnings(status, max_lag),
+        "warnings": warnings(status, max_lag, now),
         "capture": {
             "mode": "streams",
             "lag_seconds": status.capture_lag_seconds,
@@ -107,11 +117,11 @@ def document(status: TableStatus, max_lag: float) -> dict[str, Any]:
     }
 
 
-def lines(status: TableStatus, max_lag: float) -> list[str]:
+def lines(status: TableStatus, max_lag: float, now: float) -> list[str]:
     """A table for people. A state that nobody has confirmed lately is not shown as if it held."""
-    state = f"STALE ({status.state} when last seen)" if is_late(status, max_lag) else status.state
+    state = f"STALE ({status.state} when last seen)" if is_late(status, max_lag, now) else status.state
     shown = [f"{status.table}  {state}{f'  {printable(status.reason)}' if status.reason else ''}"]
-    shown += [f"  {printable(warning)}" for warning in warnings(status, max_lag)]
+    shown += [f"  {printable(warning)}" for warning in warnings(status, max_lag, now)]
     if status.state != "NEW":
         shown.append(
             f"  captured through {moment(status.captured_through_ms)} ({span(status.capture_lag_seconds)} ago), "
