@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +40,7 @@ def command(context: Context, mode: str, items: int, seconds: float, folder: Pat
 
     def show(result: DemoResult, url: str) -> None:
         if context.as_json:
-            print_json(result)
+            print_json({**asdict(result), "report": result.report.to_json()})
         else:
             click.echo("\n".join(lines(result)))
         if keep:
