@@ -1,5 +1,7 @@
 //! Strict base64: the standard alphabet, padded, and only what encoding would give back.
 
+use crate::arena::Arena;
+
 const BAD: u8 = 0xff;
 const DECODE: [u8; 256] = {
     let mut table = [BAD; 256];
@@ -13,8 +15,8 @@ const DECODE: [u8; 256] = {
 };
 
 /// Append the bytes that `text` stands for; `None` (and nothing appended) when it is not base64.
-pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    if text.len() % 4 != 0 {
+pub fn decode(text: &[u8], out: &mut Arena) -> Option<()> {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     if text.is_empty() {
@@ -28,12 +30,11 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     result
 }
 
-fn decode_quads(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+fn decode_quads(text: &[u8], out: &mut Arena) -> Option<()> {
     let (body, last) = text.split_at(text.len() - 4);
-    out.reserve(text.len() / 4 * 3);
     for quad in body.chunks_exact(4) {
         let bits = bits_of(quad)?;
-        out.extend_from_slice(&bits.to_be_bytes()[1..]);
+        out.extend(&bits.to_be_bytes()[1..]);
     }
     let padding = last.iter().rev().take_while(|&&byte| byte == b'=').count();
     let mut quad = [0u8; 4];
@@ -49,7 +50,7 @@ fn decode_quads(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if unused != 0 {
         return None; // bits that encoding would not have set
     }
-    out.extend_from_slice(&bits.to_be_bytes()[1..4 - padding]);
+    out.extend(&bits.to_be_bytes()[1..4 - padding]);
     Some(())
 }
 
@@ -63,12 +64,11 @@ fn bits_of(quad: &[u8]) -> Option<u32> {
 }
 
 /// Append the base64 text of some bytes.
-pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn encode(bytes: &[u8], out: &mut Arena) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
-        let bits = (chunk[0] as u32) << 16
-            | (*chunk.get(1).unwrap_or(&0) as u32) << 8
-            | *chunk.get(2).unwrap_or(&0) as u32;
+        let bits =
+            (chunk[0] as u32) << 16 | (*chunk.get(1).unwrap_or(&0) as u32) << 8 | *chunk.get(2).unwrap_or(&0) as u32;
         for i in 0..4 {
             let symbol = ALPHABET[(bits >> (18 - 6 * i)) as usize & 63];
             out.push(if i <= chunk.len() { symbol } else { b'=' });
@@ -84,19 +84,20 @@ mod tests {
     fn decoding_gives_back_what_was_encoded() {
         for length in 0..20u8 {
             let bytes: Vec<u8> = (0..length).map(|i| i.wrapping_mul(37)).collect();
-            let (mut text, mut back) = (Vec::new(), Vec::new());
+            let (mut text, mut back) = (Arena::default(), Arena::default());
             encode(&bytes, &mut text);
-            assert_eq!(decode(&text, &mut back), Some(()));
-            assert_eq!(back, bytes);
+            assert_eq!(decode(text.as_slice(), &mut back), Some(()));
+            assert_eq!(back.as_slice(), bytes);
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
         for text in ["A", "AAA", "AB==", "AAB=", "====", "AA=A", "A A=", "AA-_", "AAAA=", "A==="] {
-            let mut out = vec![7];
+            let mut out = Arena::default();
+            out.push(7);
             assert_eq!(decode(text.as_bytes(), &mut out), None, "{text}");
-            assert_eq!(out, [7]);
+            assert_eq!(out.as_slice(), [7]);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! DynamoDB numbers, digit for digit: 38 significant digits, ±1E-130 … ±9.99…E+125. No floats.
 
+use crate::arena::Arena;
+use crate::fault::Why;
+
 pub const DIGITS_MAX: usize = 38;
 pub const EXPONENT_MAX: i32 = 125;
 pub const EXPONENT_MIN: i32 = -130;
@@ -43,7 +46,7 @@ impl NumberRange {
     }
 }
 
-const POWERS: [i128; 39] = {
+pub const POWERS: [i128; 39] = {
     let mut powers = [1i128; 39];
     let mut i = 1;
     while i < 39 {
@@ -53,18 +56,23 @@ const POWERS: [i128; 39] = {
     powers
 };
 
-fn digit_count(mut value: u128) -> u32 {
-    let mut digits = 0;
-    while value > 0 {
-        value /= 10;
-        digits += 1;
-    }
-    digits
+fn digit_count(value: u128) -> u32 {
+    value.checked_ilog10().map_or(0, |digits| digits + 1)
+}
+
+/// What whole numbers up to this magnitude need.
+pub fn range_of_whole(magnitude: u64) -> NumberRange {
+    NumberRange { int64: true, whole_digits: digit_count(magnitude as u128), scale: 0 }
 }
 
 impl Number {
     pub fn from_i64(value: i64) -> Number {
-        let mut number = Number { mantissa: value as i128, exponent: 0 };
+        Number::from_unscaled(value as i128, 0)
+    }
+
+    /// The value of `unscaled * 10^-scale`.
+    pub fn from_unscaled(unscaled: i128, scale: u32) -> Number {
+        let mut number = Number { mantissa: unscaled, exponent: -(scale as i32) };
         number.normalise();
         number
     }
@@ -106,7 +114,7 @@ impl Number {
     }
 
     /// The one spelling of the value: positional for a first digit between 1E-7 and 1E37, else scientific.
-    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+    pub fn write_canonical(&self, out: &mut Arena) {
         if self.mantissa == 0 {
             out.push(b'0');
             return;
@@ -121,21 +129,21 @@ impl Number {
             out.push(digits[0]);
             if digits.len() > 1 {
                 out.push(b'.');
-                out.extend_from_slice(&digits[1..]);
+                out.extend(&digits[1..]);
             }
-            out.extend_from_slice(format!("E{first:+}").as_bytes());
+            out.extend(format!("E{first:+}").as_bytes());
         } else if self.exponent >= 0 {
-            out.extend_from_slice(digits);
-            out.resize(out.len() + self.exponent as usize, b'0');
+            out.extend(digits);
+            (0..self.exponent).for_each(|_| out.push(b'0'));
         } else if first >= 0 {
             let whole = first as usize + 1;
-            out.extend_from_slice(&digits[..whole]);
+            out.extend(&digits[..whole]);
             out.push(b'.');
-            out.extend_from_slice(&digits[whole..]);
+            out.extend(&digits[whole..]);
         } else {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + (-first - 1) as usize, b'0');
-            out.extend_from_slice(digits);
+            out.extend(b"0.");
+            (0..-first - 1).for_each(|_| out.push(b'0'));
+            out.extend(digits);
         }
     }
 }
@@ -153,7 +161,9 @@ pub fn compare(left: &Number, right: &Number) -> std::cmp::Ordering {
     }
     let first = |n: &Number| n.exponent + digit_count(n.mantissa.unsigned_abs()) as i32;
     let magnitude = first(left).cmp(&first(right)).then_with(|| {
-        let scaled = |n: &Number| n.mantissa.unsigned_abs() * POWERS[DIGITS_MAX - digit_count(n.mantissa.unsigned_abs()) as usize] as u128;
+        let scaled = |n: &Number| {
+            n.mantissa.unsigned_abs() * POWERS[DIGITS_MAX - digit_count(n.mantissa.unsigned_abs()) as usize] as u128
+        };
         scaled(left).cmp(&scaled(right))
     });
     if left.mantissa > 0 {
@@ -163,30 +173,96 @@ pub fn compare(left: &Number, right: &Number) -> std::cmp::Ordering {
     }
 }
 
-/// A whole number of at most 18 digits, the usual case, without the general machinery. `None`: look closer.
-#[inline]
-pub fn parse_small_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text.first() {
-        Some(b'-') => (true, &text[1..]),
-        _ => (false, text),
-    };
-    if digits.is_empty() || digits.len() > 18 {
+/// A number as it was read: the usual cases without 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    Whole(i64),
+    /// `mantissa * 10^-scale`, not whole, the last digit not zero, `whole_digits` of them before the point.
+    Decimal {
+        mantissa: i64,
+        scale: u32,
+        whole_digits: u32,
+    },
+    Exact(Number),
+}
+
+impl Value {
+    pub fn of(number: Number) -> Value {
+        number.as_i64().map_or(Value::Exact(number), Value::Whole)
+    }
+
+    pub fn number(self) -> Number {
+        match self {
+            Value::Whole(value) => Number::from_i64(value),
+            Value::Decimal { mantissa, scale, .. } => Number { mantissa: mantissa as i128, exponent: -(scale as i32) },
+            Value::Exact(number) => number,
+        }
+    }
+
+    pub fn range(self) -> NumberRange {
+        match self {
+            Value::Whole(value) => range_of_whole(value.unsigned_abs()),
+            Value::Decimal { scale, whole_digits, .. } => NumberRange { int64: false, whole_digits, scale },
+            Value::Exact(number) => number.range(),
+        }
+    }
+}
+
+/// Read the number in a JSON string that begins at `at`, up to its closing quote. `None`: look closer, with `parse`.
+#[inline(always)]
+pub fn quick(text: &[u8], at: usize) -> Option<(Value, usize)> {
+    const DIGITS: usize = 18;
+    let negative = text[at] == b'-';
+    let start = at + negative as usize;
+    let signed = |value: i64| if negative { -value } else { value };
+    let mut end = start;
+    let mut value: i64 = 0;
+    loop {
+        let digit = text[end].wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        value = value.wrapping_mul(10).wrapping_add(digit as i64);
+        end += 1;
+    }
+    let whole = end - start;
+    if whole == 0 || whole > DIGITS {
         return None;
     }
-    let mut value: i64 = 0;
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + digit as i64;
+    if text[end] == b'"' {
+        return Some((Value::Whole(signed(value)), end));
     }
-    Some(if negative { -value } else { value })
+    if text[end] != b'.' || (text[start] == b'0' && whole > 1) {
+        return None;
+    }
+    end += 1;
+    let point = end;
+    loop {
+        let digit = text[end].wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        value = value.wrapping_mul(10).wrapping_add(digit as i64);
+        end += 1;
+    }
+    let mut scale = end - point;
+    if scale == 0 || whole + scale > DIGITS || text[end] != b'"' {
+        return None;
+    }
+    while value % 10 == 0 {
+        value /= 10;
+        scale -= 1;
+        if scale == 0 {
+            return Some((Value::Whole(signed(value)), end));
+        }
+    }
+    let whole_digits = if text[start] == b'0' { 0 } else { whole as u32 };
+    Some((Value::Decimal { mantissa: signed(value), scale: scale as u32, whole_digits }, end))
 }
 
 /// Read a number's text. Errors are the reasons that quarantine shows.
-pub fn parse(text: &[u8]) -> Result<Number, &'static str> {
-    const NOT: &str = "not a number";
+pub fn parse(text: &[u8]) -> Result<Number, Why> {
+    const NOT: Why = Why::NoNumber;
     if text.len() > TEXT_MAX {
         return Err(NOT);
     }
@@ -239,12 +315,12 @@ pub fn parse(text: &[u8]) -> Result<Number, &'static str> {
         return Ok(Number::default());
     }
     if significant > DIGITS_MAX {
-        return Err("number has more than 38 significant digits");
+        return Err(Why::NumberDigits);
     }
     exponent += zeros as i32;
     let first = exponent + significant as i32 - 1;
     if !(EXPONENT_MIN..=EXPONENT_MAX).contains(&first) {
-        return Err("number is outside 1E-130 … 9.99E+125");
+        return Err(Why::NumberRange);
     }
     let mantissa = if negative { -(mantissa as i128) } else { mantissa as i128 };
     Ok(Number { mantissa, exponent })
@@ -290,18 +366,32 @@ pub fn is_canonical(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn canonical(text: &str) -> Result<String, &'static str> {
-        let mut out = Vec::new();
+    fn canonical(text: &str) -> Result<String, Why> {
+        let mut out = Arena::default();
         parse(text.as_bytes())?.write_canonical(&mut out);
-        Ok(String::from_utf8(out).unwrap())
+        Ok(String::from_utf8(out.into_vec()).unwrap())
     }
 
     #[test]
     fn equal_values_have_one_spelling() {
         for (text, expected) in [
-            ("1", "1"), ("1.0", "1"), ("1E0", "1"), ("-0", "0"), ("00012", "12"), ("+5", "5"), ("1.50", "1.5"),
-            ("1e-130", "1E-130"), ("9.99E125", "9.99E+125"), ("100", "100"), ("0.0000001", "0.0000001"), (".5", "0.5"),
-            ("0.00000001", "1E-8"), ("1E38", "1E+38"), ("5.", "5"), ("-1200e-1", "-120"), ("0e999999", "0"),
+            ("1", "1"),
+            ("1.0", "1"),
+            ("1E0", "1"),
+            ("-0", "0"),
+            ("00012", "12"),
+            ("+5", "5"),
+            ("1.50", "1.5"),
+            ("1e-130", "1E-130"),
+            ("9.99E125", "9.99E+125"),
+            ("100", "100"),
+            ("0.0000001", "0.0000001"),
+            (".5", "0.5"),
+            ("0.00000001", "1E-8"),
+            ("1E38", "1E+38"),
+            ("5.", "5"),
+            ("-1200e-1", "-120"),
+            ("0e999999", "0"),
             ("12345678901234567890123456789012345678", "12345678901234567890123456789012345678"),
             ("1.0000000000000000000000000000000000001", "1.0000000000000000000000000000000000001"),
         ] {
@@ -312,7 +402,10 @@ mod tests {
 
     #[test]
     fn what_is_no_dynamodb_number_is_refused() {
-        for text in ["", " 5", "1_000", "NaN", "Infinity", "1e1000", "1E126", "1E-131", ".", "-", "1e", "1e+", "٣", "0x1", "1.2.3"] {
+        for text in [
+            "", " 5", "1_000", "NaN", "Infinity", "1e1000", "1E126", "1E-131", ".", "-", "1e", "1e+", "٣", "0x1",
+            "1.2.3",
+        ] {
             assert!(canonical(text).is_err(), "{text}");
         }
         assert!(canonical("123456789012345678901234567890123456789").is_err());

@@ -25,43 +25,90 @@ CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 30
 ATTEMPTS: Final = 4  # botocore's own, for throttling and 5xx; what is left comes to us as Transient
 
-_THROTTLED = {
-    "ThrottlingException",
-    "Throttling",
-    "ProvisionedThroughputExceededException",
-    "LimitExceededException",
-    "RequestLimitExceeded",
-    "TooManyRequestsException",
-    "SlowDown",
-}
-_DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "UnauthorizedOperation",
-    "AllAccessDisabled",
-    "KMSAccessDeniedException",
-    "KMS.DisabledException",
-    "KMS.NotFoundException",
-}
-_BAD_CREDENTIALS = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-    "SignatureDoesNotMatch",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "RequestExpired",
-}
-_ABSENT = {
-    "ResourceNotFoundException",
-    "TableNotFoundException",
-    "NoSuchKey",
-    "NoSuchBucket",
-    "NotFound",
-    "404",
-}
+# What AWS answers, by error code.
+_THROTTLED: Final = frozenset(
+    [
+        "ThrottlingException",
+        "Throttling",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ProvisionedThroughputExceededException",
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+        "BandwidthLimitExceeded",
+        "PriorRequestNotComplete",
+        "TransactionInProgressException",
+    ]
+)
+_DENIED: Final = frozenset(
+    [
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+        "AllAccessDisabled",
+        "Forbidden",
+        "403",
+        "OptInRequired",
+        "SubscriptionRequiredException",
+        "NotSignedUp",
+        "AccountProblem",
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSNotFoundException",
+        "KMS.DisabledException",
+        "KMS.NotFoundException",
+        "KMS.KMSInvalidStateException",
+        "InaccessibleEncryptionCredentialsException",
+    ]
+)
+_BAD_CREDENTIALS: Final = frozenset(
+    [
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidToken",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "MissingSecurityHeader",
+    ]
+)
+_CLOCK: Final = frozenset(["RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"])
+_ABSENT: Final = frozenset(
+    ["ResourceNotFoundException", "TableNotFoundException", "NoSuchKey", "NoSuchBucket", "NotFound", "404"]
+)
+_ELSEWHERE: Final = frozenset(
+    ["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"]
+)
+_TRANSIENT: Final = frozenset(
+    [
+        "InternalServerError",
+        "InternalError",
+        "InternalFailure",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "OperationAborted",
+        "ServiceUnavailable",
+        "ConditionalRequestConflict",
+        "BadDigest",
+        "IncompleteBody",
+    ]
+)
+_ACTIONS: Final = {
+    "GetObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "ListObjectsV2": "s3:ListBucket",
+}  # everything else is DynamoDB's, whose actions are called like its operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +127,25 @@ class AwsSettings:
 
 
 def check_endpoint(url: str) -> None:
-    """Plain http is for this machine only: credentials and data would travel in the clear."""
-    parts = urlsplit(url)
+    """Plain http is for this machine only: credentials and data would travel in the clear. Raises ConfigInvalid."""
+    try:
+        parts = urlsplit(url)
+        is_plain = parts.username is None and parts.password is None and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        raise _endpoint_invalid("The endpoint is no URL") from None
+    if not is_plain:
+        raise _endpoint_invalid("The endpoint names a user or a password")  # and is not repeated here
+    if not url.isprintable() or " " in url:
+        raise _endpoint_invalid("The endpoint holds a space or a control character")
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"):
         return
-    raise ConfigInvalid(
-        f"The endpoint {url!r:.200} is neither https nor on this machine",
-        hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.",
-    )
+    raise _endpoint_invalid(f"The endpoint {url!r:.200} is neither https nor on this machine")
+
+
+def _endpoint_invalid(message: str) -> ConfigInvalid:
+    return ConfigInvalid(message, hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.")
 
 
 class Aws:
@@ -166,32 +222,40 @@ def _from_answer(error: Any, code: str, operation: str, facts: dict[str, Any]) -
     facts = {"operation": operation, **facts, "aws_code": code}
     if code in _THROTTLED or status == 429:
         return Throttled(message, hint="Tailrace slows down by itself.", **facts)
-    if code in _DENIED:
-        return PermissionMissing(message, hint=f"Allow the call {operation} in the role's policy.", **facts)
+    if code in _CLOCK:
+        return UserFault(message, hint="Set this machine's clock; AWS refuses requests that are minutes off.", **facts)
     if code in _BAD_CREDENTIALS:
-        return PermissionMissing(
-            message, hint="Renew the credentials (`aws sts get-caller-identity` shows them).", **facts
-        )
+        hint = "Renew the credentials (`aws sts get-caller-identity` shows whose they are)."
+        return PermissionMissing(message, hint=hint, **facts)
     if code == "ExpiredIteratorException":
         return IteratorExpired(message, hint="A new iterator is taken after the mark.", **facts)
     if code == "TrimmedDataAccessException":
-        return StreamTrimmed(
-            message, hint="The stream keeps 24 hours; what is gone needs a repair or a new base.", **facts
-        )
+        hint = "The stream keeps 24 hours; what is gone needs a repair or a new base."
+        return StreamTrimmed(message, hint=hint, **facts)
     if code in _ABSENT:
         return NotFound(message, hint="Check the name, the region and the account.", **facts)
-    if status >= 500 or code in ("InternalServerError", "InternalError", "RequestTimeout", "OperationAborted"):
-        return ServiceUnavailable(message, hint="Tailrace repeats the call by itself.", **facts)
-    if code == "ConditionalRequestConflict" or status == 409:
+    if code in _ELSEWHERE:
+        hint = "The bucket is in another region: set `region` in [source] to it, or use a bucket of the table's region."
+        return ConfigInvalid(message, hint=hint, **facts)
+    if code == "InvalidObjectState":
+        hint = "A lifecycle rule moved the object to an archive: restore it, and exempt the landing prefix."
+        return UserFault(message, hint=hint, **facts)
+    if code in _DENIED or status == 403:
+        action = _ACTIONS.get(operation, f"dynamodb:{operation}")
+        hint = f"Allow {action} in the role's policy, and the use of the key where one encrypts the data."
+        return PermissionMissing(message, hint=hint, **facts)
+    if code in _TRANSIENT or status >= 500 or status == 409:
         return ServiceUnavailable(message, hint="Tailrace looks and repeats the call by itself.", **facts)
     return UserFault(message, hint="AWS refused the call; see its message.", **facts)
 
 
 def _from_client(error: Exception, operation: str, facts: dict[str, Any]) -> TailraceError:
     """No answer arrived, or the call was never sent."""
+    from botocore import exceptions as boto
+
     name = type(error).__name__
     facts = {"operation": operation, **facts}
-    if "Credential" in name or name in ("TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"):
+    if any(word in name for word in ("Credential", "SSO", "Login", "Token", "MFA", "MetadataRetrieval")):
         return PermissionMissing(
             f"No usable AWS credentials: {error}",
             hint="Set AWS_PROFILE or a role, as for the AWS CLI. For `tailrace local` any values will do.",
@@ -203,8 +267,15 @@ def _from_client(error: Exception, operation: str, facts: dict[str, Any]) -> Tai
         )
     if name == "ProfileNotFound":
         return ConfigInvalid(str(error), hint="Check `profile` in [source] and ~/.aws/config.", **facts)
-    if name in ("ParamValidationError", "InvalidRegionError", "UnknownServiceError"):
-        return UserFault(str(error), hint="Check the configuration.", **facts)
-    return ServiceUnavailable(
-        f"No answer: {error}", hint="Check the network and the endpoint; Tailrace repeats the call by itself.", **facts
-    )
+    if name == "SSLError":
+        hint = "Check the endpoint, and AWS_CA_BUNDLE where a proxy has a certificate of its own."
+        return UserFault(f"The endpoint's certificate is not trusted: {error}", hint=hint, **facts)
+    is_network = isinstance(error, boto.HTTPClientError | boto.ConnectionError | OSError) or type(
+        error
+    ).__module__.startswith("urllib3")
+    if is_network or name in ("IncompleteReadError", "ChecksumError", "FlexibleChecksumError"):
+        hint = "Check the network and the endpoint; Tailrace repeats the call by itself."
+        return ServiceUnavailable(f"No answer: {error}", hint=hint, **facts)
+    if isinstance(error, boto.BotoCoreError):
+        return ConfigInvalid(str(error), hint="Check [source], the AWS_ variables and ~/.aws/config.", **facts)
+    return TailraceError(f"Unexpected {name}: {error}", hint="This is a defect of Tailrace: please report it.", **facts)

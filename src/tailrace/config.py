@@ -11,11 +11,20 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tailrace.aws import AwsSettings, check_endpoint
 from tailrace.errors import ConfigInvalid, TailraceError
@@ -32,13 +41,26 @@ _SIZE = re.compile(r"([0-9]+)(B|KB|MB|GB|KiB|MiB|GiB)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
+NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
+PLANNED: Final = ("redshift", "iceberg", "delta", "parquet", "exports", "export", "scan")
+
+
+_SENTENCES: Final = {
+    "model_type": "a section is expected, such as [landing]",
+    "dict_type": "a section for each is expected, such as [tables.orders]",
+    "too_short": "at least one is needed",
+    "string_type": "text in quotes is expected",
+    "int_type": "a whole number is expected",
+    "list_type": 'a list is expected, such as ["local"]',
+    "string_pattern_mismatch": "that is not how AWS writes one",
+}  # in place of pydantic's words, which are about Python
 
 
 def parse_duration(value: object) -> float:
     """``"14m"``, ``"30s"``, ``"250ms"``, ``"1h"`` or a number of seconds, to seconds. Raises ValueError."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
         return float(match[1]) * _SECONDS[match[2]]
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**18:
         return float(value)
     raise ValueError(f'{value!r:.60} is no duration; write a number of seconds or "30s", "14m", "1h"')
 
@@ -57,8 +79,49 @@ Bytes: TypeAlias = Annotated[int, BeforeValidator(parse_size)]
 Mode: TypeAlias = Literal["current", "soft_delete", "changelog"]
 
 
+Found = TypeVar("Found")
+
+
+def _path(value: str) -> str:
+    """A path that the operating system can take, with a home folder that exists. Raises ValueError."""
+    if not value or not value.isprintable():
+        raise ValueError("a path is neither empty nor holds control characters")
+    try:
+        Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{value.partition('/')[0]!r:.60} has no home folder") from error
+    return value
+
+
+def _name(value: str) -> str:
+    """A name in a target. Raises ValueError."""
+    if not value.isprintable():
+        raise ValueError("a name holds no control characters")
+    return value
+
+
+class _Finding(ValueError):
+    """What is wrong beyond the single value, or in another part's words: for pydantic to carry, and `_explained` to read."""
+
+    def __init__(self, message: str, *, hint: str = "", place: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.place = place
+
+
+def _checked(check: Callable[[str], Found], value: str, place: str = "") -> Found:
+    try:
+        return check(value)
+    except TailraceError as error:
+        raise _Finding(error.message, hint=error.hint, place=place) from error
+
+
+FilePath: TypeAlias = Annotated[str, AfterValidator(_path)]
+TargetTable: TypeAlias = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_name)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class LandingConfig(_Section):
@@ -69,24 +132,26 @@ class LandingConfig(_Section):
     @field_validator("url")
     @classmethod
     def _check(cls, url: str) -> str:
-        split_url(url)
+        scheme, _, path = _checked(split_url, url)
+        if scheme == "file":
+            _path(path)
         return url
 
 
 class SourceConfig(_Section):
     """How to reach DynamoDB; what is absent is left to botocore's own chain."""
 
-    region: str | None = None
-    profile: str | None = None
-    role_arn: str | None = None
-    external_id: str | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    profile: Annotated[str, AfterValidator(_name)] | None = None
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")] | None = None
+    external_id: Annotated[str, AfterValidator(_name)] | None = None
     endpoint_url: str | None = None
 
     @field_validator("endpoint_url")
     @classmethod
     def _check(cls, url: str | None) -> str | None:
         if url is not None:
-            check_endpoint(url)
+            _checked(check_endpoint, url)
         return url
 
     def aws(self) -> AwsSettings:
@@ -97,7 +162,7 @@ class TargetConfig(_Section):
     """One warehouse. `mode` is the default of the tables that go there."""
 
     kind: Literal["duckdb"]
-    path: str
+    path: FilePath
     mode: Mode | None = None
 
 
@@ -119,7 +184,7 @@ class _Rules(_Section):
 class TableConfig(_Rules):
     """One source table. `name` is its name in the targets."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    name: TargetTable | None = None
 
 
 class Config(_Section):
@@ -133,21 +198,23 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _check_references(self) -> Config:
+        places: dict[tuple[str, str], tuple[str, str]] = {}
         for table in self.tables:
-            check_table(table)
+            _checked(check_table, table, f"tables.{table}")
             for target in self.targets_of(table):
                 if target not in self.targets:
                     near = _nearest(target, self.targets)
-                    raise ValueError(f"tables.{table}.targets: there is no [targets.{target}]{near}")
-        places: dict[tuple[str, str], str] = {}
-        for table in self.tables:
-            for target in self.targets_of(table):
-                place = (self.targets[target].path, self.name_of(table).lower())
+                    raise _Finding(f"there is no [targets.{target}]{near}", place=f"tables.{table}.targets")
+                place = (os.path.normpath(self.targets[target].path), self.name_of(table).lower())
                 if place in places:
-                    raise ValueError(
-                        f"tables.{places[place]} and tables.{table} both write {place[1]!r} in {place[0]}: give one another name"
+                    other, other_target = places[place]
+                    both = f"tables.{other} too" if other != table else f"targets.{other_target} and {target} alike"
+                    raise _Finding(
+                        f"{both} would write {place[1]!r} in {place[0]}",
+                        hint="Give one another `name`, or another path.",
+                        place=f"tables.{table}",
                     )
-                places[place] = table
+                places[place] = (table, target)
         return self
 
     def rule(self, table: str, name: str, default: Any) -> Any:
@@ -175,14 +242,19 @@ class Config(_Section):
 
 
 def find_config(path: str | None) -> Path:
-    """The file that was named, or TAILRACE_CONFIG, or ``tailrace.toml`` here."""
-    return Path(path or os.environ.get(ENVIRONMENT) or FILE_NAME)
+    """The file that was named, or TAILRACE_CONFIG, or ``tailrace.toml`` here. Raises ConfigInvalid."""
+    named = path or os.environ.get(ENVIRONMENT) or FILE_NAME
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise ConfigInvalid("The home folder of this path is not known", hint="Check the path.", file=named) from error
 
 
 def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check a configuration file. Raises ConfigInvalid."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise ConfigInvalid(
             "There is no configuration file",
@@ -190,14 +262,15 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
             file=path,
         ) from None
     except (OSError, ValueError) as error:
-        raise ConfigInvalid(f"The configuration cannot be read: {error}", hint="Check the path.", file=path) from error
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigInvalid(f"The configuration cannot be read: {what}", hint="Check the path.", file=path) from error
     if len(data) > FILE_BYTES_MAX:
         raise ConfigInvalid("The configuration is larger than 1 MiB", hint="Is it the right file?", file=path)
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        document = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigInvalid(f"Byte {error.start} is not UTF-8", hint="Save the file as UTF-8.", file=path) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: an integer of thousands of digits
         raise ConfigInvalid(
             f"Not TOML: {error}", hint="See docs/configuration.md for an example.", file=path
         ) from error
@@ -210,8 +283,6 @@ def check_config(document: Mapping[str, Any], path: Path) -> Config:
         return Config.model_validate(document)
     except ValidationError as error:
         raise _explained(error.errors()[0], document, path) from error
-    except TailraceError as error:  # from check_table, split_url and the like
-        raise ConfigInvalid(error.message, hint=error.hint, file=path, **error.facts) from error
 
 
 def _interpolated(value: Any, environment: Mapping[str, str], path: Path, place: str) -> Any:
@@ -227,6 +298,10 @@ def _interpolated(value: Any, environment: Mapping[str, str], path: Path, place:
         if match[0] == "$$":
             return "$"
         name = match[1]
+        if name is not None and _SECRET.search(name):
+            raise ConfigInvalid(
+                f"The environment variable {name} is a secret by its name", hint=NO_SECRETS, file=path, place=place
+            )
         if name is None or name not in environment:
             what = f"The environment variable {name} is not set" if name else f"{match[0]!r:.40} is no variable"
             raise ConfigInvalid(what, hint="Set it, or write $$ for a dollar sign.", file=path, place=place)
@@ -249,7 +324,9 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     if kind == "extra_forbidden":
         name = str(fault["loc"][-1])
         if _SECRET.search(name):
-            hint = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
+            return ConfigInvalid(f"{place} is not a setting", hint=NO_SECRETS, file=path, place=place)
+        if fault["loc"][0] == "tables" and len(fault["loc"]) == 3 and isinstance(fault["input"], dict):
+            hint = f'A table name with a dot is quoted: [tables."{place.removeprefix("tables.")}"].'
             return ConfigInvalid(f"{place} is not a setting", hint=hint, file=path, place=place)
         return ConfigInvalid(
             f"{place} is not a setting{_nearest(name, _settings_at(fault['loc'][:-1]))}",
@@ -260,16 +337,17 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     if kind == "missing":
         return ConfigInvalid(f"{place} is missing", hint="See docs/configuration.md.", file=path, place=place)
     if kind == "literal_error":
-        return ConfigInvalid(
-            f"{place} is {fault['input']!r:.60}; this version knows {fault['ctx']['expected']}",
-            hint="Exports, backfill and other targets are planned and not built yet.",
-            file=path,
-            place=place,
-        )
-    message = str(fault["msg"]).removeprefix("Value error, ")
+        value, known = fault["input"], fault["ctx"]["expected"]
+        if isinstance(value, str) and value in PLANNED:
+            what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
+        else:
+            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}."
+        return ConfigInvalid(what, hint=hint, file=path, place=place)
     cause = fault.get("ctx", {}).get("error")
+    place = getattr(cause, "place", "") or place
+    message = _SENTENCES.get(kind) or str(fault["msg"]).removeprefix("Value error, ")
     hint = getattr(cause, "hint", "") or "See docs/configuration.md."
-    return ConfigInvalid(f"{place}: {message}" if place else message, hint=hint, file=path, place=place or None)
+    return ConfigInvalid(f"{place}: {message}", hint=hint, file=path, place=place)
 
 
 def _settings_at(place: tuple[Any, ...]) -> list[str]:

@@ -4,9 +4,10 @@
 
     TailraceError
       + UserFault        change something first; retrying is useless
-      |   ConfigInvalid, UsageInvalid, PermissionMissing, NotFound, StreamViewUnsupported, StoreUnsupported, TargetBusy
+      |   ConfigInvalid, UsageInvalid, PermissionMissing, NotFound, StreamViewUnsupported, StoreUnsupported, TargetBusy,
+      |   AlreadyExists
       + Transient        repeat the same call
-      |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable
+      |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired
       + GapFound         changes are missing; repair or new base
       |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing, WindowMissing
       + DataInvalid      this file or record is wrong

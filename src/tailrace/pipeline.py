@@ -21,7 +21,7 @@ from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, load_config
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
-from tailrace.errors import NotFound, TailraceError, UsageInvalid
+from tailrace.errors import NotFound, SegmentCorrupt, TailraceError, UsageInvalid
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.replay import ReplayReport, replay
@@ -33,17 +33,23 @@ from tailrace.targets.target import LedgerRow, Target
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it."""
+    """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
+
+    `waiting_since_ms`: when the oldest segment that is not applied was published. `problem`: why the target could not be
+    asked; then only its name, kind and mode are known.
+    """
 
     name: str
     kind: str
     mode: str
-    rows: int
-    segments_unloaded: int
-    watermark_ms: int | None
-    lag_seconds: float | None
-    latency_ms_p50: int | None  # from the write to the committed load, over the newest loads
-    latency_ms_p99: int | None
+    rows: int = 0
+    segments_unloaded: int = 0
+    waiting_since_ms: int | None = None
+    watermark_ms: int | None = None
+    lag_seconds: float | None = None
+    latency_ms_p50: int | None = None  # from the write to the committed load, over the newest loads
+    latency_ms_p99: int | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,17 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
-    """What a run did for one table; `error` is what ended it, if anything did."""
+    """What a run did for one table. `errors`: the last failure of "capture" and of each target that has not recovered since."""
 
     table: str
     capture: CaptureReport
     loads: dict[str, LoadReport] = field(default_factory=dict)
-    error: TailraceError | None = None
+    errors: dict[str, TailraceError] = field(default_factory=dict)
+
+    @property
+    def error(self) -> TailraceError | None:
+        """The first of them."""
+        return next(iter(self.errors.values()), None)
 
     @property
     def quarantined(self) -> int:
@@ -252,11 +263,11 @@ class Pipeline:
         landing = self.landing(table)
         published = landing.load()
         manifest = None if published is None else published.manifest
-        quarantined = sum(len(file.records) for file in landing.quarantined())
+        quarantined = _quarantined(landing)
         if manifest is None:
             return TableStatus(table, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), quarantined)
         targets = tuple(self._target_status(table, name, manifest) for name in self.config.targets_of(table))
-        applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets), default=0)
+        applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets if not t.problem), default=0)
         return TableStatus(
             table=table,
             state=shown_state(manifest, applied, quarantined),
@@ -276,7 +287,12 @@ class Pipeline:
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
         target, mode = self.target(name), self.config.mode_of(table, name)
-        ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+        try:
+            ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+        except TailraceError as error:  # one target's trouble hides nothing of the others
+            problem = f"{error.message} {error.hint}".strip()
+            return TargetStatus(name, target.kind, mode, segments_unloaded=manifest.next_number - 1, problem=problem)
+        waiting = next(iter(self.landing(table).segments(manifest, after=ledger.applied_through)), None)
         mark = watermark(manifest, ledger.applied_through, ledger.through_ms).ms
         recent = ledger.recent
         return TargetStatus(
@@ -285,6 +301,7 @@ class Pipeline:
             mode=mode,
             rows=ledger.rows,
             segments_unloaded=unloaded(manifest, ledger),
+            waiting_since_ms=None if waiting is None else waiting.published_ms,
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
             latency_ms_p50=weighted_percentile(
@@ -341,6 +358,19 @@ class Pipeline:
 
     def _lag(self, through_ms: int | None) -> float | None:
         return None if through_ms is None else max(0.0, (self.clock.now_ms() - through_ms) / 1000)
+
+
+def _quarantined(landing: Landing) -> int:
+    """How many records are set aside; an object that cannot be read counts as one."""
+    count = 0
+    for name in landing.quarantine_names():
+        try:
+            count += len(landing.quarantine_file(name).records)
+        except NotFound:
+            continue  # released since it was listed
+        except SegmentCorrupt:
+            count += 1
+    return count
 
 
 def _reason(manifest: Manifest, quarantined: int) -> str:

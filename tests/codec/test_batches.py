@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from conftest import Outcome, items, line
+from decoding import Outcome, items, line
 
 from tailrace import codec
 from tailrace.codec import META_FIELDS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HAS_NATIVE, items, line
+from decoding import HAS_NATIVE, items, line
 
 import tailrace
 from tailrace import codec

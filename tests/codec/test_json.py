@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import Outcome, items, line
+from decoding import Outcome, items, line
 
 Decode = Callable[..., Outcome]
 

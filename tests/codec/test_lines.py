@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from conftest import Outcome
+from decoding import Outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

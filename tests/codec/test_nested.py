@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Outcome, items, line
+from decoding import Outcome, items, line
 
 from tailrace.codec.types import DEPTH_MAX, META_FIELDS
 from tailrace.testing.strategies import HOSTILE_NAMES

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from boto3.dynamodb.types import Binary, TypeDeserializer
-from conftest import Outcome, line
+from decoding import Outcome, line
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import Outcome, items, line
+from decoding import Outcome, items, line
 
 from tailrace.model.schema import AttributeSeen, NumberRange
 

@@ -5,16 +5,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part, 4 
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import logging
 import os
 import sys
 from typing import Any, Final
 
 import click
 
-from tailrace.cli.output import Context, fail, set_up_logging
-from tailrace.errors import TailraceError
+from tailrace.cli.options import CONFIG_HELP, JSON_HELP, with_shared_options
+from tailrace.cli.output import WANTS_JSON, Context, fail, prepare_streams, set_up_logging
+from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
     "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture", "load": "load",
@@ -22,11 +23,9 @@ COMMANDS: Final = {
 }  # fmt: skip
 INTERRUPTED: Final = 130
 
-log = logging.getLogger(__name__)
-
 
 class LazyGroup(click.Group):
-    """Finds ``tailrace.cli.<name>.command`` on demand, and turns our errors into sentences and exit codes."""
+    """Finds ``tailrace.cli.<name>.command`` on demand, and turns errors into sentences and exit codes."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -35,25 +34,54 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"tailrace.cli.{COMMANDS[name]}").command
-        return command
+        return with_shared_options(command)
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and near:
+            context.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(context, args)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in ``--help``, without importing what it names."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, SUMMARIES[name]) for name in COMMANDS])
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        prepare_streams()
+        return super().main(*args, **options)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        context.meta[WANTS_JSON] = "--json" in args  # known before a wrong option ends the reading of options
+        try:
+            return super().parse_args(context, args)
+        except click.UsageError as error:
+            _fail_in_json(context, error)
+            raise
+
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
-        except TailraceError as error:
-            fail(context, error)
-        except BrokenPipeError:
-            # Whoever read our output has gone: that is no failure, and nothing more may be written.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            context.exit(0)
-        except (KeyboardInterrupt, click.Abort):
+            try:
+                return super().invoke(context)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # so that a reader who has gone is noticed here and not at the interpreter's end
+        except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             context.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read our output has gone: that is no failure, and nothing more may be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            context.exit(0)
+        except click.UsageError as error:
+            _fail_in_json(context, error)
+            raise
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            fail(context, error)
 
 
 SUMMARIES: Final = {
@@ -82,8 +110,8 @@ SUMMARIES: Final = {
     },
     epilog="Example: tailrace demo",
 )
-@click.option("-c", "--config", metavar="FILE", help="Configuration file (default tailrace.toml, or TAILRACE_CONFIG).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("-c", "--config", metavar="FILE", help=CONFIG_HELP)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
 @click.option("-v", "--verbose", count=True, help="More messages; twice for debugging.")
 @click.option(
@@ -104,10 +132,17 @@ def main(
     debug: bool,
 ) -> None:
     """Replicate DynamoDB tables into data lakes and warehouses, exactly."""
+    context.obj = Context(config, as_json, quiet, no_progress, debug, log_format)
     if not __debug__:
         raise click.UsageError("Tailrace checks its invariants with assertions and does not run under python -O")
     set_up_logging(quiet=quiet, verbose=verbose, log_format=log_format)
-    context.obj = Context(config, as_json, quiet, no_progress, debug)
+
+
+def _fail_in_json(context: click.Context, error: click.UsageError) -> None:
+    """Wrong usage is one JSON document too where one was asked for; else click explains it."""
+    if context.meta[WANTS_JSON]:
+        hint = f"See `{error.ctx.command_path if error.ctx else 'tailrace'} --help`."
+        fail(context, UsageInvalid(error.format_message(), hint=hint))
 
 
 def _version(context: click.Context, asked: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from tailrace.cli.output import Context, print_json, printable
 from tailrace.config import FILE_NAME
 from tailrace.errors import ConfigInvalid
 
@@ -36,8 +37,9 @@ mode = "current"                  # or "soft_delete", "changelog"
 
 
 @click.command(epilog="Example: tailrace init ./pipeline")
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
-def command(folder: Path) -> None:
+@click.argument("folder", metavar="[DIR]", default=".", type=Path)
+@click.pass_obj
+def command(context: Context, folder: Path) -> None:
     """Write a commented tailrace.toml; an existing one is left alone."""
     path = folder / FILE_NAME
     try:
@@ -48,8 +50,10 @@ def command(folder: Path) -> None:
         raise ConfigInvalid(
             "There is a configuration already", hint="Edit it, or choose another folder.", file=path
         ) from None
-    except OSError as error:
-        raise ConfigInvalid(
-            f"It cannot be written: {error.strerror}", hint="Choose another folder.", file=path
-        ) from error
-    click.echo(f"wrote {path}; name your table in it, then: tailrace run")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigInvalid(f"It cannot be written: {what}", hint="Choose another folder.", file=path) from error
+    if context.as_json:
+        print_json({"file": path})
+    else:
+        click.echo(f"wrote {printable(str(path))}; name your table in it, then: tailrace run")

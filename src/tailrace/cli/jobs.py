@@ -34,6 +34,24 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, so that what was begun is cleaned up; a second of them ends the process at once."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def on_signal(number: int, frame: Any) -> None:
+        for one in numbers:
+            signal.signal(one, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget: float | None, tables: str) -> None:
     """Run, show and leave with the right exit code."""
     pipeline = context.pipeline()

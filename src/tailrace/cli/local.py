@@ -25,11 +25,7 @@ Clock and faults: docs/local.md"""
 def command(port: int, directory: Path | None, seed: int, shards: int) -> None:
     """Serve the embedded AWS endpoint: DynamoDB, Streams with shard lineage, S3 and more, on 127.0.0.1."""
     from tailrace.local.serve import serve
+    from tailrace.local.shards import Options
 
-    serve(
-        port,
-        directory=directory,
-        seed=seed,
-        shards=shards,
-        on_ready=lambda url: click.echo(READY.format(url=url)),
-    )
+    options = Options(seed=seed, shards=shards)
+    serve(port, options, directory=directory, on_ready=lambda url: click.echo(READY.format(url=url)))

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 import click
 
-from tailrace.config import parse_duration
-
 F = TypeVar("F", bound=Callable[..., Any])
+
+CONFIG_HELP: Final = "Configuration file (default tailrace.toml, or TAILRACE_CONFIG)."
+JSON_HELP: Final = "Print one JSON document instead of text, also for an error."
+
+
+def with_shared_options(command: click.Command) -> click.Command:
+    """Let a command take ``--config`` and ``--json`` behind its name too, as people type them."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            with_shared_options(below)
+    elif not any(option.name == "as_json" for option in command.params):
+        command.params += [
+            click.Option(["-c", "--config"], metavar="FILE", expose_value=False, callback=_share, help=CONFIG_HELP),
+            click.Option(["--json", "as_json"], is_flag=True, expose_value=False, callback=_share, help=JSON_HELP),
+        ]
+    return command
+
+
+def _share(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Put an option that was given behind the command where those before it are."""
+    if value and option.name is not None:
+        root = context.find_root()
+        root.obj = context.obj = replace(root.obj, **{option.name: value})
 
 
 class Duration(click.ParamType[Any]):
@@ -20,6 +42,8 @@ class Duration(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
         if isinstance(value, float):
             return value
+        from tailrace.config import parse_duration  # here, because --help needs none of what it brings
+
         try:
             text = str(value)
             seconds = float(text) if text.replace(".", "", 1).isdigit() and text.isascii() else parse_duration(text)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
+import os
 import sys
 import time
 import traceback
@@ -25,6 +28,7 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 IN_PART: Final = 3
 DIFFERENT: Final = 4
+WANTS_JSON: Final = "tailrace.wants_json"  # in a context's meta: --json stands somewhere on the command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Context:
     quiet: bool
     no_progress: bool
     debug: bool
+    log_format: str = "text"
 
     def pipeline(self) -> Pipeline:
         """The configured pipeline; raises ConfigInvalid."""
@@ -47,25 +52,24 @@ class Context:
     @property
     def is_live(self) -> bool:
         """Whether a display that redraws itself may be shown on stderr."""
-        import os
-
-        return not (self.no_progress or self.quiet or self.as_json or "CI" in os.environ) and sys.stderr.isatty()
+        wanted = not (self.no_progress or self.quiet or self.as_json or self.log_format == "json" or "CI" in os.environ)
+        return wanted and sys.stderr.isatty()
 
     def say(self, message: str) -> None:
         """A message for the person who waits; not a result."""
         if not self.quiet:
-            click.echo(message, err=True)
+            click.echo(_json_line("INFO", message) if self.log_format == "json" else message, err=True)
 
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        document = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        return json.dumps(document, ensure_ascii=True)
+        return _json_line(record.levelname, record.getMessage(), at=record.created, logger=record.name)
+
+
+def _json_line(level: str, message: str, *, at: float | None = None, **more: Any) -> str:
+    """One message as one line of JSON, in ASCII: no name or value can break it."""
+    moment = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
+    return json.dumps({"time": moment.isoformat(timespec="milliseconds"), "level": level, "message": message, **more})
 
 
 class _TextFormatter(logging.Formatter):
@@ -95,26 +99,56 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def fail(context: click.Context, error: TailraceError) -> NoReturn:
+def prepare_streams() -> None:
+    """Output that cannot fail on a character, and no descriptor below 3 that a database file or a socket could take."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def fail(context: click.Context, error: Exception) -> NoReturn:
     """Print an error as code, sentence, place and next step, and leave: 2 for a fault of usage or configuration, else 1."""
-    options = context.obj
-    if options is not None and options.debug:
+    options: Context = context.obj or Context(None, False, False, False, False)
+    if options.debug:
         traceback.print_exception(error)
-    code = WRONG_USAGE if isinstance(error, UserFault) else FAILED
-    if options is not None and options.as_json:
-        facts = {name: str(value) for name, value in error.facts.items()}
-        document = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "facts": facts}}
-        click.echo(json.dumps(document, ensure_ascii=False))
-    lines = [f"error {error.code}: {printable(error.message)}"]
-    lines += [f"  {name}: {printable(str(value))}" for name, value in error.facts.items()]
-    lines += [f"  hint: {printable(error.hint)}"] if error.hint else []
-    click.echo("\n".join(lines), err=True)
-    context.exit(code)
+    ours = error if isinstance(error, TailraceError) else _unexpected(error)
+    facts = {name: str(value) for name, value in ours.facts.items()}
+    document = {"code": ours.code, "message": ours.message, "hint": ours.hint, "facts": facts}
+    if options.as_json or context.meta.get(WANTS_JSON):
+        with contextlib.suppress(OSError):  # a full disk behind stdout must not hide the error
+            print_json({"error": document})
+    if options.log_format == "json":
+        click.echo(_json_line("ERROR", ours.message, code=ours.code, hint=ours.hint, facts=facts), err=True)
+    else:
+        lines = [f"error {ours.code}: {_indented(ours.message)}"]
+        lines += [f"  {name}: {_indented(value)}" for name, value in facts.items()]
+        lines += [f"  hint: {_indented(ours.hint)}"] if ours.hint else []
+        click.echo("\n".join(lines), err=True)
+    context.exit(WRONG_USAGE if isinstance(ours, UserFault) else FAILED)
+
+
+def _unexpected(error: Exception) -> TailraceError:
+    return TailraceError(
+        f"Unexpected {type(error).__name__}: {error}",
+        hint="This is a defect of Tailrace: please report it with what --debug shows.",
+    )
+
+
+def _indented(text: str) -> str:
+    """Lines stay lines, but none can pass for one of ours."""
+    return "\n    ".join(printable(line) for line in text.rstrip("\n").split("\n"))
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    """One JSON document on stdout, in ASCII."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
 
 
 def _plain(value: Any) -> Any:

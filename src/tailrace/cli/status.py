@@ -2,50 +2,100 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import click
 
 from tailrace.cli.options import Duration, tables_option
 from tailrace.cli.output import DIFFERENT, IN_PART, Context, moment, print_json, printable, size, span
-from tailrace.pipeline import TableStatus
+from tailrace.pipeline import TableStatus, TargetStatus
 
-WARN_SECONDS: Final = 6 * 3600.0  # of capture lag: a quarter of what the stream keeps is gone
+RETENTION_SECONDS: Final = 24 * 3600.0  # what the stream keeps
+WARN_SECONDS: Final = 6 * 3600.0
+ALARM_SECONDS: Final = 12 * 3600.0
+WAITING_SECONDS: Final = 60.0  # a segment that waits longer to be loaded is worth a word
+STALE_SECONDS: Final = 180.0  # or three heartbeats: capture that lives has said something by then
 BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 
 
 @click.command(epilog="Example: tailrace status --max-lag 5m")
 @tables_option
-@click.option("--max-lag", type=Duration(), help="Leave with exit code 4 when a table lags more than this.")
+@click.option(
+    "--max-lag",
+    type=Duration(),
+    help="Lag that is still well (default 3m, or three heartbeats; with cron, its period).",
+)
 @click.pass_obj
 def command(context: Context, tables: str, max_lag: float | None) -> None:
     """Show each table's state, lag, gaps and quarantine.
 
-    Exit code 3: something is set aside; 4: a gap, a pause, or too much lag.
+    Exit code 4: a gap, a pause, or more lag than is well, so also when nobody captures; 3: something is set aside, or a
+    target does not answer.
     """
-    found = context.pipeline().status(tables=tables)
+    pipeline = context.pipeline()
+    found, now = pipeline.status(tables=tables), time.time()
+    lags = {s.table: max_lag or _lag_expected(pipeline.config.rule(s.table, "heartbeat_seconds", 60.0)) for s in found}
     if context.as_json:
-        print_json([document(status) for status in found])
+        print_json([document(status, lags[status.table], now) for status in found])
     else:
         for status in found:
-            click.echo("\n".join(_lines(status)))
-    if any(status.state in BROKEN or _lags(status, max_lag) for status in found):
+            click.echo("\n".join(lines(status, lags[status.table], now)))
+    if any(status.state in BROKEN or is_late(status, lags[status.table], now) for status in found):
         click.get_current_context().exit(DIFFERENT)
-    if any(status.quarantined for status in found):
+    if any(status.quarantined or any(target.problem for target in status.targets) for status in found):
         click.get_current_context().exit(IN_PART)
 
 
-def document(status: TableStatus) -> dict[str, Any]:
+def _lag_expected(heartbeat_seconds: float) -> float:
+    return max(STALE_SECONDS, 3 * heartbeat_seconds)
+
+
+def is_late(status: TableStatus, max_lag: float, now: float) -> bool:
+    """Health is progress: capture or a target lags more than it may. A table without a first capture is new, not late."""
+    lags = [status.capture_lag_seconds, *(target.lag_seconds for target in status.targets)]
+    lags += [_wait(target, now) for target in status.targets]
+    return any(lag is not None and lag > max_lag for lag in lags)
+
+
+def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
+    """What a person should do something about, beside the state; the worst first."""
+    found = []
+    lag = status.capture_lag_seconds
+    if lag is not None and lag > RETENTION_SECONDS:
+        found.append(f"ALARM: the stream keeps 24 hours, and {span(lag)} are not captured: changes may be lost")
+    elif lag is not None and lag > WARN_SECONDS:
+        used = "ALARM: half" if lag > ALARM_SECONDS else "WARNING: a quarter"
+        left = span(RETENTION_SECONDS - lag)
+        found.append(f"{used} of the stream's 24 hours is used up; {left} are left before changes are lost")
+    if lag is not None and lag > max_lag:
+        found.append(f"nothing was captured for {span(lag)}: is `tailrace run` up?")
+    for target in status.targets:
+        if target.problem:
+            found.append(f"{target.name} does not answer: {target.problem}")
+        elif target.segments_unloaded and (wait := _wait(target, now)) > WAITING_SECONDS:
+            found.append(
+                f"{target.segments_unloaded} segments are not loaded into {target.name}, the oldest for {span(wait)}: "
+                "is `tailrace run` up? Its log, or `tailrace load`, says what is wrong"
+            )
+    return found
+
+
+def _wait(target: TargetStatus, now: float) -> float:
+    return 0.0 if target.waiting_since_ms is None else now - target.waiting_since_ms / 1000
+
+
+def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
     """The JSON form; scripts depend on it."""
     return {
         "table": status.table,
         "state": status.state,
         "reason": status.reason,
+        "warnings": warnings(status, max_lag, now),
         "capture": {
             "mode": "streams",
             "lag_seconds": status.capture_lag_seconds,
             "position": status.marks,
-            "captured_through_ms": status.captured_through_ms,
         },
         "segments": {"count": status.segments, "bytes": status.segment_bytes, "unloaded": status.unloaded},
         "targets": [
@@ -53,10 +103,11 @@ def document(status: TableStatus) -> dict[str, Any]:
                 "name": t.name,
                 "kind": t.kind,
                 "mode": t.mode,
-                "rows": t.rows,
-                "unloaded": t.segments_unloaded,
-                "watermark": moment(t.watermark_ms) if t.watermark_ms is not None else None,
+                "rows": None if t.problem else t.rows,
+                "watermark": None if t.watermark_ms is None else moment(t.watermark_ms),
                 "lag_seconds": t.lag_seconds,
+                "waiting_since": None if t.waiting_since_ms is None else moment(t.waiting_since_ms),
+                "problem": t.problem,
                 "latency_ms": {"p50": t.latency_ms_p50, "p99": t.latency_ms_p99},
             }
             for t in status.targets
@@ -66,29 +117,27 @@ def document(status: TableStatus) -> dict[str, Any]:
     }
 
 
-def _lags(status: TableStatus, max_lag: float | None) -> bool:
-    lags = [status.capture_lag_seconds, *(target.lag_seconds for target in status.targets)]
-    return max_lag is not None and any(lag is None or lag > max_lag for lag in lags)
-
-
-def _lines(status: TableStatus) -> list[str]:
-    lines = [f"{status.table}  {status.state}{f'  {printable(status.reason)}' if status.reason else ''}"]
-    lines.append(
-        f"  captured through {moment(status.captured_through_ms)} ({span(status.capture_lag_seconds)} ago), "
-        f"{status.segments} segments, {size(status.segment_bytes)}, {status.unloaded} not loaded"
-    )
-    if status.capture_lag_seconds is not None and status.capture_lag_seconds > WARN_SECONDS:
-        left = 24 * 3600 - status.capture_lag_seconds
-        lines.append(f"  WARNING: the stream keeps 24 hours; {span(max(0.0, left))} are left before changes are lost")
+def lines(status: TableStatus, max_lag: float, now: float) -> list[str]:
+    """A table for people. A state that nobody has confirmed lately is not shown as if it held."""
+    state = f"STALE ({status.state} when last seen)" if is_late(status, max_lag, now) else status.state
+    shown = [f"{status.table}  {state}{f'  {printable(status.reason)}' if status.reason else ''}"]
+    shown += [f"  {printable(warning)}" for warning in warnings(status, max_lag, now)]
+    if status.state != "NEW":
+        shown.append(
+            f"  captured through {moment(status.captured_through_ms)} ({span(status.capture_lag_seconds)} ago), "
+            f"{status.segments} segments, {size(status.segment_bytes)}, {status.unloaded} not loaded"
+        )
     for t in status.targets:
+        if t.problem:
+            continue
         latency = ""
         if t.latency_ms_p50 is not None and t.latency_ms_p99 is not None:
             latency = f", write to queryable p50 {t.latency_ms_p50 / 1000:.1f} s, p99 {t.latency_ms_p99 / 1000:.1f} s"
-        lines.append(
+        shown.append(
             f"  {t.name} ({t.kind}, {t.mode}): {t.rows} rows, complete through {moment(t.watermark_ms)} "
             f"({span(t.lag_seconds)} behind){latency}"
         )
-    lines += [
+    shown += [
         f"  GAP {gap.kind}: {printable(gap.reason)} (shard {gap.shard}, after {gap.after})" for gap in status.gaps
     ]
-    return lines
+    return shown

@@ -24,7 +24,9 @@ def command(context: Context, segment: str) -> None:
             f" newest change {moment(entry['newest_change_ms'])}"
         )
         for shard, (first, last, rows) in entry["shards"].items():
-            click.echo(f"  {rows} from {shard}: {first} to {last}")
+            click.echo(f"  {rows} from {printable(shard)}: {first} to {last}")
+        for origin in entry["lineage"]:
+            click.echo(f"  made from {printable(origin)}")
         click.echo(
             f"  content {'is what was published (sha256)' if story.intact else f'IS DAMAGED: {printable(story.problem)}'}"
         )

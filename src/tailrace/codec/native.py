@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import tailrace_core
@@ -40,13 +41,13 @@ class NativeDecoder:
 
     def push(self, data: bytes) -> list[pa.RecordBatch]:
         try:
-            return [pa.record_batch(batch) for batch in self._core.push(data)]
+            return [_record_batch(batch) for batch in self._core.push(data)]
         except tailrace_core.CorruptError as error:
             raise _corrupt(error) from error
 
     def finish(self) -> list[pa.RecordBatch]:
         try:
-            return [pa.record_batch(batch) for batch in self._core.finish()]
+            return [_record_batch(batch) for batch in self._core.finish()]
         except tailrace_core.CorruptError as error:
             raise _corrupt(error) from error
 
@@ -66,6 +67,15 @@ class NativeDecoder:
         return tuple(Rejected(*line) for line in self._core.rejected())
 
 
+def _record_batch(exported: Any) -> pa.RecordBatch:
+    """Names that hold a NUL come apart from the batch: the C interface would cut them."""
+    batch = pa.record_batch(exported)
+    if exported.names is None:
+        return batch
+    fields = [field.with_name(name) for field, name in zip(batch.schema, exported.names, strict=True)]
+    return pa.record_batch(batch.columns, schema=pa.schema(fields))
+
+
 def _corrupt(error: Exception) -> SegmentCorrupt:
     return SegmentCorrupt(str(error), hint="Fetch the file again; it is cut or damaged.")
 
@@ -75,7 +85,10 @@ def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Ar
     try:
         return pa.array(tailrace_core.fold_latest(table, list(keys), order))
     except tailrace_core.OrderConflictError as error:
+        message, row, _other = error.args
         raise OrderConflict(
-            str(error),
+            message,
             hint=CONFLICT_HINT,
+            key=tuple(table.column(i)[row].as_py() for i in keys),
+            position=table.column(order)[row].as_py(),
         ) from error

@@ -24,12 +24,12 @@ class Profile:
 
     name: str
     keys: Mapping[str, str]
-    key: Callable[[Random], Item]
+    key: Callable[[Random, int], Item]
     attributes: Callable[[Random, Item], Item]
 
     def key_of(self, seed: int, number: int) -> Item:
-        """The primary key of item `number`."""
-        return self.key(Random(f"{seed}:{number}"))
+        """The primary key of item `number`, another one for every number."""
+        return self.key(Random(f"{seed}:{number}"), number)
 
     def item_of(self, seed: int, number: int, version: int) -> Item:
         """Version `version` of item `number`, key included."""
@@ -42,7 +42,9 @@ def _hex(random: Random, digits: int) -> str:
 
 
 def _time(random: Random) -> str:
-    return (_EPOCH + timedelta(microseconds=random.randrange(300 * 86_400 * 1_000_000))).isoformat()
+    return (_EPOCH + timedelta(microseconds=random.randrange(300 * 86_400 * 1_000_000))).isoformat(
+        timespec="microseconds"
+    )
 
 
 def _text(random: Random, least: int, most: int) -> str:
@@ -53,12 +55,22 @@ def _s(text: str) -> dict[str, Any]:
     return {"S": text}
 
 
-def _n(number: int | float | str) -> dict[str, Any]:
+def _n(number: int | str) -> dict[str, Any]:
     return {"N": str(number)}
 
 
+def _decimal(random: Random, below: int, places: int) -> str:
+    """A number from 0 to `below`, with so many decimal places."""
+    whole, part = divmod(random.randrange(below * 10**places), 10**places)
+    return f"{whole}.{part:0{places}d}"
+
+
+def _degrees(random: Random, most: int) -> str:
+    return random.choice(("", "-")) + _decimal(random, most, 6)
+
+
 def _money(random: Random) -> str:
-    return f"{random.randrange(10_000_000) / 100:.2f}"
+    return _decimal(random, 100_000, 2)
 
 
 def _narrow(random: Random, key: Item) -> Item:
@@ -91,8 +103,8 @@ def _order(random: Random, key: Item) -> Item:
                 "city": _s(random.choice(_WORDS)),
                 "zip": _s(f"{random.randrange(10**5):05d}"),
                 "country": _s(random.choice(("DE", "CH", "JP", "US"))),
-                "lat": _n(f"{random.uniform(-90, 90):.6f}"),
-                "lon": _n(f"{random.uniform(-180, 180):.6f}"),
+                "lat": _n(_degrees(random, 90)),
+                "lon": _n(_degrees(random, 180)),
             }
         },
         "items": {
@@ -120,7 +132,7 @@ def _order(random: Random, key: Item) -> Item:
         ("exact", 0.5, lambda: _n(f"{random.randrange(1, 10**18)}.{random.randrange(1, 10**19):019d}")),
         ("sig", 0.2, lambda: {"B": random.randbytes(16)}),
         ("delivered_at", 0.6, lambda: _s(_time(random)) if maybe(0.7) else {"NULL": True}),
-        ("weight", 0.5, lambda: _n(f"{random.uniform(0, 100):.3f}")),
+        ("weight", 0.5, lambda: _n(_decimal(random, 100, 3))),
     )
     for name, share, make in optional:
         if maybe(share):
@@ -130,9 +142,9 @@ def _order(random: Random, key: Item) -> Item:
     return {name: item[name] for name in names}
 
 
-def _single_key(random: Random) -> Item:
+def _single_key(random: Random, item: int) -> Item:
     kind = random.choice(("user", "order", "product", "event", "login"))
-    number = random.randrange(10**9)
+    number = item * 618_033_989 % 10**9  # looks random, and no two items share one
     pk, sk = {
         "user": (f"USER#{number}", "PROFILE"),
         "order": (f"USER#{number}", f"ORDER#{_hex(random, 16)}"),
@@ -194,7 +206,9 @@ def _single(random: Random, key: Item) -> Item:
 
 
 PROFILES: Final = {
-    "narrow": Profile("narrow", {"id": "S"}, lambda random: {"id": _s(_hex(random, 32))}, _narrow),
-    "order": Profile("order", {"order_id": "S"}, lambda random: {"order_id": _s(f"ORD#{_hex(random, 32)}")}, _order),
+    "narrow": Profile("narrow", {"id": "S"}, lambda random, item: {"id": _s(_hex(random, 32))}, _narrow),
+    "order": Profile(
+        "order", {"order_id": "S"}, lambda random, item: {"order_id": _s(f"ORD#{_hex(random, 32)}")}, _order
+    ),
     "single-table": Profile("single-table", {"pk": "S", "sk": "S"}, _single_key, _single),
 }

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.aws import translate
 from tailrace.clock import Clock
-from tailrace.errors import NotFound, Throttled
+from tailrace.errors import NotFound, Throttled, Transient, UsageInvalid
 from tailrace.gen.profiles import Item, Profile
 
 BATCH_MAX: Final = 25  # of BatchWriteItem
-UNPROCESSED_TRIES: Final = 10
+TRIES: Final = 10  # of a request that is throttled, refused in part, or not answered
+PAUSE_SECONDS: Final = 0.05  # before the second try; doubled each time
+PAUSE_SECONDS_MAX: Final = 5.0
+STEADY_SECONDS: Final = 0.25  # no request of a steady rate carries more than this brings
+BEHIND_SECONDS_MAX: Final = 1.0  # a rate that was missed for longer is not made up for
+TURN_SECONDS: Final = 0.001  # no wait is shorter
 READY_TRIES: Final = 600
 
 Kind: TypeAlias = Literal["insert", "update", "delete"]
@@ -41,6 +46,10 @@ class Written:
     @property
     def changes(self) -> int:
         return self.inserts + self.updates + self.deletes
+
+    def count(self, kind: Kind) -> None:
+        name = f"{kind}s"
+        setattr(self, name, getattr(self, name) + 1)
 
 
 @dataclass(slots=True)
@@ -81,7 +90,10 @@ class Plan:
 
 
 def ensure_table(client: Any, table: str, profile: Profile, clock: Clock) -> bool:
-    """Create the table with a stream of both images where it is absent; True if it was. Waits until it is active."""
+    """Create the table with a stream of both images where it is absent; True if it was. Waits until it is active.
+
+    Raises UsageInvalid for a table that is there and has other keys than the profile.
+    """
     created = False
     for _ in range(READY_TRIES):
         try:
@@ -89,16 +101,17 @@ def ensure_table(client: Any, table: str, profile: Profile, clock: Clock) -> boo
         except Exception as error:
             if not isinstance(translate(error, operation="DescribeTable"), NotFound):
                 raise translate(error, operation="DescribeTable", table=table) from error
-            _create_table(client, table, profile)
-            created = True
+            created = _create_table(client, table, profile) or created
             continue
+        _check_keys(description, profile)
         if description["TableStatus"] == "ACTIVE":
             return created
         clock.wait(0.5, threading.Event())
     raise NotFound("The table did not become active", hint="Look at it in the AWS console.", table=table)
 
 
-def _create_table(client: Any, table: str, profile: Profile) -> None:
+def _create_table(client: Any, table: str, profile: Profile) -> bool:
+    """False where somebody else is just doing it."""
     roles = zip(profile.keys, ("HASH", "RANGE"), strict=False)
     try:
         client.create_table(
@@ -108,8 +121,27 @@ def _create_table(client: Any, table: str, profile: Profile) -> None:
             BillingMode="PAY_PER_REQUEST",
             StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         )
+    except client.exceptions.ResourceInUseException:
+        return False
     except Exception as error:
         raise translate(error, operation="CreateTable", table=table) from error
+    return True
+
+
+def _check_keys(description: Mapping[str, Any], profile: Profile) -> None:
+    types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
+    ranked = sorted(description["KeySchema"], key=lambda key: key["KeyType"])  # HASH before RANGE
+    keys = {key["AttributeName"]: types[key["AttributeName"]] for key in ranked}
+    if list(keys.items()) != list(profile.keys.items()):
+        raise UsageInvalid(
+            f"The table's key is {_shown(keys)}, that of the profile {profile.name} is {_shown(profile.keys)}",
+            hint="Choose another --table, which is created for you, or another --profile.",
+            table=description["TableName"],
+        )
+
+
+def _shown(keys: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({kind})" for name, kind in keys.items())
 
 
 class Writer:
@@ -129,21 +161,36 @@ class Writer:
         changes: int,
         *,
         rate: float | None = None,
+        burst: int | None = None,
         seconds: float | None = None,
         stop: threading.Event | None = None,
         on_progress: Callable[[Written], None] = lambda written: None,
     ) -> Written:
-        """Write so many changes, at most `rate` a second, for at most `seconds`, until `stop`."""
+        """Write so many changes, at most `rate` a second, for at most `seconds`, until `stop`.
+
+        The rate is steady, or with `burst` comes in groups of so many, each written as fast as it goes.
+        Raises what the table answers when it stays with it; `written` then says what was written before.
+        """
         stop = stop or threading.Event()
         begun, first = self._clock.monotonic(), self.written.changes
+        most = self._batch if rate is None or burst else max(1, min(self._batch, int(rate * STEADY_SECONDS)))
+        due, group = begun, burst or most  # `group` changes may be written at `due`
+        left = 0
         while (done := self.written.changes - first) < changes and not stop.is_set():
-            elapsed = self._clock.monotonic() - begun
-            if seconds is not None and elapsed >= seconds:
+            now = self._clock.monotonic()
+            if seconds is not None and now - begun >= seconds:
                 break
-            if rate is not None and done > elapsed * rate:
-                self._clock.wait((done - elapsed * rate) / rate, stop)
-                continue
-            self._write_batch(self._next_batch(min(self._batch, changes - done)), stop)
+            if rate is not None and left == 0:
+                if now < due:
+                    longest = due - now if seconds is None else min(due, begun + seconds) - now
+                    self._clock.wait(max(longest, TURN_SECONDS), stop)
+                    continue
+                due = max(due, now - BEHIND_SECONDS_MAX) + group / rate
+                left = group
+            size = min(most, changes - done, left or most)
+            before = self.written.changes
+            self._write_batch(self._next_batch(size), stop)
+            left = max(0, left - (self.written.changes - before))
             self.written.seconds = self._clock.monotonic() - begun
             on_progress(self.written)
         return self.written
@@ -161,24 +208,34 @@ class Writer:
         return list(batch.values())
 
     def _write_batch(self, batch: Sequence[Operation], stop: threading.Event) -> None:
-        if len(batch) == 1:
-            self._write_one(batch[0])
-        else:
-            requests: Any = {self._table: [_request(operation) for operation in batch]}
-            for attempt in range(UNPROCESSED_TRIES):
-                requests = self._call("BatchWriteItem", self._client.batch_write_item, RequestItems=requests)[
-                    "UnprocessedItems"
-                ]
-                if not requests:
-                    break
-                self._clock.wait(0.05 * 2**attempt, stop)
-            else:
-                raise Throttled("DynamoDB does not take the writes", hint="Lower --rate.", table=self._table)
-        for operation in batch:
-            name = f"{operation.kind}s"
-            setattr(self.written, name, getattr(self.written, name) + 1)
+        """Try until the table has taken all of it, or `stop`; only what it took is counted."""
+        left = {str(operation.key): operation for operation in batch}
+        for attempt in range(TRIES):
+            try:
+                refused = self._send(list(left.values()))
+            except Transient:
+                if attempt == TRIES - 1:
+                    raise
+                refused = left.keys()
+            for operation in [operation for key, operation in left.items() if key not in refused]:
+                self.written.count(operation.kind)
+                del left[str(operation.key)]
+            if not left or stop.is_set():
+                return
+            self._clock.wait(min(PAUSE_SECONDS * 2**attempt, PAUSE_SECONDS_MAX), stop)
+        raise Throttled("DynamoDB does not take the writes", hint="Lower --rate.", table=self._table)
 
-    def _write_one(self, operation: Operation) -> None:
+    def _send(self, batch: Sequence[Operation]) -> Collection[str]:
+        """One request; the keys that the table refused for now."""
+        if len(batch) == 1:
+            self._send_one(batch[0])
+            return ()
+        requests = {self._table: [_request(operation) for operation in batch]}
+        answer = self._call("BatchWriteItem", self._client.batch_write_item, RequestItems=requests)
+        unprocessed = answer["UnprocessedItems"].get(self._table, ())
+        return {str(_key_of(request, batch[0].key)) for request in unprocessed}
+
+    def _send_one(self, operation: Operation) -> None:
         if operation.item is None:
             self._call("DeleteItem", self._client.delete_item, TableName=self._table, Key=operation.key)
         else:
@@ -195,3 +252,8 @@ def _request(operation: Operation) -> dict[str, Any]:
     if operation.item is None:
         return {"DeleteRequest": {"Key": operation.key}}
     return {"PutRequest": {"Item": operation.item}}
+
+
+def _key_of(request: Mapping[str, Any], names: Iterable[str]) -> Item:
+    item = request["DeleteRequest"]["Key"] if "DeleteRequest" in request else request["PutRequest"]["Item"]
+    return {name: item[name] for name in names}

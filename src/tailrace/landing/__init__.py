@@ -31,12 +31,15 @@ __all__ = [
     "split_url",
 ]
 
+_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*", re.ASCII)
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 
 
 def split_url(url: str) -> tuple[str, str, str]:
     """``s3://bucket/prefix`` to ("s3", bucket, prefix), ``file:…`` or a plain path to ("file", "", path)."""
-    scheme, _, rest = url.partition(":")
+    scheme, colon, rest = url.partition(":")
+    if colon and (scheme != "file" or rest.startswith("//")) and "@" in rest.removeprefix("//").partition("/")[0]:
+        raise _invalid("…", "names a user, or a host")  # and may hold a secret: it is not repeated here
     if "\0" in url or not url:
         raise _invalid(url, "is no url")
     if scheme == "s3":
@@ -46,15 +49,15 @@ def split_url(url: str) -> tuple[str, str, str]:
         if parts.netloc or not parts.path or parts.query or parts.fragment:
             raise _invalid(url, "names a host, or holds an unescaped ? or #")
         return "file", "", unquote(parts.path)
-    if rest.startswith("//"):
-        raise _invalid(url, f"begins with {scheme}://")
+    if colon and _SCHEME.fullmatch(scheme):
+        raise _invalid(url, f"begins with {scheme}:")
     return "file", "", url
 
 
 def _split_s3(url: str) -> tuple[str, str, str]:
     bucket, _, prefix = url.removeprefix("s3:").removeprefix("//").partition("/")
     prefix = prefix.rstrip("/")
-    if _BUCKET.fullmatch(bucket) is None:
+    if _BUCKET.fullmatch(bucket) is None or ".." in bucket or bucket.replace(".", "").isdigit():
         raise _invalid(url, f"has no valid bucket name: {bucket!r:.80}")
     if prefix:
         try:

@@ -17,10 +17,15 @@ STOP_SECONDS: Final = 10
 
 
 class LocalAws:
-    """``with LocalAws() as aws:`` starts the endpoint on a free port and stops it at the end."""
+    """``with LocalAws() as aws:`` starts the endpoint on a free port and stops it at the end.
 
-    def __init__(self, *, directory: Path | None = None, seed: int = 0, shards: int = 1, port: int = 0) -> None:
-        self._arguments = [f"--port={port}", f"--seed={seed}", f"--shards={shards}"]
+    `options` are those of `tailrace.local.shards.Options`. Unlike under `tailrace local` a busy shard does not split by itself
+    unless they say so: how many shards there are does not depend on the machine's speed.
+    """
+
+    def __init__(self, *, directory: Path | None = None, port: int = 0, **options: Any) -> None:
+        options = {"split_records_per_second": 0, **options}
+        self._arguments = ["--attached", f"--port={port}", f"--options={json.dumps(options)}"]
         if directory is not None:
             self._arguments.append(f"--dir={directory}")
         self._process: subprocess.Popen[str] | None = None
@@ -39,7 +44,12 @@ class LocalAws:
         """Returns once the endpoint answers. It runs in a session of its own, so that a Ctrl-C does not take it away first."""
         command = [sys.executable, "-m", "tailrace.local", *self._arguments]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,  # its end tells the child that we are gone, even if we are killed
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         ready = self._process.stdout.readline()
@@ -58,8 +68,9 @@ class LocalAws:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._process = None
 
     def env(self) -> dict[str, str]:
@@ -97,9 +108,10 @@ class LocalAws:
         """Roll an open shard over to one child; its id."""
         return list(self.shards("roll", table, shard=shard)["children"])
 
-    def shards(self, action: str, table: str, **details: Any) -> dict[str, Any]:
-        """split, roll, trim, hide_children (seconds), expire_iterators."""
-        return self._call("POST", "shards", {"action": action, "table": table, **details})
+    def shards(self, kind: str, table: str, **details: Any) -> dict[str, Any]:
+        """split, roll, trim, hide_children (seconds), expire_iterators, duplicate (count): happens at once."""
+        details = {name: value for name, value in details.items() if value is not None}
+        return self._call("POST", "faults", {"kind": kind, "table": table, **details})
 
     def _call(self, method: str, what: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         call = urllib.request.Request(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, TypeAlias, get_args
+
+from tailrace.local.streams import table_of_iterator
 
 FaultKind: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 KINDS: Final = get_args(FaultKind)
@@ -12,7 +15,7 @@ KINDS: Final = get_args(FaultKind)
 
 @dataclass(slots=True)
 class Fault:
-    """Strikes the next `count` requests of `operation` (None: any) on `table` (None: any).
+    """Strikes the next `count` requests of `operation` (None: any) on `table` (None: any; for S3 a bucket).
 
     ``error``: answers `status` and does nothing. ``throttle``: the service's own throttling error.
     ``slow``: waits `seconds` first.
@@ -29,13 +32,30 @@ class Fault:
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Fault:
         """Raises ValueError for what is no fault."""
-        try:
-            fault = cls(**request)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
-        if fault.kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}")
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in request if name not in known]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is not known here; a fault has {', '.join(known)}")
+        fault = cls(**request)
+        check_count(fault.count)
+        check_seconds(fault.seconds)
+        if not isinstance(fault.status, int) or not 400 <= fault.status <= 599:
+            raise ValueError(f"status is 400 to 599, not {fault.status!r}")
         return fault
+
+
+def check_count(value: object) -> int:
+    """Raises ValueError for what is no number of requests."""
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"count is a number of requests, not {value!r}")
+    return value
+
+
+def check_seconds(value: object) -> float:
+    """Raises ValueError for what nobody would wait for."""
+    if not isinstance(value, int | float) or not 0 <= value <= 3600:
+        raise ValueError(f"seconds is 0 to 3600, not {value!r}")
+    return value
 
 
 class Faults:
@@ -43,6 +63,9 @@ class Faults:
 
     def __init__(self) -> None:
         self._pending: list[Fault] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
 
     def add(self, fault: Fault) -> None:
         self._pending.append(fault)
@@ -53,12 +76,41 @@ class Faults:
     def to_json(self) -> list[dict[str, Any]]:
         return [asdict(fault) for fault in self._pending]
 
-    def strike(self, operation: str, tables: str) -> Fault | None:
-        """The fault that meets this request; `tables` is text in which a table's name would stand."""
+    def strike(self, operation: str, tables: Set[str]) -> Fault | None:
+        """The fault that meets this request, which counts as met."""
         for fault in self._pending:
             if fault.operation in (None, operation) and (fault.table is None or fault.table in tables):
                 fault.count -= 1
-                if fault.count <= 0:
+                if fault.count == 0:
                     self._pending.remove(fault)
                 return fault
         return None
+
+
+def operation_of(method: str, path: str, query: str, target: str) -> str:
+    """``PutItem`` from the target header; for S3 the call that method, path and query mean."""
+    if target:
+        return target.rpartition(".")[2]
+    if path.strip("/").count("/") == 0:
+        return {"GET": "ListObjectsV2", "PUT": "CreateBucket", "DELETE": "DeleteBucket", "HEAD": "HeadBucket"}.get(
+            method, "DeleteObjects"
+        )
+    if "uploadId=" in query or query.startswith("uploads"):
+        return {"PUT": "UploadPart", "DELETE": "AbortMultipartUpload", "GET": "ListParts"}.get(
+            method, "CompleteMultipartUpload" if "uploadId=" in query else "CreateMultipartUpload"
+        )
+    return {"GET": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject", "HEAD": "HeadObject"}.get(method, "")
+
+
+def tables_of(path: str, body: bytes) -> Set[str]:
+    """The tables that a DynamoDB or Streams request names; the bucket of an S3 request."""
+    try:
+        request = json.loads(body)
+    except ValueError:
+        return {path.strip("/").partition("/")[0]}
+    if not isinstance(request, dict):
+        return set()
+    names = [request.get("TableName"), request.get("StreamArn"), table_of_iterator(request.get("ShardIterator"))]
+    names += request.get("RequestItems", ())
+    names += [operation.get("TableName") for entry in request.get("TransactItems", ()) for operation in entry.values()]
+    return {name.rpartition(":table/")[2].partition("/")[0] for name in names if isinstance(name, str)}

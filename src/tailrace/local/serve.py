@@ -8,42 +8,50 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tailrace.errors import UsageInvalid
-from tailrace.local.streams import Options
+from tailrace.local.shards import Options
 
 
 def serve(
     port: int,
+    options: Options,
     *,
     directory: Path | None = None,
-    seed: int = 0,
-    shards: int = 1,
     on_ready: Callable[[str], None] | None = None,
+    attached_to: int | None = None,
 ) -> None:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT. `on_ready` gets the endpoint's URL; the default prints it as one JSON line.
 
-    Raises UsageInvalid when the port is taken or the emulator is not installed.
+    `attached_to`: the reading end of a pipe; the endpoint also stops when whoever holds the other end is gone.
+
+    Raises UsageInvalid when the port is taken, the folder cannot be used, or the emulator is not installed.
     """
     _configure_emulator(directory)
     listener = _listen(port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    asyncio.run(_serve(listener, Options(seed=seed, shards=shards), lambda: (on_ready or _print_ready)(url)))
+    state = None if directory is None else directory.absolute() / "tailrace.json"
+    asyncio.run(_serve(listener, options, state, lambda: (on_ready or _print_ready)(url), attached_to))
 
 
 def _configure_emulator(directory: Path | None) -> None:
     """ministack reads the environment when it is imported."""
-    os.environ.update(BIND_HOST="127.0.0.1", IOT_MTLS_ENABLED="0", SFTP_ENABLED="0")
+    os.environ.update(BIND_HOST="127.0.0.1", IOT_MTLS_ENABLED="0", SFTP_ENABLED="0", PERSIST_STATE="0", S3_PERSIST="0")
     os.environ.setdefault("LOG_LEVEL", "ERROR")
-    if directory is not None:
-        state = directory.absolute()
-        state.mkdir(parents=True, exist_ok=True)
-        os.environ.update(
-            PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(state / "state"), S3_DATA_DIR=str(state / "s3")
-        )
+    if directory is None:
+        return
+    kept = directory.absolute()
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        (kept / ".writable").touch()
+        (kept / ".writable").unlink()
+    except OSError as error:
+        raise UsageInvalid(
+            f"The folder cannot be used: {error.strerror}", hint="Name another one with --dir.", folder=kept
+        ) from error
+    os.environ.update(PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(kept / "state"), S3_DATA_DIR=str(kept / "s3"))
 
 
 def _listen(port: int) -> socket.socket:
@@ -52,6 +60,7 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
+        listener.close()
         raise UsageInvalid(
             f"Port {port} cannot be used: {error.strerror}", hint="Choose another one with --port, or 0 for a free one."
         ) from error
@@ -59,34 +68,48 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-async def _serve(listener: socket.socket, options: Options, on_ready: Callable[[], None]) -> None:
+async def _serve(
+    listener: socket.socket,
+    options: Options,
+    state: Path | None,
+    on_ready: Callable[[], None],
+    attached_to: int | None,
+) -> None:
+    from tailrace.local.emulator import Emulator
+    from tailrace.local.server import LocalApp
+
     try:
         from hypercorn.asyncio import serve as hypercorn_serve
         from hypercorn.config import Config
-        from ministack.app import app as emulator
+
+        emulator = Emulator()
     except ModuleNotFoundError as error:
         raise UsageInvalid(
             f"The embedded AWS endpoint is not installed ({error.name} is missing)",
             hint="pip install 'tailrace[local]'",
         ) from error
-    from tailrace.local.server import LocalApp
-
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if attached_to is not None:
+
+        def left_alone() -> None:
+            loop.remove_reader(attached_to)
+            stop.set()
+
+        loop.add_reader(attached_to, left_alone)
     config = Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.keep_alive_timeout = 75
     config.accesslog = None
     config.errorlog = None
     config.graceful_timeout = 1.0
-    app = LocalApp(emulator, options)
+    config.shutdown_timeout = 300.0  # of keeping state
     on_ready()
     with contextlib.suppress(asyncio.CancelledError):
-        await hypercorn_serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+        await hypercorn_serve(LocalApp(emulator, options, state), config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
 
 
 def _print_ready(url: str) -> None:
     print(json.dumps({"endpoint_url": url}), flush=True)  # noqa: T201
-    sys.stdout.flush()

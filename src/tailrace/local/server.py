@@ -8,297 +8,310 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from html import escape
+from pathlib import Path
+from typing import Any, Final
 
-from tailrace.local.faults import Fault, Faults
-from tailrace.local.streams import Options, ServiceError, StreamService
+from tailrace.errors import UsageInvalid
+from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
+from tailrace.local.expiry import Expiry
+from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
+from tailrace.local.shards import Options
+from tailrace.local.streams import StreamService
 
-Scope: TypeAlias = dict[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
-Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-
+CONTROL: Final = "/_tailrace/"
 STREAMS: Final = "DynamoDBStreams_20120810."
-DYNAMODB: Final = "DynamoDB_20120810."
-TTL_SECONDS: Final = 2.0  # between two looks for expired items
-TTL_OLDEST_SECONDS: Final = 5 * 365 * 24 * 3600  # DynamoDB ignores older expiry times
-AUTHORIZATION: Final = (
-    "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
-)
+READS: Final = ("Get", "BatchGet", "TransactGet", "Query", "Scan", "Describe", "List")
+STATEMENTS: Final = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
+TTL_SECONDS: Final = 30.0  # between two looks for expired items; moving the clock looks at once
+STATE_FORMAT: Final = 1
 
 
 class LocalApp:
-    """See the module. One instance serves one account; the region is taken from the first request that names a table."""
+    """See the module. `state`: a file that keeps streams, TTL settings and the clock across restarts.
 
-    def __init__(self, backend: App, options: Options) -> None:
-        self._backend = backend
+    Raises UsageInvalid for a file that it cannot read.
+    """
+
+    def __init__(self, emulator: Emulator, options: Options, state: Path | None = None) -> None:
+        self._emulator = emulator
+        self._state = state
+        self._kept = _read_state(state)
         self._offset = 0.0
         self._faults = Faults()
-        self._ttl: dict[str, dict[str, Any]] = {}
-        self._authorization = AUTHORIZATION
-        self._lock = asyncio.Lock()  # streams and TTL look at the emulator one at a time
         self._background: asyncio.Task[None] | None = None
-        self.streams = StreamService(self.call, self.now, options)
+        self._streams = StreamService(emulator, self.now, options)
+        self._expiry = Expiry(emulator, self._streams, self.now)
+        self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
+            STREAMS + "ListStreams": self._streams.list_streams,
+            STREAMS + "DescribeStream": self._streams.describe_stream,
+            STREAMS + "GetShardIterator": self._streams.get_shard_iterator,
+            STREAMS + "GetRecords": self._streams.get_records,
+            DYNAMODB + "DescribeTimeToLive": self._expiry.describe,
+            DYNAMODB + "UpdateTimeToLive": self._expiry.update,
+        }
 
     def now(self) -> float:
         """Unix seconds of the movable clock."""
         return time.time() + self._offset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._backend(scope, receive, send)
-            return
-        if self._background is None:
-            self._background = asyncio.create_task(self._expire_for_ever())
+        if scope["type"] == "lifespan":
+            await self._emulator(scope, receive, self._around_life(send))
+        elif scope["type"] != "http":
+            await self._emulator(scope, receive, send)
+        elif scope["path"].startswith(CONTROL):
+            await self._control(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    # ---- requests of AWS clients
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         target = headers.get("x-amz-target", "")
-        operation = _operation(scope, target)
-        fault = self._faults.strike(operation, "") if not scope["path"].startswith("/_tailrace/") else None
-        if fault is None or fault.kind == "slow":
-            if fault is not None:
-                await asyncio.sleep(fault.seconds)
+        if not self._faults:
             await self._route(scope, receive, send, target, headers)
+            return
+        body = await _body(receive)
+        operation = operation_of(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), target)
+        fault = self._faults.strike(operation, tables_of(scope["path"], body))
+        if fault is None or fault.kind == "slow":
+            await asyncio.sleep(fault.seconds if fault is not None else 0)
+            await self._route(scope, _again(body), send, target, headers)
         elif fault.kind == "lost_answer":
-            await self._route(scope, receive, _nowhere, target, headers)
-            await _answer_error(send, target, ServiceError("InternalServerError", "planned: the answer was lost", 500))
+            await self._route(scope, _again(body), _nowhere, target, headers)
+            await _answer_error(scope, send, target, ServiceError(_FAILED[bool(target)], "planned: lost answer", 500))
         else:
-            await _body(receive)
-            await _answer_error(send, target, _planned(fault, target))
+            await _answer_error(scope, send, target, _planned(fault, target))
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, target: str, headers: Mapping[str, str]) -> None:
-        if scope["path"].startswith("/_tailrace/"):
-            await self._control(scope, receive, send)
-        elif target.startswith(STREAMS):
-            self._authorization = headers.get("authorization", self._authorization)
-            await self._answer(receive, send, target, self._stream_call)
-        elif target in (DYNAMODB + "UpdateTimeToLive", DYNAMODB + "DescribeTimeToLive"):
-            self._authorization = headers.get("authorization", self._authorization)
-            await self._answer(receive, send, target, self._ttl_call)
+        owner = Owner.of_request(headers.get("authorization", ""))
+        operation = target.removeprefix(DYNAMODB)
+        if target.startswith(STREAMS) or target in self._calls:
+            await self._answer(scope, receive, send, target, owner)
+        elif operation == target or operation.startswith(READS):
+            await self._emulator(scope, receive, send)
+        elif operation in STATEMENTS:
+            body = await _body(receive)
+            if _writes_by_statement(body):
+                await _answer_error(scope, send, target, ServiceError("ValidationException", _NO_STATEMENTS))
+                return
+            await self._emulator(scope, _again(body), send)
+        elif "Table" in operation:
+            body = await _body(receive)
+            table = next(iter(tables_of("", body)), "")
+            if operation == "UpdateTable" and await self._keeps_its_stream(table, owner, body):
+                message = f"Table already has an enabled stream: TableName: {table}"
+                await _answer_error(scope, send, target, ServiceError("ValidationException", message))
+                return
+            await self._emulator(scope, _again(body), self._after_table_change(send, operation, table, owner))
         else:
-            await self._backend(scope, receive, send)
+            await self._emulator(scope, receive, self._after_write(send))
 
-    # ---- what is answered here
-
-    async def _answer(
-        self,
-        receive: Receive,
-        send: Send,
-        target: str,
-        call: Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]],
-    ) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, target: str, owner: Owner) -> None:
+        """What is answered here."""
         try:
             request = json.loads(await _body(receive) or b"{}")
-            async with self._lock:
-                answer = await call(target.rpartition(".")[2], request)
+            if target not in self._calls or not isinstance(request, dict):
+                raise ServiceError("UnknownOperationException", target)
+            answer = await self._calls[target](request, owner)
         except ValueError as error:
-            await _answer_error(send, target, ServiceError("SerializationException", str(error)))
+            await _answer_error(scope, send, target, ServiceError("SerializationException", str(error)))
         except ServiceError as error:
-            await _answer_error(send, target, error)
+            await _answer_error(scope, send, target, error)
         else:
-            await _send_json(send, 200, answer)
+            body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            await _send(send, 200, body, _AWS_JSON)
 
-    async def _stream_call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        calls = {
-            "ListStreams": self.streams.list_streams,
-            "DescribeStream": self.streams.describe_stream,
-            "GetShardIterator": self.streams.get_shard_iterator,
-            "GetRecords": self.streams.get_records,
-        }
-        if operation not in calls:
-            raise ServiceError("UnknownOperationException", operation)
-        return await calls[operation](request)
+    def _after_write(self, send: Send) -> Send:
+        """Changes are in the stream before the write that made them is answered."""
 
-    async def _ttl_call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """TTL is kept here, because the emulator would delete by the machine's clock and without a stream record."""
-        table = str(request.get("TableName"))
-        await self.call(DYNAMODB + "DescribeTable", {"TableName": table})
-        if operation == "DescribeTimeToLive":
-            specification = self._ttl.get(table)
-            if specification is None:
-                return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
-            name = specification["AttributeName"]
-            return {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": name}}
-        specification = request["TimeToLiveSpecification"]
-        if specification["Enabled"]:
-            self._ttl[table] = specification
-        else:
-            self._ttl.pop(table, None)
-        return {"TimeToLiveSpecification": specification}
+        async def wrapped(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                self._streams.take_changes()
+            await send(message)
+
+        return wrapped
+
+    def _after_table_change(self, send: Send, operation: str, table: str, owner: Owner) -> Send:
+        async def wrapped(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start" and table:
+                await self._streams.register(table, owner)
+                if operation == "DeleteTable" and message["status"] == 200:
+                    self._expiry.forget(table, owner)
+            await send(message)
+
+        return wrapped
+
+    async def _keeps_its_stream(self, table: str, owner: Owner, body: bytes) -> bool:
+        """Whether an UpdateTable would switch on what is on: a stream's view type never changes."""
+        wanted = json.loads(body).get("StreamSpecification") or {}
+        current = await self._streams.register(table, owner)
+        if current is not None:
+            self._streams.take_changes_of(current)  # the last ones, should this switch it off
+        return bool(wanted.get("StreamEnabled")) and current is not None
+
+    # ---- clock and faults
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """``/_tailrace/clock``, ``/_tailrace/faults`` and ``/_tailrace/shards``: JSON in, JSON out."""
+        """``/_tailrace/clock`` and ``/_tailrace/faults``: JSON in, JSON out."""
+        what, method = scope["path"].removeprefix(CONTROL), scope["method"]
+        calls = {"clock": self._control_clock, "faults": self._control_faults}
         try:
-            request = json.loads(await _body(receive) or b"{}")
-            async with self._lock:
-                answer = await self._controlled(scope["path"].removeprefix("/_tailrace/"), scope["method"], request)
-        except (ValueError, KeyError, TypeError) as error:
-            await _send_json(send, 400, {"error": f"{type(error).__name__}: {error}"})
-        except ServiceError as error:
-            await _send_json(send, error.status, {"error": str(error)})
+            text = await _body(receive)
+            request = json.loads(text or b"{}")
+            if not isinstance(request, dict):
+                raise ValueError("a JSON object is wanted")
+            if what not in calls or method not in ("GET", "POST", "DELETE"):
+                raise ValueError(f"{method} {scope['path']} is not known; there are {CONTROL}clock and {CONTROL}faults")
+            answer = await calls[what](method, request)
+        except json.JSONDecodeError as error:
+            await _send_control(send, 400, {"error": f"the request is not JSON: {error}", "example": _EXAMPLES[what]})
+        except (ValueError, LookupError) as error:
+            reason = error.args[0] if error.args else str(error)
+            await _send_control(send, 400, {"error": reason, "example": _EXAMPLES.get(what, _EXAMPLES["clock"])})
         else:
-            await _send_json(send, 200, answer)
+            await _send_control(send, 200, answer)
 
-    async def _controlled(self, what: str, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        if what == "clock":
-            if method == "POST":
-                await self.streams.settle()  # what was written until now is older than what comes
-                advance = request["advance_seconds"] if "advance_seconds" in request else request["set"] - self.now()
-                self._offset += float(advance)
-                await self._expire()
-                await self.streams.settle()
-            return {"now": self.now()}
-        if what == "faults":
-            if method == "DELETE":
-                self._faults.clear()
-            if method == "POST":
+    async def _control_clock(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if method == "DELETE":
+            raise ValueError("the clock cannot be deleted")
+        if method == "POST":
+            if len(request) != 1 or not request.keys() <= {"advance_seconds", "set"}:
+                raise ValueError("name either advance_seconds or set, in seconds")
+            ((name, value),) = request.items()
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 10**11:
+                raise ValueError(f"{name} is a number of seconds, not {value!r}")
+            seconds = value if name == "advance_seconds" else value - self.now()
+            if seconds < 0:
+                raise ValueError("the clock only goes forward")
+            self._streams.settle()  # what was written until now is older than what comes
+            self._offset += seconds
+            await self._expiry.expire()
+            self._streams.settle()
+        return {"now": self.now()}
+
+    async def _control_faults(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        if method == "DELETE":
+            self._faults.clear()
+        elif method == "POST":
+            kind = request.get("kind")
+            if kind in KINDS:
                 self._faults.add(Fault.from_request(request))
-            return {"faults": self._faults.to_json()}
-        if what == "shards" and method == "POST":
-            return await self._change_shards(request)
-        raise ValueError(f"{method} {what} is not known")
+            elif kind in _AT_ONCE:
+                answer = self._change_stream(request)
+            else:
+                raise ValueError(f"kind is one of {', '.join((*_AT_ONCE, *KINDS))}, not {kind!r}")
+        return {"faults": self._faults.to_json(), **answer}
 
-    async def _change_shards(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """split, roll, trim or hide the shards of a table's stream, or expire all iterators."""
-        action, table = request["action"], request["table"]
-        if action in ("split", "roll"):
-            return {"children": await self.streams.split(table, request.get("shard"), roll=action == "roll")}
-        stream = await self.streams.register_table(table)
-        if stream is None:
-            raise ServiceError("ResourceNotFoundException", f"Table {table} has no stream")
-        await self.streams.settle()
-        if action == "trim":
-            stream.model.trim(self.now(), everything=True)
-        elif action == "hide_children":
-            stream.model.hide_children_seconds = float(request["seconds"])
-        elif action == "expire_iterators":
-            self.streams.expire_iterators()
-        else:
-            raise ValueError(f"action {action!r} is none of split, roll, trim, hide_children, expire_iterators")
+    def _change_stream(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What happens at once, to the stream of one table."""
+        kind = request["kind"]
+        unknown = request.keys() - {"kind", "table", *_AT_ONCE[kind]}
+        if unknown or not isinstance(request.get("table"), str):
+            allowed = ", ".join(("table", *_AT_ONCE[kind]))
+            raise ValueError(f"{kind} has {allowed}" + "".join(f"; {name} is not known" for name in sorted(unknown)))
+        stream = self._streams.current(request["table"])
+        self._streams.settle()
+        match kind:
+            case "split":
+                return {"children": stream.model.split(request.get("shard"), self.now())}
+            case "roll":
+                return {"children": stream.model.roll(request.get("shard"), self.now())}
+            case "trim":
+                stream.model.trim(self.now(), everything=True)
+            case "hide_children":
+                stream.model.hide_children_seconds = check_seconds(request.get("seconds", 5))
+            case "expire_iterators":
+                stream.iterator_generation += 1
+            case "duplicate":
+                stream.duplicates += check_count(request.get("count", 1))
         return {}
 
-    # ---- TTL
+    # ---- life
+
+    def _around_life(self, send: Send) -> Send:
+        async def wrapped(message: dict[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                await self._start()
+            elif message["type"] == "lifespan.shutdown.complete":
+                await self._stop()
+            await send(message)
+
+        return wrapped
+
+    async def _start(self) -> None:
+        if self._kept is not None:
+            self._offset = self._kept["clock_offset"]
+            self._expiry.resume(self._kept["expiry"])
+            await self._streams.resume(self._kept["streams"])
+            self._kept = None
+        self._background = asyncio.create_task(self._expire_for_ever())
+
+    async def _stop(self) -> None:
+        if self._background is not None:
+            self._background.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._background
+        if self._state is not None:
+            self._streams.settle()
+            document = {
+                "format": STATE_FORMAT,
+                "clock_offset": self._offset,
+                "expiry": self._expiry.to_json(),
+                "streams": self._streams.to_json(),
+            }
+            part = self._state.with_suffix(".part")
+            part.write_text(json.dumps(document))
+            os.replace(part, self._state)
 
     async def _expire_for_ever(self) -> None:
         while True:
             await asyncio.sleep(TTL_SECONDS)
             with contextlib.suppress(ServiceError):
-                async with self._lock:
-                    await self._expire()
+                await self._expiry.expire()
 
-    async def _expire(self) -> None:
-        """Delete what has expired by the movable clock, as the service does: with an identity in the stream record."""
-        for table, specification in list(self._ttl.items()):
-            await self._expire_table(table, specification["AttributeName"])
 
-    async def _expire_table(self, table: str, attribute: str) -> None:
-        stream = await self.streams.register_table(table)
-        await self.streams.settle()
-        described = (await self.call(DYNAMODB + "DescribeTable", {"TableName": table}))["Table"]
-        key_names = [key["AttributeName"] for key in described["KeySchema"]]
-        now = int(self.now())
-        start: dict[str, Any] = {}
-        while True:
-            page = await self.call(
-                DYNAMODB + "Scan",
-                {
-                    "TableName": table,
-                    "FilterExpression": "#t < :now AND #t > :oldest",
-                    "ExpressionAttributeNames": {"#t": attribute},
-                    "ExpressionAttributeValues": {
-                        ":now": {"N": str(now)},
-                        ":oldest": {"N": str(now - TTL_OLDEST_SECONDS)},
-                    },
-                    **start,
-                },
-            )
-            for item in page["Items"]:
-                key = {name: item[name] for name in key_names}
-                if await self._delete_expired(table, key, attribute, item[attribute]) and stream is not None:
-                    stream.expired_keys.add(json.dumps(key, sort_keys=True))
-            await self.streams.settle()  # each key's next REMOVE is ours
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+_NO_STATEMENTS: Final = "tailrace local writes no records for PartiQL; use PutItem, UpdateItem or DeleteItem"
+_AT_ONCE: Final = {
+    "split": ("shard",),
+    "roll": ("shard",),
+    "trim": (),
+    "hide_children": ("seconds",),
+    "expire_iterators": (),
+    "duplicate": ("count",),
+}
+_EXAMPLES: Final = {
+    "clock": {"advance_seconds": 3600},
+    "faults": {"kind": "throttle", "operation": "GetRecords", "table": "orders", "count": 3},
+}
 
-    async def _delete_expired(
-        self, table: str, key: Mapping[str, Any], attribute: str, expiry: Mapping[str, Any]
-    ) -> bool:
-        """False when the item was written again in between."""
-        try:
-            await self.call(
-                DYNAMODB + "DeleteItem",
-                {
-                    "TableName": table,
-                    "Key": key,
-                    "ConditionExpression": "#t = :expiry",
-                    "ExpressionAttributeNames": {"#t": attribute},
-                    "ExpressionAttributeValues": {":expiry": expiry},
-                },
-            )
-        except ServiceError as error:
-            if error.code == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
-    # ---- the emulator behind
-
-    async def call(self, target: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One JSON call to the emulator through its own front door; raises ServiceError."""
-        body = json.dumps(request).encode()
-        headers = {
-            "host": "127.0.0.1",
-            "x-amz-target": target,
-            "content-type": "application/x-amz-json-1.0",
-            "content-length": str(len(body)),
-            "authorization": self._authorization,
-        }
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/",
-            "raw_path": b"/",
-            "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 0),
-            "server": ("127.0.0.1", 0),
-        }
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        await self._backend(scope, receive, send)
-        status = next(m["status"] for m in sent if m["type"] == "http.response.start")
-        answer = json.loads(b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body") or b"{}")
-        if status >= 400:
-            code = str(answer.get("__type", "InternalServerError")).rpartition("#")[2]
-            raise ServiceError(code, answer.get("message") or answer.get("Message") or code, status)
-        return dict(answer)
+def _read_state(path: Path | None) -> dict[str, Any] | None:
+    if path is None or not path.exists():
+        return None
+    try:
+        kept = json.loads(path.read_text())
+        if kept["format"] != STATE_FORMAT:
+            raise ValueError(f"format {kept['format']}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageInvalid(
+            f"The kept streams cannot be read: {error}", hint="Use another --dir, or delete the file.", file=path
+        ) from error
+    return dict(kept)
 
 
 # ---- HTTP
 
-
-def _operation(scope: Scope, target: str) -> str:
-    """``PutItem`` from the target header; for S3 the call that method and path mean."""
-    if target:
-        return target.rpartition(".")[2]
-    has_key = scope["path"].strip("/").count("/") > 0
-    kind = "Object" if has_key else "Bucket"
-    if scope["method"] == "GET" and not has_key:
-        return "ListObjectsV2"
-    return {"GET": "Get", "PUT": "Put", "DELETE": "Delete", "HEAD": "Head", "POST": "Post"}.get(
-        scope["method"], ""
-    ) + kind
+_AWS_JSON: Final = b"application/x-amz-json-1.0"
+_FAILED: Final = {True: "InternalServerError", False: "InternalError"}  # of JSON services, of S3
+_S3_CODES: Final = {403: "AccessDenied", 404: "NoSuchKey", 409: "ConditionalRequestConflict", 412: "PreconditionFailed"}
 
 
 def _planned(fault: Fault, target: str) -> ServiceError:
@@ -307,8 +320,16 @@ def _planned(fault: Fault, target: str) -> ServiceError:
             return ServiceError("SlowDown", "planned: please reduce your request rate", 503)
         code = "LimitExceededException" if target.startswith(STREAMS) else "ProvisionedThroughputExceededException"
         return ServiceError(code, "planned: throttled", 400)
-    code = {403: "AccessDeniedException" if target else "AccessDenied"}.get(fault.status, "InternalServerError")
-    return ServiceError(code, "planned: the service failed", fault.status)
+    codes = {403: "AccessDeniedException"} if target else _S3_CODES
+    return ServiceError(codes.get(fault.status, _FAILED[bool(target)]), "planned: the service failed", fault.status)
+
+
+def _writes_by_statement(body: bytes) -> bool:
+    """Whether PartiQL here is more than SELECT: the emulator would carry it out and leave nothing in the stream."""
+    request = json.loads(body)
+    statements = [request, *request.get("Statements", ()), *request.get("TransactStatements", ())]
+    texts = [str(statement["Statement"]) for statement in statements if "Statement" in statement]
+    return any(not text.lstrip().upper().startswith("SELECT") for text in texts)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -320,25 +341,37 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
+def _again(body: bytes) -> Receive:
+    """Receive a body that was read already."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
 async def _nowhere(message: dict[str, Any]) -> None:
     """An answer that nobody gets."""
 
 
-async def _answer_error(send: Send, target: str, error: ServiceError) -> None:
+async def _answer_error(scope: Scope, send: Send, target: str, error: ServiceError) -> None:
     if target:
-        await _send_json(
-            send, error.status, {"__type": f"com.amazonaws.dynamodb.v20120810#{error.code}", "message": str(error)}
-        )
-        return
-    text = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>{error}</Message></Error>"
-    await _send(send, error.status, text.encode(), b"application/xml")
+        document = {"__type": f"com.amazonaws.dynamodb.v20120810#{error.code}", "message": str(error)}
+        await _send(send, error.status, json.dumps(document).encode(), _AWS_JSON)
+    else:
+        text = f"<?xml version='1.0'?><Error><Code>{error.code}</Code><Message>{escape(str(error))}</Message></Error>"
+        await _send(send, error.status, b"" if scope["method"] == "HEAD" else text.encode(), b"application/xml")
 
 
-async def _send_json(send: Send, status: int, document: Mapping[str, Any]) -> None:
-    await _send(send, status, json.dumps(document).encode(), b"application/x-amz-json-1.0")
+async def _send_control(send: Send, status: int, document: Mapping[str, Any]) -> None:
+    await _send(send, status, json.dumps(document).encode() + b"\n", b"application/json")
 
 
 async def _send(send: Send, status: int, body: bytes, content_type: bytes) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-amzn-requestid", str(uuid.uuid4()).encode()),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tailrace.model.documents import array, build
+
 WINDOW_SECONDS_MIN: Final = 15 * 60  # of AWS
 WINDOW_SECONDS_MAX: Final = 24 * 3600
 WINDOWS_KEPT: Final = 300  # newest windows that the manifest lists, as many as may overlap; older ones tile
@@ -64,16 +66,10 @@ class ExportPlan:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ExportPlan:
-        start, moment = value["from"], value["to"]
-        return cls(
-            moment=moment,
-            window=None if start is None else Window(start, moment),
-            attempt=value["attempt"],
-            planned_ms=value["planned_ms"],
-            arn=value["arn"],
-            failure=value["failure"],
-            not_before_ms=value["not_before_ms"],
-        )
+        """Raises KeyError, TypeError, ValueError, AttributeError where `value` is no plan."""
+        rest = {name: member for name, member in value.items() if name not in ("from", "to")}
+        window = None if value["from"] is None else build(Window, {"start": value["from"], "end": value["to"]})
+        return build(cls, {**rest, "moment": value["to"], "window": window})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +85,11 @@ class PublishedWindow:
         return [self.window.start, self.window.end, self.first_number, self.last_number, self.rows]
 
     @classmethod
-    def from_json(cls, value: list[int]) -> PublishedWindow:
-        start, end, first_number, last_number, rows = value
-        return cls(Window(start, end), first_number, last_number, rows)
+    def from_json(cls, value: Any) -> PublishedWindow:
+        """Raises TypeError, ValueError where `value` is no window."""
+        start, end, first_number, last_number, rows = array(value)
+        numbers = {"first_number": first_number, "last_number": last_number, "rows": rows}
+        return build(cls, {"window": build(Window, {"start": start, "end": end}), **numbers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +116,8 @@ class ExportState:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ExportState:
-        return cls(
-            base=value["base"],
-            base_last_number=value["base_last_number"],
-            windows=tuple(PublishedWindow.from_json(window) for window in value["windows"]),
-            under_way=tuple(ExportPlan.from_json(plan) for plan in value["under_way"]),
+        """Raises KeyError, TypeError, ValueError, AttributeError where `value` is no state."""
+        windows = tuple(map(PublishedWindow.from_json, array(value["windows"])))
+        return build(
+            cls, {**value, "windows": windows, "under_way": tuple(map(ExportPlan.from_json, array(value["under_way"])))}
         )

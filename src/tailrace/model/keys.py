@@ -6,8 +6,9 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
+from tailrace.model.documents import build
 from tailrace.model.numbers import canonical_number
 
 KeyTag: TypeAlias = Literal["S", "N", "B"]
@@ -52,8 +53,7 @@ class KeySchema:
 
     @classmethod
     def from_json(cls, value: Sequence[Mapping[str, str]]) -> KeySchema:
-        attributes = [KeyAttribute(a["name"], cast(KeyTag, a["type"])) for a in value]
-        return cls(*attributes)
+        return cls(*(build(KeyAttribute, {"name": a["name"], "tag": a["type"]}) for a in value))
 
 
 def canonical_key(schema: KeySchema, keys: Mapping[str, Any]) -> str:
@@ -70,11 +70,16 @@ def canonical_key(schema: KeySchema, keys: Mapping[str, Any]) -> str:
         if not isinstance(value, Mapping) or len(value) != 1 or attribute.tag not in value:
             raise ValueError(f"key attribute {attribute.name!r} is missing or not of type {attribute.tag}")
         raw = value[attribute.tag]
-        if attribute.tag == "N":
-            parts.append(canonical_number(raw))
-        elif attribute.tag == "B":
-            data = raw if isinstance(raw, bytes) else base64.b64decode(raw, validate=True)
+        if attribute.tag == "B":
+            data = raw if isinstance(raw, bytes) else base64.b64decode(_text(attribute, raw), validate=True)
             parts.append(base64.b64encode(data).decode("ascii"))
         else:
-            parts.append(raw)
+            text = _text(attribute, raw)
+            parts.append(canonical_number(text) if attribute.tag == "N" else text)
     return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(attribute: KeyAttribute, raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"key attribute {attribute.name!r} holds no string")
+    return raw

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ManifestInvalid
+from tailrace.model.documents import array, build
 from tailrace.model.exports import ExportState
 from tailrace.model.keys import KeySchema
-from tailrace.model.positions import SequenceNumber
+from tailrace.model.positions import SequenceNumber, parse_sequence_number
 from tailrace.model.segments import Segment
 
 MANIFEST_FORMAT: Final = 1
@@ -47,7 +48,7 @@ class Incarnation:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Incarnation:
-        return cls(**{**value, "key_schema": KeySchema.from_json(value["key_schema"])})
+        return build(cls, {**value, "key_schema": KeySchema.from_json(value["key_schema"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +80,7 @@ class ShardState:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ShardState:
-        mark, last = value["mark"], value["last"]
-        return cls(
-            parent=value["parent"],
-            mark=None if mark is None else SequenceNumber(int(mark)),
-            start=value["start"],
-            since_ms=value["since_ms"],
-            last=None if last is None else SequenceNumber(int(last)),
-            finished_ms=value["finished_ms"],
-        )
+        return build(cls, {**value, "mark": _number(value["mark"]), "last": _number(value["last"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +106,11 @@ class Gap:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Gap:
-        after = value["after"]
-        return cls(**{**value, "after": None if after is None else SequenceNumber(int(after))})
+        return build(cls, {**value, "after": _number(value["after"])})
+
+
+def _number(text: str | None) -> SequenceNumber | None:
+    return None if text is None else parse_sequence_number(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,38 +207,33 @@ class Manifest:
     def from_bytes(cls, data: bytes) -> Manifest:
         """Read a document; raises ManifestInvalid when it is damaged or of a newer format."""
         try:
-            value = json.loads(data)
-            found = value["format"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            value = json.loads(data.decode("utf-8"))
+            found = value.pop("format")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ManifestInvalid(
                 "The manifest is not a Tailrace manifest document",
                 hint="Restore it from a backup; nothing was changed.",
             ) from error
-        if found != MANIFEST_FORMAT:
+        if type(found) is not int or found != MANIFEST_FORMAT:
             raise ManifestInvalid(
                 f"The manifest has format {found}, this release understands {MANIFEST_FORMAT}",
                 hint="Upgrade this Tailrace to the release that wrote it.",
             )
         try:
             pause = value["pause"]
-            return cls(
-                incarnation=Incarnation.from_json(value["incarnation"]),
-                version=value["version"],
-                writer=value["writer"],
-                epoch=value["epoch"],
-                epoch_kind=value["epoch_kind"],
-                fence=value["fence"],
-                state=value["state"],
-                pause=None if pause is None else Pause(**pause),
-                config_hash=value["config_hash"],
-                captured_through_ms=value["captured_through_ms"],
-                next_number=value["next_number"],
-                shards={i: ShardState.from_json(s) for i, s in value["shards"].items()},
-                exports=ExportState.from_json(value["exports"]) if "exports" in value else None,
-                gaps=tuple(Gap.from_json(g) for g in value["gaps"]),
-                counters=value["counters"],
-                pages=tuple(Page(**p) for p in value["pages"]),
-                segments=tuple(Segment.from_json(s) for s in value["segments"]),
+            return build(
+                cls,
+                {
+                    **value,
+                    "incarnation": Incarnation.from_json(value["incarnation"]),
+                    "pause": None if pause is None else build(Pause, pause),
+                    "shards": {i: ShardState.from_json(s) for i, s in value["shards"].items()},
+                    **({"exports": ExportState.from_json(value["exports"])} if "exports" in value else {}),
+                    "gaps": tuple(map(Gap.from_json, array(value["gaps"]))),
+                    "pages": tuple(build(Page, p) for p in array(value["pages"])),
+                    "segments": tuple(map(Segment.from_json, array(value["segments"]))),
+                },
+                optional=("exports",),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from tailrace.model.documents import build
+
 QUARANTINE_FORMAT: Final = 1
 
 
@@ -53,12 +55,12 @@ class QuarantinedRecord:
         try:
             document = json.loads(line)
             found = document.pop("format")
-            if found != QUARANTINE_FORMAT:
+            if type(found) is not int or found != QUARANTINE_FORMAT:
                 raise ValueError(f"format {found}, this release understands {QUARANTINE_FORMAT}")
             encoded = document.pop("payload_base64", None)
             payload = (
                 document.pop("payload").encode("utf-8") if encoded is None else base64.b64decode(encoded, validate=True)
             )
-            return cls(payload=payload, **document)
+            return build(cls, {**document, "payload": payload})
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a quarantined record: {error!r}") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from tailrace.model.positions import SequenceNumber
+from tailrace.model.documents import array, build
+from tailrace.model.positions import SequenceNumber, parse_sequence_number
 
 SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay"]
 
@@ -22,6 +23,12 @@ class ShardRange:
     def __post_init__(self) -> None:
         if self.rows < 1 or self.first > self.last:
             raise ValueError(f"empty or reversed shard range {self}")
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> ShardRange:
+        first, last, rows = array(value)
+        parts = {"first": parse_sequence_number(first), "last": parse_sequence_number(last), "rows": rows}
+        return build(cls, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +77,8 @@ class Segment:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Segment:
-        return cls(
-            number=value["number"],
-            name=value["name"],
-            kind=value["kind"],
-            rows=value["rows"],
-            bytes=value["bytes"],
-            sha256=value["sha256"],
-            published_ms=value["published_ms"],
-            through_ms=value["through_ms"],
-            newest_change_ms=value["newest_change_ms"],
-            shards={
-                i: ShardRange(SequenceNumber(int(first)), SequenceNumber(int(last)), rows)
-                for i, (first, last, rows) in value["shards"].items()
-            },
-            lineage=tuple(value["lineage"]),
-            md5=value.get("md5"),
-            window_end=value.get("window_end"),
+        """Raises KeyError, TypeError, ValueError, AttributeError where `value` is no entry."""
+        shards = {shard: ShardRange.from_json(part) for shard, part in value["shards"].items()}
+        return build(
+            cls, {**value, "shards": shards, "lineage": tuple(array(value["lineage"]))}, optional=("md5", "window_end")
         )

@@ -1,4 +1,7 @@
-"""`tailrace run`: calls the ticks from threads, one a table for capture and one a target for loading. No rules of its own."""
+"""`tailrace run`: calls the ticks from threads, one a table for capture and one a target for loading. No rules of its own.
+
+What fails is tried again after a growing pause, each table and target for itself, so one's trouble is not the others'.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
-from tailrace.errors import TailraceError, Transient, UserFault
-from tailrace.jobs.capture import CaptureReport
+from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
+from tailrace.jobs.capture import Capturer, CaptureReport
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.model.manifest import Manifest
 
@@ -22,7 +25,41 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0  # after the first failure, doubled up to RETRY_SECONDS_MAX
 RETRY_SECONDS_MAX: Final = 60.0
-SWEEP_SECONDS: Final = 5.0  # between two looks at the manifest when nobody says that something was published
+FAILURES_MAX: Final = 5  # in a row; then a run that is to end at the tip gives up
+SWEEP_SECONDS: Final = 10.0  # between two looks at a manifest that nobody here publishes
+NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to load
+CAPTURE: Final = "capture"
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How often something failed in a row, and when it may be tried again (monotonic seconds)."""
+
+    failures: int = 0
+    again: float = 0.0
+
+    def failed(self, error: TailraceError, now: float) -> float:
+        """The pause that is due. What a person must change first is not tried every second."""
+        self.failures += 1
+        first = RETRY_SECONDS_MAX if _needs_a_person(error) else RETRY_SECONDS
+        pause = min(RETRY_SECONDS_MAX, first * 2.0 ** min(self.failures - 1, 10)) * random.uniform(0.5, 1.0)
+        self.again = now + pause
+        return pause
+
+    def went_well(self) -> None:
+        self.failures, self.again = 0, 0.0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A table's place in a target's round. `more`: something is known to be unloaded."""
+
+    table: str
+    loader: Loader | None = None
+    pace: _Pace = field(default_factory=_Pace)
+    more: bool = True
+    looked: float = 0.0  # when the store was asked for the manifest
+    done: bool = False
 
 
 class Daemon:
@@ -45,8 +82,9 @@ class Daemon:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._runs = {table: TableRun(table, CaptureReport()) for table in tables}
-        self._manifests: dict[str, Manifest] = {}
-        self._published = {target: threading.Event() for table in tables for target in self._targets(table)}
+        targets = sorted({target for table in tables for target in self._targets(table)})
+        self._news = {target: threading.Event() for target in targets}
+        self._manifests: dict[tuple[str, str], Manifest] = {}  # (target, table): published here, not looked at yet
         self._capturing: set[str] = set()
 
     def run(self, *, capture: bool, load: bool) -> list[TableRun]:
@@ -56,129 +94,174 @@ class Daemon:
             self._capturing = set(self._tables)
             threads += [threading.Thread(target=self._capture, args=(t,), name=f"capture-{t}") for t in self._tables]
         if load:
-            threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._published]
+            threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._news]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:  # Ctrl-C where nobody handles it: no thread may outlive this call
+            self._budget.stop.set()
+            for thread in threads:
+                thread.join()
+            raise
         return [self._runs[table] for table in self._tables]
 
     # ---- capture
 
     def _capture(self, table: str) -> None:
-        failures = 0
-        capturer = None
+        pace = _Pace()
+        capturer: Capturer | None = None
         try:
             while not self._budget.spent():
                 try:
                     capturer = capturer or self._pipeline.capturer(table, lambda m: self._on_published(table, m))
                     report = capturer.step()
-                except TailraceError as error:
-                    failures += 1
-                    if self._failed(table, "capture", error, failures):
+                except Exception as error:
+                    ours = self._failed(table, CAPTURE, error, pace)
+                    if self._gives_up(ours, pace):
                         return
+                    if ours is not error and capturer is not None:  # nobody knows in what state it is
+                        capturer.close()
+                        capturer = None
+                    self._budget.wait(pace.again - self._budget.clock.monotonic())
                     continue
-                failures = 0
+                pace.went_well()
                 self._captured(table, report)
                 if report.caught_up and self._until_caught_up:
                     return
                 self._budget.wait(report.wait_seconds)
         finally:
             if capturer is not None:
-                try:
-                    self._captured(table, capturer.flush())
-                except TailraceError as error:
-                    log.error("capture %s: the last flush failed, the next run reads it again: %s", table, error)
-                capturer.close()
+                self._end_capture(table, capturer)
             with self._lock:
                 self._capturing.discard(table)
             self._wake(table)
 
+    def _end_capture(self, table: str, capturer: Capturer) -> None:
+        try:
+            self._captured(table, capturer.flush())
+        except Exception as error:
+            log.error("capture %s: the last flush failed, the next run reads it again: %s", table, error)
+        capturer.close()
+
     def _captured(self, table: str, report: CaptureReport) -> None:
         with self._lock:
-            before = self._runs[table].capture
+            before = self._runs[table]
             total = replace(
                 report,
-                records=before.records + report.records,
-                segments=before.segments + report.segments,
-                bytes=before.bytes + report.bytes,
-                quarantined=before.quarantined + report.quarantined,
+                records=before.capture.records + report.records,
+                segments=before.capture.segments + report.segments,
+                bytes=before.capture.bytes + report.bytes,
+                quarantined=before.capture.quarantined + report.quarantined,
             )
-            run = self._runs[table] = replace(self._runs[table], capture=total, error=None)
-        if report.segments:
+            run = self._runs[table] = replace(before, capture=total, errors=_without(before.errors, CAPTURE))
+        if report.segments or run.errors != before.errors:
             self._on_change(run)
 
     def _on_published(self, table: str, manifest: Manifest) -> None:
         with self._lock:
-            self._manifests[table] = manifest
+            self._manifests.update({(target, table): manifest for target in self._targets(table)})
         self._wake(table)
 
     def _wake(self, table: str) -> None:
         for target in self._targets(table):
-            self._published[target].set()
+            self._news[target].set()
 
     # ---- load
 
     def _load(self, target: str) -> None:
         """All tables of one target in turn: DuckDB, for one, takes one writer."""
-        tables = [table for table in self._tables if target in self._targets(table)]
-        loaders = {table: self._pipeline.loader(table, target) for table in tables}
-        failures = 0
-        while not self._budget.spent():
-            self._published[target].clear()
+        turns = [_Turn(table) for table in self._tables if target in self._targets(table)]
+        news = self._news[target]
+        while turns and not self._budget.spent():
+            news.clear()
             with self._lock:
-                capturing = bool(self._capturing)
-            more = blocked = False
-            for table, loader in loaders.items():
-                try:
-                    report = self._load_step(table, target, loader)
-                except TailraceError as error:
-                    failures += 1
-                    if self._failed(table, f"load into {target}", error, failures):
-                        return
-                    more = True
-                    continue
-                failures = 0
-                more |= report.more
-                blocked |= report.blocked is not None
-            if not more and self._until_caught_up and not capturing:
-                return
-            if not more or blocked:
-                self._wait_for_news(target)
+                capturing = frozenset(self._capturing)
+            for turn in turns:
+                if not self._budget.spent():
+                    self._load_turn(target, turn, at_end=self._until_caught_up and turn.table not in capturing)
+            turns = [turn for turn in turns if not turn.done]
+            now = self._budget.clock.monotonic()
+            if not any(turn.more and turn.pace.again <= now for turn in turns):
+                self._wait_for_news(news, turns)
 
-    def _load_step(self, table: str, target: str, loader: Loader) -> LoadReport:
+    def _load_turn(self, target: str, turn: _Turn, *, at_end: bool) -> None:
+        """One load of one table, if there is anything to load and it is not pausing. `at_end`: nothing more will come."""
+        now = self._budget.clock.monotonic()
+        if now < turn.pace.again:
+            return
         with self._lock:
-            manifest = self._manifests.get(table)
-        report = loader.step(manifest)
+            manifest = self._manifests.pop((target, turn.table), None)
+        if manifest is None and not (turn.more or at_end or now - turn.looked >= SWEEP_SECONDS):
+            return
+        if manifest is None or at_end:
+            manifest, turn.looked = None, now  # the store's: another worker may have published
+        try:
+            turn.loader = turn.loader or self._pipeline.loader(turn.table, target)
+            report = turn.loader.step(manifest)
+            self._loaded(turn.table, target, report)
+            if report.blocked is not None:
+                raise report.blocked
+        except Exception as error:
+            ours = self._failed(turn.table, target, error, turn.pace)
+            turn.more = True
+            turn.done = self._gives_up(ours, turn.pace)
+            return
+        turn.pace.went_well()
+        turn.more = report.more
+        turn.done = at_end and not report.more
+
+    def _loaded(self, table: str, target: str, report: LoadReport) -> None:
         with self._lock:
-            run = self._runs[table]
-            loads = {**run.loads, target: run.loads.get(target, LoadReport()).then(report)}
-            run = self._runs[table] = replace(run, loads=loads, error=report.blocked or run.error)
-        if report.loads:
+            before = self._runs[table]
+            loads = {**before.loads, target: before.loads.get(target, LoadReport()).then(report)}
+            errors = before.errors if report.blocked else _without(before.errors, target)
+            run = self._runs[table] = replace(before, loads=loads, errors=errors)
+        if report.loads or errors != before.errors:
             self._on_change(run)
-        return report
 
-    def _wait_for_news(self, target: str) -> None:
-        """Until something is published, at most a sweep's time; in short pieces, so that a stop is noticed."""
-        event = self._published[target]
-        waited = 0.0
-        while waited < SWEEP_SECONDS and not self._budget.spent() and not event.wait(0.1):
-            waited += 0.1
+    def _wait_for_news(self, news: threading.Event, turns: Sequence[_Turn]) -> None:
+        """Until something is published, a pause is over or a sweep is due; in short pieces, so that a stop is noticed."""
+        clock = self._budget.clock
+        until = min((max(t.pace.again, t.looked if t.more else t.looked + SWEEP_SECONDS) for t in turns), default=0.0)
+        while clock.monotonic() < until and not self._budget.spent() and not news.wait(NEWS_SECONDS):
+            pass
 
     # ---- trouble
 
-    def _failed(self, table: str, what: str, error: TailraceError, failures: int) -> bool:
-        """Record and log a failure and wait before the next try; True where this run should give up on it."""
+    def _failed(self, table: str, part: str, error: Exception, pace: _Pace) -> TailraceError:
+        """Record and log a failure and set the pause; the error, in our words where it was not one of ours."""
+        ours = error if isinstance(error, TailraceError) else _unexpected(error)
+        pause = pace.failed(ours, self._budget.clock.monotonic())
         with self._lock:
-            run = self._runs[table] = replace(self._runs[table], error=error)
+            before = self._runs[table]
+            run = self._runs[table] = replace(before, errors={**before.errors, part: ours})
+        level = logging.WARNING if isinstance(ours, Transient) else logging.ERROR
+        what = part if part == CAPTURE else f"load into {part}"
+        log.log(level, "%s %s: %s %s; again in %.0f s", what, table, ours, ours.hint, pause)
+        if ours is not error:
+            log.error("unexpected", exc_info=error)
         self._on_change(run)
-        level = logging.WARNING if isinstance(error, Transient) else logging.ERROR
-        log.log(level, "%s %s: %s %s", what, table, error, error.hint)
-        if self._until_caught_up and not isinstance(error, Transient):
-            return True
-        pause = RETRY_SECONDS_MAX if isinstance(error, UserFault) else RETRY_SECONDS * 2 ** min(failures - 1, 10)
-        self._budget.wait(min(pause, RETRY_SECONDS_MAX) * random.uniform(0.5, 1.0))
-        return False
+        return ours
+
+    def _gives_up(self, error: TailraceError, pace: _Pace) -> bool:
+        """A run that is to end does not wait for a person, nor for ever."""
+        return self._until_caught_up and (not isinstance(error, Transient) or pace.failures >= FAILURES_MAX)
 
     def _targets(self, table: str) -> list[str]:
         return self._pipeline.config.targets_of(table)
+
+
+def _needs_a_person(error: TailraceError) -> bool:
+    return isinstance(error, UserFault) and not isinstance(error, TargetBusy)
+
+
+def _unexpected(error: Exception) -> TailraceError:
+    return TailraceError(
+        f"Unexpected {type(error).__name__}: {error}", hint="Please report it, with the traceback from the log."
+    )
+
+
+def _without(errors: dict[str, TailraceError], part: str) -> dict[str, TailraceError]:
+    return {name: error for name, error in errors.items() if name != part}

@@ -10,19 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tailrace.aws import Aws, AwsSettings
 from tailrace.clock import SystemClock
-from tailrace.errors import UsageInvalid
+from tailrace.errors import TailraceError, UsageInvalid
 from tailrace.gen.profiles import PROFILES
 from tailrace.gen.writer import Plan, Writer, ensure_table
+from tailrace.jobs.verify import VerifyReport
 from tailrace.local.client import LocalAws
 from tailrace.pipeline import Pipeline, TableRun, TableStatus
 
 TABLE: Final = "orders"
 BUCKET: Final = "lake"
 SPLITS: Final = 3  # while writing
+SHOW_SECONDS: Final = 2.0
 MARKER: Final = ".tailrace-demo"  # stands in a folder that the demo made and may empty
 CONFIG: Final = """\
 # Written by `tailrace demo`.
@@ -49,33 +51,12 @@ class DemoResult:
     seconds: float
     latency_ms_p50: int | None
     latency_ms_p99: int | None
-    report: Any
+    report: VerifyReport
     folder: str
 
     @property
-    def equal(self) -> bool:
-        return bool(self.report.equal)
-
-    def lines(self) -> list[str]:
-        """For people; the last line is the verdict."""
-        from tailrace.cli.verify import lines
-
-        latency = ""
-        if self.latency_ms_p50 is not None and self.latency_ms_p99 is not None:
-            latency = (
-                f"; write to queryable: p50 {self.latency_ms_p50 / 1000:.1f} s, p99 {self.latency_ms_p99 / 1000:.1f} s"
-            )
-        return [
-            (
-                f"{self.changes} changes over {self.shards} shards, {self.segments} segments, "
-                f"{self.rows} rows in DuckDB after {self.seconds:.0f} s{latency}"
-            ),
-            (
-                f"look at them: duckdb {self.folder}/warehouse.duckdb, or tailrace -c {self.folder}/tailrace.toml query "
-                f'"SELECT status, count(*) FROM {TABLE} GROUP BY 1"'
-            ),
-            *lines([self.report]),
-        ]
+    def verified(self) -> bool:
+        return self.report.verified
 
 
 class Demo:
@@ -90,10 +71,11 @@ class Demo:
         self._clock = SystemClock()
         self._captured = 0
         self._applied = 0
+        self._rows = 0
         self._lag: float | None = None
 
-    def run(self, after: Callable[[str], None] | None = None) -> DemoResult:
-        """Start, write while replicating, catch up, verify. `after` is called while everything is still up."""
+    def run(self, after: Callable[[DemoResult, str], None] = lambda result, url: None) -> DemoResult:
+        """Start, write while replicating, catch up, verify. `after` gets the result and the endpoint while all is still up."""
         begun = time.monotonic()
         self._prepare_folder()
         self._say("starting an AWS endpoint on this machine …")
@@ -101,10 +83,9 @@ class Demo:
             pipeline = self._pipeline(aws)
             writer = self._replicate(pipeline, aws)
             self._say("verifying every key …")
-            report = next(iter(pipeline.verify(deadline_seconds=60)))
+            report = next(pipeline.verify(deadline_seconds=60))
             result = self._result(pipeline, writer, report, time.monotonic() - begun)
-            if after is not None:
-                after(_KEPT.format(folder=self._folder, url=aws.endpoint_url, lines="\n".join(result.lines())))
+            after(result, aws.endpoint_url)
         return result
 
     def _prepare_folder(self) -> None:
@@ -134,7 +115,7 @@ class Demo:
         runner = threading.Thread(target=lambda: pipeline.run(stop=stop, on_change=self._on_change), name="demo-run")
         runner.start()
         try:
-            with self._display(writer):
+            with self._display(pipeline, writer):
                 for part in range(SPLITS + 1):
                     share = self._changes * (part + 1) // (SPLITS + 1) - self._changes * part // (SPLITS + 1)
                     writer.write(share, rate=self._changes / self._seconds)
@@ -156,17 +137,20 @@ class Demo:
         self._lag = run.capture.lag_seconds
 
     @contextlib.contextmanager
-    def _display(self, writer: Writer) -> Iterator[None]:
+    def _display(self, pipeline: Pipeline, writer: Writer) -> Iterator[None]:
         """Live figures on a terminal, a line every two seconds elsewhere."""
         done = threading.Event()
 
         def line() -> str:
             lag = "-" if self._lag is None else f"{self._lag:.1f} s"
-            return f"written {writer.written.changes:6}   captured {self._captured:6}   in DuckDB {self._applied:6}   lag {lag}"
+            written = writer.written.changes
+            figures = {"written": written, "captured": self._captured, "applied": self._applied, "rows": self._rows}
+            return "   ".join([*(f"{name} {value:6}" for name, value in figures.items()), f"lag {lag}"])
 
         def show() -> None:
             if not self._live:
-                while not done.wait(2.0):
+                while not done.wait(SHOW_SECONDS):
+                    self._count_rows(pipeline)
                     self._say(line())
                 return
             from rich.console import Console
@@ -174,7 +158,8 @@ class Demo:
             from rich.panel import Panel
 
             with Live(Panel(line()), console=Console(stderr=True), refresh_per_second=8, transient=True) as live:
-                while not done.wait(0.125):
+                while not done.wait(SHOW_SECONDS / 8):
+                    self._count_rows(pipeline)
                     live.update(Panel(line(), title=f"DynamoDB {TABLE} → DuckDB"))
 
         thread = threading.Thread(target=show, name="demo-display")
@@ -185,7 +170,12 @@ class Demo:
             done.set()
             thread.join()
 
-    def _result(self, pipeline: Pipeline, writer: Writer, report: Any, seconds: float) -> DemoResult:
+    def _count_rows(self, pipeline: Pipeline) -> None:
+        """What anybody would see who asks DuckDB now."""
+        with contextlib.suppress(TailraceError):  # nothing is loaded yet
+            self._rows = pipeline.query(f"SELECT count(*) FROM {TABLE}").column(0)[0].as_py()
+
+    def _result(self, pipeline: Pipeline, writer: Writer, report: VerifyReport, seconds: float) -> DemoResult:
         status: TableStatus = pipeline.status()[0]
         target = status.targets[0]
         published = pipeline.landing(TABLE).load()
@@ -201,16 +191,6 @@ class Demo:
             report=report,
             folder=str(self._folder),
         )
-
-
-_KEPT: Final = """{lines}
-
-The embedded AWS goes on at {url}; Ctrl-C ends it. In another shell, for example:
-
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  tailrace -c {folder}/tailrace.toml status
-  tailrace -c {folder}/tailrace.toml verify
-"""
 
 
 @contextlib.contextmanager

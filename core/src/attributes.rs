@@ -1,0 +1,203 @@
+//! Attribute names to their columns, found without copying a name and mostly without hashing one.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::json::CHUNK;
+
+pub const NONE: u32 = u32::MAX;
+
+/// One attribute name of the stream, whatever types it takes.
+pub struct Attribute {
+    pub name: Box<[u8]>,
+    /// The first bytes of the name, zeros behind a short one.
+    head: u128,
+    /// The image that last held it: a name that meets its own image stands twice.
+    pub image: u64,
+    /// The attribute that followed it last time.
+    next: u32,
+    /// Column by tag.
+    pub columns: [u32; 10],
+    /// NULL values of accepted rows.
+    pub nulls: u64,
+}
+
+/// An open-addressed table over the attributes, keyed by a hash that differs from run to run.
+pub struct Attributes {
+    pub all: Vec<Attribute>,
+    slots: Vec<u32>,
+    seed: [u64; 2],
+    last: u32,
+    /// Whether guessing by order has been right of late.
+    luck: i32,
+}
+
+const LUCK_MAX: i32 = 64;
+
+impl Default for Attributes {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Attributes {
+            all: Vec::new(),
+            slots: vec![NONE; 64],
+            seed: [random.hash_one(1u8) | 1, random.hash_one(2u8) | 1],
+            last: NONE,
+            luck: LUCK_MAX,
+        }
+    }
+}
+
+/// The first `length` of 16 bytes, zeros behind them.
+#[inline(always)]
+fn head_of(text: &[u8], at: usize, length: usize) -> u128 {
+    let head = u128::from_le_bytes(text[at..at + CHUNK].try_into().expect("a chunk"));
+    if length >= CHUNK {
+        return head;
+    }
+    head & ((1u128 << (8 * length)) - 1)
+}
+
+impl Attributes {
+    /// Try new guesses, once in a while.
+    pub fn cheer(&mut self) {
+        self.luck = LUCK_MAX;
+    }
+
+    /// The attribute whose name begins at `at`, where it is the one that followed the last one before; and the place of
+    /// the name's closing quote.
+    #[inline(always)]
+    pub fn guess(&mut self, text: &[u8], at: usize) -> Option<(u32, usize)> {
+        if self.luck < 0 {
+            return None;
+        }
+        let guess = self.all.get(self.last as usize).map_or(0, |attribute| attribute.next);
+        if let Some(attribute) = self.all.get(guess as usize) {
+            let length = attribute.name.len();
+            if length <= CHUNK && head_of(text, at, length) == attribute.head && text[at + length] == b'"' {
+                self.luck = (self.luck + 1).min(LUCK_MAX);
+                self.last = guess;
+                return Some((guess, at + length));
+            }
+        }
+        self.luck -= 2;
+        None
+    }
+
+    /// The attribute of a name, new or not; `text` goes on for a chunk behind it.
+    #[inline(always)]
+    pub fn find(&mut self, text: &[u8], at: usize, length: usize) -> u32 {
+        let head = head_of(text, at, length);
+        let hash = self.hash(head, text, at, length);
+        let mask = self.slots.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let index = self.slots[slot];
+            if index == NONE {
+                break;
+            }
+            let attribute = &self.all[index as usize];
+            if attribute.head == head
+                && attribute.name.len() == length
+                && (length <= CHUNK || *attribute.name == text[at..at + length])
+            {
+                return self.follow(index);
+            }
+            slot = (slot + 1) & mask;
+        }
+        self.insert(slot, head, &text[at..at + length])
+    }
+
+    #[inline(always)]
+    fn follow(&mut self, index: u32) -> u32 {
+        if let Some(last) = self.all.get_mut(self.last as usize) {
+            last.next = index;
+        }
+        self.last = index;
+        index
+    }
+
+    /// An image begins: what follows is its first attribute.
+    #[inline(always)]
+    pub fn begin(&mut self) {
+        self.last = NONE;
+    }
+
+    #[inline(always)]
+    fn hash(&self, head: u128, text: &[u8], at: usize, length: usize) -> u64 {
+        let mut hash = self.mix(head, length as u64);
+        let mut done = CHUNK;
+        while done < length {
+            hash = self.mix(head_of(text, at + done, length - done), hash);
+            done += CHUNK;
+        }
+        hash
+    }
+
+    #[inline(always)]
+    fn mix(&self, head: u128, more: u64) -> u64 {
+        let (low, high) = (head as u64 ^ self.seed[0], (head >> 64) as u64 ^ self.seed[1] ^ more.rotate_left(32));
+        let product = low as u128 * high as u128;
+        (product as u64 ^ (product >> 64) as u64).wrapping_mul(self.seed[0]) >> 16 ^ product as u64
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert(&mut self, slot: usize, head: u128, name: &[u8]) -> u32 {
+        let index = self.all.len() as u32;
+        self.slots[slot] = index;
+        self.all.push(Attribute { name: name.into(), head, image: 0, next: NONE, columns: [NONE; 10], nulls: 0 });
+        if self.all.len() * 2 > self.slots.len() {
+            self.rehash();
+        }
+        self.follow(index)
+    }
+
+    fn rehash(&mut self) {
+        let mask = self.slots.len() * 2 - 1;
+        let mut slots = vec![NONE; mask + 1];
+        let mut padded = Vec::new();
+        for (index, attribute) in self.all.iter().enumerate() {
+            padded.clear();
+            padded.extend_from_slice(&attribute.name);
+            padded.resize(padded.len() + CHUNK, 0);
+            let mut slot = self.hash(attribute.head, &padded, 0, attribute.name.len()) as usize & mask;
+            while slots[slot] != NONE {
+                slot = (slot + 1) & mask;
+            }
+            slots[slot] = index as u32;
+        }
+        self.slots = slots;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_attribute_however_many_there_are() {
+        let mut attributes = Attributes::default();
+        let names: Vec<String> = (0..5000).map(|i| format!("{}{i}", "long name ".repeat(i % 4))).collect();
+        for round in 0..2 {
+            for (i, name) in names.iter().enumerate() {
+                let mut text = name.clone().into_bytes();
+                text.extend_from_slice(b"\" and what follows it");
+                assert_eq!(attributes.find(&text, 0, name.len()), i as u32, "{round}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_order_again_is_guessed() {
+        let mut attributes = Attributes::default();
+        let text = b"\"id\"time\"value\" and what follows";
+        attributes.begin();
+        for (at, length) in [(1, 2), (4, 4), (9, 5)] {
+            attributes.find(text, at, length);
+        }
+        attributes.begin();
+        assert_eq!(attributes.guess(text, 1), Some((0, 3)));
+        assert_eq!(attributes.guess(text, 4), Some((1, 8)));
+        assert_eq!(attributes.guess(text, 9), Some((2, 14)));
+        assert_eq!(attributes.guess(text, 1), None);
+    }
+}
