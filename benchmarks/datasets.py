@@ -94,16 +94,17 @@ def _piece(name: str, piece: int) -> tuple[list[bytes], list[Decimal]]:
     numbers: list[Decimal] = []
     size = 0
     while size < PIECE_BYTES:
-        item = _item(name, random)
+        item = _item(name, random, piece * PIECE_BYTES + len(lines))
         lines.append(_encode({"Item": item}).encode() + b"\n")
         numbers.append(Decimal(item.get(SUMMED[name], {}).get("N", 0)))
         size += len(lines[-1])
     return lines, numbers
 
 
-def _item(name: str, random: Random) -> dict[str, Any]:
+def _item(name: str, random: Random, number: int) -> dict[str, Any]:
+    """`number`: another one for every item of the set, so that keys differ."""
     profile = PROFILES[PROFILE[name]]
-    key = profile.key(random)
+    key = profile.key(random, number)
     item = key | profile.attributes(random, key)
     if name == "B":  # the key, too, stands anywhere
         names = list(item)

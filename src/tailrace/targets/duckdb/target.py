@@ -118,7 +118,7 @@ class DuckDbTarget:
             try:
                 if len(session.connection.extract_statements(sql)) != 1:
                     raise UsageInvalid("Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"')
-                return session.connection.execute(sql).to_arrow_table()
+                return session.answer(sql)
             except duckdb.Error as error:
                 raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
 
