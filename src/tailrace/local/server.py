@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.errors import UsageInvalid
+from tailrace.local.backups import Backups
 from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
 from tailrace.local.expiry import Expiry
 from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
@@ -46,6 +47,7 @@ class LocalApp:
         self._background: asyncio.Task[None] | None = None
         self._streams = StreamService(emulator, self.now, options)
         self._expiry = Expiry(emulator, self._streams, self.now)
+        self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
             STREAMS + "DescribeStream": self._streams.describe_stream,
@@ -53,6 +55,11 @@ class LocalApp:
             STREAMS + "GetRecords": self._streams.get_records,
             DYNAMODB + "DescribeTimeToLive": self._expiry.describe,
             DYNAMODB + "UpdateTimeToLive": self._expiry.update,
+            DYNAMODB + "DescribeContinuousBackups": self._backups.describe,
+            DYNAMODB + "UpdateContinuousBackups": self._backups.update,
+            DYNAMODB + "ExportTableToPointInTime": self._backups.export,
+            DYNAMODB + "DescribeExport": self._backups.describe_export,
+            DYNAMODB + "ListExports": self._backups.list_exports,
         }
 
     def now(self) -> float:
@@ -144,6 +151,7 @@ class LocalApp:
                 await self._streams.register(table, owner)
                 if operation == "DeleteTable" and message["status"] == 200:
                     self._expiry.forget(table, owner)
+                    self._backups.forget(table, owner)
             await send(message)
 
         return wrapped
@@ -194,6 +202,7 @@ class LocalApp:
             self._offset += seconds
             await self._expiry.expire()
             self._streams.settle()
+            await self._backups.settle()
         return {"now": self.now()}
 
     async def _control_faults(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,6 +222,9 @@ class LocalApp:
     def _change_stream(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What happens at once, to the stream of one table."""
         kind = request["kind"]
+        if kind == "fail_export":
+            self._backups.fail_next(str(request.get("table")), str(request.get("code", "S3AccessDenied")))
+            return {}
         unknown = request.keys() - {"kind", "table", *_AT_ONCE[kind]}
         if unknown or not isinstance(request.get("table"), str):
             allowed = ", ".join(("table", *_AT_ONCE[kind]))
@@ -286,6 +298,7 @@ _AT_ONCE: Final = {
     "hide_children": ("seconds",),
     "expire_iterators": (),
     "duplicate": ("count",),
+    "fail_export": ("code",),
 }
 _EXAMPLES: Final = {
     "clock": {"advance_seconds": 3600},
