@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from tailrace.model.exports import ExportState
 from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Segment
@@ -80,9 +81,18 @@ def shown_state(manifest: Manifest | None, applied_through: int, quarantined: in
         return manifest.state
     if quarantined > 0:
         return "QUARANTINE"
+    if manifest.exports is not None:
+        return _export_state(manifest.exports, applied_through)
     if manifest.state == "CAPTURING" and (applied_through > 0 or manifest.next_number == 1):
         return "CONSISTENT"
     return manifest.state
+
+
+def _export_state(exports: ExportState, applied_through: int) -> TableState:
+    """From the moment when its full export is applied, a target shows the table as it was at the end of some window."""
+    if exports.base is None:
+        return "CAPTURING"
+    return "CONSISTENT" if applied_through >= exports.base_last_number else "BASE_LOADING"
 
 
 def weighted_percentile(values: Sequence[tuple[int, int]], fraction: float) -> int | None:
