@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -45,8 +45,12 @@ def merge(
     now_ms: int = T0,
     absent: Mapping[str, int] | None = None,
     gaps: Sequence[Gap] = (),
+    looked_ms: int | None = T0,
+    missed: Collection[str] = ("a", "b"),
 ) -> tuple[Mapping[str, ShardState], list[tuple[str, str | None]]]:
-    lineage = merge_listing(known, gaps, listing, now_ms, absent or {})
+    lineage = merge_listing(
+        known, gaps, listing, now_ms, looked_ms=looked_ms, absent_since_ms=absent or {}, missed=missed
+    )
     return lineage.shards, [(gap.kind, gap.shard) for gap in lineage.gaps]
 
 
@@ -135,11 +139,18 @@ def test_a_shard_that_a_listing_lacks_for_less_than_a_minute_stays_as_it_is() ->
 @pytest.mark.parametrize("mark", [None, N(3)])
 def test_a_shard_gone_before_it_was_read_to_its_end_is_a_gap(mark: SequenceNumber | None) -> None:
     known = {"a": state(mark=mark, last=N(9)), "b": state("a")}
-    lineage = merge_listing(known, [], [info("b", "a")], T0 + ABSENT_MS, {"a": T0})
+    lineage = merge_listing(
+        known, [], [info("b", "a")], T0 + ABSENT_MS, looked_ms=T0, absent_since_ms={"a": T0}, missed=["a"]
+    )
     (gap,) = lineage.gaps
     assert (gap.kind, gap.shard, gap.after, gap.state) == ("shard_vanished", "a", mark, "detected")
     assert lineage.shards["a"].finished_ms == T0 + ABSENT_MS
     assert ready_shards(lineage.shards) == ("b",)
+
+
+def test_a_shard_that_can_be_read_is_not_gone_whatever_listings_say() -> None:
+    known = {"a": state(mark=N(3))}
+    assert merge(known, [], now_ms=T0 + 9 * ABSENT_MS, absent={"a": T0}, missed=["b"]) == (known, [])
 
 
 def test_a_shard_gone_with_its_last_record_published_is_no_gap() -> None:
@@ -155,10 +166,24 @@ def test_absence_is_counted_from_the_first_listing_that_lacks_a_shard() -> None:
     assert absent_since(known, [info("a"), info("b")], first, T0 + 5) == {}
 
 
-def test_a_new_shard_whose_parent_nobody_knows_tells_of_a_lost_one_even_when_two_tell_it() -> None:
+def test_a_parent_that_nobody_knows_holds_its_children_until_it_is_listed_or_gone() -> None:
     shards, gaps = merge({"a": state()}, [info("a"), info("c", "b"), info("d", "b")])
+    assert (ready_shards(shards), gaps) == (("a", "b"), [])
+    listing = [info("a", last=5), info("b", "a", last=9), info("c", "b"), info("d", "b")]
+    listed, gaps = merge(shards, listing)
+    assert (ready_shards(listed), listed["b"].parent, gaps) == (("a",), "a", [])
+    lost, gaps = merge(shards, [info("a"), info("c", "b"), info("d", "b")], now_ms=T0 + ABSENT_MS, absent={"b": T0})
     assert gaps == [("shard_vanished", "b")]
-    assert ready_shards(shards) == ("a", "c", "d")
+    assert ready_shards(lost) == ("a", "c", "d")
+
+
+def test_a_new_shard_may_have_been_there_since_the_last_look_or_since_its_parent_ended() -> None:
+    known = {"a": state(finished_ms=T0 + 5), "b": state()}
+    listing = [info("a"), info("b"), info("c", "a"), info("d", "b")]
+    shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=T0 + 10)
+    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 5, T0 + 10)
+    shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=None)
+    assert shards["d"].since_ms == T0
 
 
 def test_a_listing_never_takes_back_that_a_shard_is_closed() -> None:
@@ -199,7 +224,7 @@ def test_a_shard_that_is_its_own_ancestor_is_read_and_its_broken_order_is_a_gap(
 ) -> None:
     for lineage in (
         first_discovery(listing, "TRIM_HORIZON", T0),
-        merge_listing({}, [], listing, T0, {}),
+        merge_listing({}, [], listing, T0, looked_ms=T0, absent_since_ms={}, missed=[]),
     ):
         assert {gap.shard for gap in lineage.gaps} == members
         assert {gap.kind for gap in lineage.gaps} == {"lineage_broken"}
@@ -286,11 +311,13 @@ def test_no_shard_is_lost_silently(
     for minutes, listed in listings:
         now_ms += minutes * 60_000
         listing = [info(i, parents[i]) for i in sorted(listed)]
-        lineage = merge_listing(known, gaps, listing, now_ms, absent)
+        missed = data.draw(st.frozensets(st.sampled_from(sorted(known)))) if known else ()
+        lineage = merge_listing(known, gaps, listing, now_ms, looked_ms=now_ms, absent_since_ms=absent, missed=missed)
         known, gaps = dict(lineage.shards), [*gaps, *lineage.gaps]
         absent = dict(absent_since(known, listing, absent, now_ms))
         seen |= listed
         named = {gap.shard for gap in gaps}
+        seen |= known.keys()
         for shard_id in seen:
             shard = known.get(shard_id)
             assert shard is not None or shard_id in read | named

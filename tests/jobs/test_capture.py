@@ -464,8 +464,65 @@ def test_24_a_whole_generation_that_came_and_went_is_a_gap() -> None:
     world.source.age(2 * DAY)
     world.source.write("a", 3)
     world.catch_up()
-    assert {gap.kind for gap in world.manifest.gaps} == {"shard_vanished"}
+    vanished = {gap.shard for gap in world.manifest.gaps if gap.kind == "shard_vanished"}
+    assert world.source.log[1].shard_id in vanished
     world.check()
+
+
+def test_24_a_listing_that_shows_children_before_their_parent_breaks_no_order() -> None:
+    world = World()
+    capturer = world.capturer()
+    world.catch_up(capturer)
+    (middle,) = world.source.roll()
+    world.source.write("a", 1)
+    world.source.roll(middle)
+    world.source.write("a", 2)
+    world.source.unlisted = {middle}
+    world.run(capturer, 20)
+    world.source.unlisted = set()
+    world.run(capturer, 40)
+    assert [number for number, _ in published(world.landing)] == [w.number for w in world.source.log]
+    assert world.manifest.gaps == ()
+
+
+def test_24_two_incomplete_listings_make_no_shard_vanish_that_can_be_read() -> None:
+    world = World()
+    capturer = world.capturer()
+    world.catch_up(capturer)
+    world.source.unlisted = set(world.source.model.shards)
+    world.run(capturer, 300)
+    world.source.write("a")
+    world.run(capturer, 30)
+    assert (world.manifest.gaps, len(published(world.landing))) == ((), 1)
+
+
+def test_23_a_child_born_during_an_outage_may_have_lost_its_first_records() -> None:
+    world = World()
+    world.source.write("a", 1)
+    capturer = world.capturer()
+    world.catch_up(capturer)
+    (parent,) = world.source.model.shards
+    world.source.roll()
+    world.run(capturer, 0.5, until=lambda: world.manifest.shards[parent].finished_ms is not None)
+    world.source.write("a", 2)
+    world.source.age(DAY + 60)
+    world.source.write("a", 3)
+    assert world.catch_up().state == "GAP"
+    world.check()
+
+
+def test_a_shard_is_finished_once() -> None:
+    world = World()
+    capturer = world.capturer()
+    world.catch_up(capturer)
+    (parent,) = world.source.model.shards
+    world.source.model.hide_children_seconds = 50
+    world.source.roll()
+    world.run(capturer, 5)
+    finished_ms = world.manifest.shards[parent].finished_ms
+    assert finished_ms is not None
+    world.run(capturer, 90)
+    assert world.manifest.shards[parent].finished_ms == finished_ms
 
 
 def test_24_a_listing_that_lacks_a_shard_for_a_moment_loses_nothing() -> None:

@@ -28,7 +28,8 @@ class ShardReader:
     from_horizon: bool = False  # what follows `read_to` was trimmed: go on with the oldest that is left
     iterator: str | None = None
     next_poll: float = 0.0
-    failures: int = 0
+    failures: int = 0  # in a row
+    misses: int = 0  # in a row: not found, or trimmed
     answered: bool = False  # a page came since this reader began, or since we were refused
     checked: bool = False  # its first number follows its parent's last one
     refused: bool = False  # it does not: nothing of this shard may be published
@@ -79,7 +80,7 @@ class ShardReader:
             self.empty_pages += 1
         self.iterator = page.next_iterator
         self.ended = page.next_iterator is None
-        self.failures = 0
+        self.failures = self.misses = 0
         self.answered = True
         if self.at_tip and not self.ended and asked_ms is not None:
             created_ms = asked_ms

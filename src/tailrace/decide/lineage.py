@@ -6,7 +6,7 @@ to its end *and* published. Whatever breaks the line is a Gap, recorded before a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -38,7 +38,7 @@ def first_discovery(listing: Sequence[ShardInfo], start: Start, now_ms: int) -> 
     From TRIM_HORIZON everything that is left is read; a parent that is not listed was trimmed before we came. From LATEST only
     open shards are read, from now on, and closed ones count as finished. Children found later always start at TRIM_HORIZON.
     """
-    found = _added({}, listing, now_ms)
+    found = _added({}, listing, now_ms, now_ms)
     if start == "TRIM_HORIZON":
         return found
     shards = {
@@ -53,31 +53,44 @@ def merge_listing(
     gaps: Sequence[Gap],
     listing: Sequence[ShardInfo],
     now_ms: int,
+    *,
+    looked_ms: int | None,
     absent_since_ms: Mapping[str, int],
+    missed: Collection[str],
 ) -> Lineage:
-    """Bring a new listing in. A shard is gone when listings have lacked it for a minute: one may be incomplete."""
+    """Bring a new listing in; `looked_ms` is when somebody last looked, which is how long a new shard may have been there.
+
+    A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute and reads do not find it
+    (`missed`), and a child may have been there since its parent was finished.
+    """
+    if looked_ms is None:
+        looked_ms = max((shard.since_ms for shard in known.values() if shard.since_ms is not None), default=now_ms)
     listed = {info.shard_id: info for info in listing}
+    parents = _parents(known, listing)
     shards: dict[str, ShardState] = {}
     found: list[Gap] = []
     for shard_id, shard in known.items():
         info = listed.get(shard_id)
         if info is not None:
-            shards[shard_id] = shard if info.last is None else replace(shard, last=info.last)
+            shards[shard_id] = replace(
+                shard,
+                last=shard.last if info.last is None else info.last,
+                parent=info.parent if _learns_parent(shard, info, parents) else shard.parent,
+            )
         elif now_ms - absent_since_ms.get(shard_id, now_ms) < ABSENT_MS:
             shards[shard_id] = shard
-        elif shard.finished_ms is None:
+        elif shard.finished_ms is None and shard_id in missed:
             shards[shard_id] = replace(shard, finished_ms=now_ms)
             if shard.mark is None or shard.mark != shard.last:
                 reason = "the shard left the listing before it was read to its end"
                 found.append(Gap("shard_vanished", reason, now_ms, shard_id, shard.mark))
-        elif now_ms - shard.finished_ms < RETIRE_MS:
+        elif shard.finished_ms is None or now_ms - shard.finished_ms < RETIRE_MS:
             shards[shard_id] = shard
-    added = _added(shards, [info for info in listing if info.shard_id not in known], now_ms)
+    added = _added(shards, [info for info in listing if info.shard_id not in known], looked_ms, now_ms)
     heard_of = known.keys() | listed.keys()
-    unheard = {s.parent: i for i, s in added.shards.items() if s.parent is not None and s.parent not in heard_of}
-    for parent, shard_id in unheard.items():
-        reason = f"the shard, parent of {shard_id}, came and went without being read"
-        found.append(Gap("shard_vanished", reason, now_ms, parent))
+    for shard in added.shards.values():
+        if shard.parent is not None and shard.parent not in heard_of:  # it came and went, or the next listing shows it
+            shards[shard.parent] = ShardState(parent=None, since_ms=looked_ms)
     shards.update(added.shards)
     found.extend(added.gaps)
     found.extend(_childless_too_long(shards, gaps, now_ms))
@@ -85,9 +98,19 @@ def merge_listing(
     return Lineage(shards, tuple(gap for gap in found if (gap.kind, gap.shard) not in told))
 
 
-def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], now_ms: int) -> Lineage:
+def _parents(known: Mapping[str, ShardState], listing: Sequence[ShardInfo]) -> dict[str, str | None]:
+    return {i: s.parent for i, s in known.items()} | {info.shard_id: info.parent for info in listing}
+
+
+def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str | None]) -> bool:
+    """It was heard of as somebody's parent before it was listed itself."""
+    is_untouched = shard.parent is None and shard.mark is None and shard.finished_ms is None
+    return is_untouched and info.parent is not None and not _is_own_ancestor(info.shard_id, parents)
+
+
+def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_ms: int, now_ms: int) -> Lineage:
     """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly."""
-    parents = {i: s.parent for i, s in known.items()} | {info.shard_id: info.parent for info in listing}
+    parents = _parents(known, listing)
     shards: dict[str, ShardState] = {}
     gaps: list[Gap] = []
     for info in listing:
@@ -96,7 +119,9 @@ def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], now_ms
             reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
             gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
             parent = None
-        shards[info.shard_id] = ShardState(parent=parent, since_ms=now_ms, last=info.last)
+        finished_ms = known[parent].finished_ms if parent is not None and parent in known else None
+        looked_ms = since_ms if finished_ms is None else min(since_ms, finished_ms)
+        shards[info.shard_id] = ShardState(parent=parent, since_ms=looked_ms, last=info.last)
     return Lineage(shards, tuple(gaps))
 
 

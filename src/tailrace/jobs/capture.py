@@ -117,6 +117,7 @@ class Capturer:
         self._readers: dict[str, ShardReader] = {}
         self._inflight: dict[Future[RecordsPage], tuple[ShardReader, int]] = {}
         self._absent_since: Mapping[str, int] = {}
+        self._looked_ms: int | None = None
         self._is_discovered = False
         self._discovery_failures = 0
         self._next_discovery = 0.0
@@ -266,15 +267,25 @@ class Capturer:
         if lineage.gaps:
             self._flush()  # what was read of a shard that is gone
             lineage = self._merged(listing)
-        self._absent_since = absent_since(self._manifest.shards, listing, self._absent_since, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        self._absent_since = absent_since(self._manifest.shards, listing, self._absent_since, now_ms)
         if lineage.gaps:
             self._publish_gaps(lineage)
         elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
+        self._looked_ms = now_ms
 
     def _merged(self, listing: Sequence[ShardInfo]) -> Lineage:
         manifest = self._manifest
-        return merge_listing(manifest.shards, manifest.gaps, listing, self._clock.now_ms(), self._absent_since)
+        return merge_listing(
+            manifest.shards,
+            manifest.gaps,
+            listing,
+            self._clock.now_ms(),
+            looked_ms=manifest.captured_through_ms if self._looked_ms is None else self._looked_ms,
+            absent_since_ms=self._absent_since,
+            missed=[reader.shard_id for reader in self._readers.values() if reader.misses >= 2],
+        )
 
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
@@ -352,8 +363,11 @@ class Capturer:
             self._back_off(reader, error)
         except StreamTrimmed as error:
             self._trimmed(reader, error)
-        except (NotFound, Transient) as error:
-            self._back_off(reader, error)  # whether a shard is gone, the listing decides
+        except NotFound as error:
+            reader.misses += 1
+            self._back_off(reader, error)
+        except Transient as error:
+            self._back_off(reader, error)
         else:
             self._take_page(reader, page, asked_ms)
 
@@ -386,6 +400,7 @@ class Capturer:
         if not any((g.kind, g.shard, g.after) == (gap.kind, gap.shard, gap.after) for g in self._manifest.open_gaps):
             self._publish_gaps(Lineage(self._manifest.shards, (gap,)))
         reader.iterator, reader.from_horizon = None, True
+        reader.misses += 1
         self._back_off(reader, error)
 
     def _back_off(self, reader: ShardReader, error: TailraceError) -> None:
@@ -459,6 +474,8 @@ class Capturer:
             self._next_discovery = 0.0  # look for children at once
         for reader in readers:
             reader.published()
+            if reader.ended:
+                del self._readers[reader.shard_id]
         self._buffered_since = None
         self._report = replace(
             self._report,

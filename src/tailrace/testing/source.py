@@ -278,7 +278,7 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
                 wrong.append(f"{what} is missing")
             elif not gaps or (shard is not None and written.shard_id not in gaps):
                 wrong.append(f"{what} was lost silently")
-        if times[written.number] and not is_due:
+        if times[written.number] and shard is not None and not is_due:
             wrong.append(f"{what} is published beyond the mark")
         if line_of_number.get(written.number, written.line) != written.line:
             wrong.append(f"{what} reads {line_of_number[written.number]!r}")
