@@ -16,12 +16,14 @@ from tailrace.decide.load import order_prefix_of
 from tailrace.decide.windows import WindowRule
 from tailrace.errors import ConfigInvalid, SourceChanged, UserFault, WindowMissing
 from tailrace.jobs import exports as job
+from tailrace.jobs.capture import Capturer, CaptureSettings
 from tailrace.jobs.exports import ExportCapturer, ExportSettings
 from tailrace.landing import Landing
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Manifest
 from tailrace.testing.exports import ModelTable
 from tailrace.testing.faults import FaultPlan, Faulty, FaultyStore, every_fault, stopped
+from tailrace.testing.source import InlineExecutor, ModelSource
 from tailrace.testing.stores import MemoryStore
 
 T0 = 1_790_000_100  # a whole quarter of an hour
@@ -413,3 +415,16 @@ def test_two_workers_at_once_do_what_one_does(turns: list[bool]) -> None:
     assert world.replayed() == world.truth(world.table.now)
     names = [segment.name for segment in world.landing.segments(world.manifest)]
     assert len(set(names)) == len(names)
+
+
+def test_a_folder_of_exports_is_not_continued_from_the_stream_and_the_other_way_round() -> None:
+    world = World()
+    world.advance(900)
+    world.settle_down()
+    source = ModelSource(world.clock)
+    with pytest.raises(ConfigInvalid, match="captured by exports"):
+        Capturer(source, world.landing, CaptureSettings(), world.clock, "w", executor=InlineExecutor()).step()
+    other = Landing(MemoryStore(), "orders")
+    Capturer(source, other, CaptureSettings(), world.clock, "w", executor=InlineExecutor()).step()
+    with pytest.raises(ConfigInvalid, match="captured from the stream"):
+        world.capturer(other).step()

@@ -8,19 +8,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tailrace.errors import RecordInvalid
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 
 TTL_PRINCIPAL: Final = "dynamodb.amazonaws.com"
+SECONDS_MAX: Final = 253_402_300_800  # the year 10000: milliseconds taken for seconds lie beyond it
 _EVENTS: Final = ("INSERT", "MODIFY", "REMOVE")
+_FAULTS: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One record ready to land: its position, the moment of the write as the source tells it, and its JSON."""
 
     sequence_number: SequenceNumber
@@ -34,40 +34,56 @@ def line_of(record: Mapping[str, Any]) -> Line:
     Raises RecordInvalid when the envelope is wrong; what then happens to it is the caller's to decide.
     """
     try:
-        change = record["dynamodb"]
-        event = record["eventName"]
+        change, event = record["dynamodb"], record["eventName"]
         number = parse_sequence_number(change["SequenceNumber"])
         micros = _micros(change["ApproximateCreationDateTime"])
-        metadata: dict[str, Any] = {
-            "WriteTimestampMicros": {"N": str(micros)},
-            "SequenceNumber": {"S": str(number)},
-            "EventName": {"S": event},
-        }
+        images = {"Keys": change["Keys"]}
+        if not isinstance(images["Keys"], Mapping) or not images["Keys"]:
+            raise ValueError("Keys is no key")
         if event not in _EVENTS:
             raise ValueError(f"unknown event name {event!r:.40}")
         if ("NewImage" in change) == (event == "REMOVE"):
             raise ValueError(f"{event} {'with' if event == 'REMOVE' else 'without'} a new image")
-        identity = record.get("userIdentity")
-        if identity and TTL_PRINCIPAL in (identity.get("PrincipalId"), identity.get("principalId")):
-            metadata["Expired"] = {"BOOL": True}
-        document = {"Metadata": metadata, "Keys": change["Keys"]}
         if "OldImage" in change:
-            document["OldImage"] = change["OldImage"]
+            images["OldImage"] = change["OldImage"]
         if event != "REMOVE":
-            document["NewImage"] = change["NewImage"]
-        return Line(number, micros // 1000, encode(document))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            images["NewImage"] = change["NewImage"]
+        # Nothing in the head needs escaping, so it is put together as text: a third of the time of encoding it.
+        head = (
+            f'{{"Metadata":{{"WriteTimestampMicros":{{"N":"{micros}"}},"SequenceNumber":{{"S":"{number}"}},'
+            f'"EventName":{{"S":"{event}"}}{_expired(record)}}},'
+        )
+        return Line(number, micros // 1000, (head + _encode(images)[1:]).encode("utf-8"))
+    except _FAULTS as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise RecordInvalid(
             f"A stream record has a wrong envelope: {reason}", hint="See `tailrace quarantine`."
         ) from error
 
 
-def payload_of(record: Mapping[str, Any]) -> bytes:
+def sequence_number_of(record: Any) -> SequenceNumber | None:
+    """The position of a record whose envelope is wrong; None where even that cannot be read."""
+    try:
+        return parse_sequence_number(record["dynamodb"]["SequenceNumber"])
+    except _FAULTS:
+        return None
+
+
+def payload_of(record: Any) -> bytes:
     """A record that cannot land, as it came, for the quarantine."""
-    return json.dumps(record, ensure_ascii=False, default=_anything, separators=(",", ":")).encode(
-        "utf-8", "backslashreplace"
-    )
+    try:
+        text = json.dumps(record, ensure_ascii=False, default=_anything, separators=(",", ":"))
+    except _FAULTS:
+        text = repr(record)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _expired(record: Mapping[str, Any]) -> str:
+    """The marker of a delete by TTL."""
+    identity = record.get("userIdentity")
+    if identity and TTL_PRINCIPAL in (identity.get("PrincipalId"), identity.get("principalId")):
+        return ',"Expired":{"BOOL":true}'
+    return ""
 
 
 def record_of(payload: bytes) -> dict[str, Any]:
@@ -87,9 +103,9 @@ def record_of(payload: bytes) -> dict[str, Any]:
 def _micros(created: Any) -> int:
     """boto3 gives a datetime, Lambda a number of seconds."""
     if isinstance(created, datetime):
-        return int(created.timestamp() * 1_000_000)
-    if isinstance(created, bool) or not isinstance(created, int | float):
-        raise ValueError(f"creation time {created!r:.40} is neither a moment nor a number")
+        return int(created.timestamp()) * 1_000_000 + created.microsecond
+    if isinstance(created, bool) or not isinstance(created, int | float) or not 0 <= created < SECONDS_MAX:
+        raise ValueError(f"creation time {created!r:.40} is neither a moment nor a number of seconds")
     return int(created * 1_000_000)
 
 
@@ -104,11 +120,11 @@ def _anything(value: Any) -> str:
     return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else str(value)
 
 
-_to_json = json.JSONEncoder(
+_encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=_bytes_as_base64, check_circular=False
 ).encode
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
     """One line of DynamoDB JSON; binaries as base64."""
-    return _to_json(document).encode("utf-8")
+    return _encode(document).encode("utf-8")

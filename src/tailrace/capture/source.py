@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tailrace.model.manifest import Incarnation
 from tailrace.model.positions import SequenceNumber
 from tailrace.model.shards import ShardInfo
+
+PAGE_RECORDS: Final = 1000  # the most that GetRecords gives at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +37,5 @@ class StreamSource(Protocol):
     def iterator(self, shard_id: str, *, after: SequenceNumber | None = None, latest: bool = False) -> str:
         """An iterator behind `after`, at the newest record, or (neither) at the oldest one that is left."""
 
-    def read(self, iterator: str, limit: int = 1000) -> RecordsPage:
+    def read(self, iterator: str, limit: int = PAGE_RECORDS) -> RecordsPage:
         """The next records. Empty pages are normal."""

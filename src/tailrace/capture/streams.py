@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from tailrace.aws import translate
-from tailrace.capture.source import RecordsPage
+from tailrace.capture.source import PAGE_RECORDS, RecordsPage
 from tailrace.errors import StreamViewUnsupported
 from tailrace.model.keys import KeySchema
 from tailrace.model.manifest import Incarnation
@@ -76,7 +76,7 @@ class DynamoDbStreamSource:
         iterator: str = answer["ShardIterator"]
         return iterator
 
-    def read(self, iterator: str, limit: int = 1000) -> RecordsPage:
+    def read(self, iterator: str, limit: int = PAGE_RECORDS) -> RecordsPage:
         answer = self._call("GetRecords", lambda: self._streams.get_records(ShardIterator=iterator, Limit=limit))
         return RecordsPage(answer["Records"], answer.get("NextShardIterator"))
 

@@ -48,7 +48,7 @@ __all__ = [
     "unify",
 ]
 
-CHUNK_BYTES: Final = 1 << 20  # of a file, read at once
+CHUNK_BYTES: Final = 1 << 16  # of a file, read at once: small, because gzip makes up to a thousand times as much of it
 ORDER_PREFIX: Final = positions.order_prefix(1, positions.CLASS_CHANGE)  # for files without a landing zone
 
 log = logging.getLogger(__name__)

@@ -16,95 +16,184 @@ from tailrace.model.shards import ShardInfo
 
 RETENTION_MS: Final = 24 * 3600 * 1000  # of a stream
 RETIRE_MS: Final = 2 * RETENTION_MS  # a finished shard is remembered so long; forgetting it earlier replays the lineage
-LATEST_MARGIN_MS: Final = (
+ABSENT_MS: Final = (
     60 * 1000
-)  # records this much older than `since_ms` are skipped after LATEST; more only repeats
+)  # a listing may lack a shard for a moment; what is gone for good is older than a day anyway
+CHILDLESS_MS: Final = 25 * 3600 * 1000  # after that long a child that was never listed has lost records
+# Records this much older than `since_ms` are skipped after LATEST; a larger margin only captures more.
+LATEST_MARGIN_MS: Final = 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What is known after a listing: every shard, and gaps that this listing revealed."""
+    """What is known after a look: every shard, and the gaps that this look revealed."""
 
     shards: Mapping[str, ShardState]
     gaps: tuple[Gap, ...] = ()
 
 
-def first_discovery(listing: Sequence[ShardInfo], start: Start, now_ms: int) -> Mapping[str, ShardState]:
+def first_discovery(listing: Sequence[ShardInfo], start: Start, now_ms: int) -> Lineage:
     """The shards of a stream that is seen for the first time.
 
-    From TRIM_HORIZON everything that is left is read. From LATEST only open shards are, from now on, and closed ones count as
-    finished. Children found later always start at TRIM_HORIZON.
+    From TRIM_HORIZON everything that is left is read; a parent that is not listed was trimmed before we came. From LATEST only
+    open shards are read, from now on, and closed ones count as finished. Children found later always start at TRIM_HORIZON.
     """
+    found = _added({}, listing, now_ms, now_ms)
     if start == "TRIM_HORIZON":
-        return {info.shard_id: ShardState(parent=info.parent, last=info.last) for info in listing}
-    return {
-        info.shard_id: ShardState(parent=info.parent, start="LATEST", since_ms=now_ms)
-        if info.last is None
-        else ShardState(parent=info.parent, last=info.last, finished_ms=now_ms)
-        for info in listing
+        return found
+    shards = {
+        shard_id: replace(shard, start="LATEST") if shard.last is None else replace(shard, finished_ms=now_ms)
+        for shard_id, shard in found.shards.items()
     }
+    return Lineage(shards, found.gaps)
 
 
 def merge_listing(
-    known: Mapping[str, ShardState], listing: Sequence[ShardInfo], now_ms: int, absent_before: Collection[str]
+    known: Mapping[str, ShardState],
+    gaps: Sequence[Gap],
+    listing: Sequence[ShardInfo],
+    now_ms: int,
+    *,
+    looked_ms: int | None,
+    absent_since_ms: Mapping[str, int],
+    missed: Collection[str],
 ) -> Lineage:
-    """Bring a new listing in. A shard counts as vanished when two listings in a row lack it: one may be incomplete."""
+    """Bring a new listing in; `looked_ms` is when somebody last looked, which is how long a new shard may have been there.
+
+    A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute and reads do not find it
+    (`missed`), and a child may have been there since its parent was finished.
+    """
+    if looked_ms is None:
+        looked_ms = max((shard.since_ms for shard in known.values() if shard.since_ms is not None), default=now_ms)
     listed = {info.shard_id: info for info in listing}
+    parents = _parents(known, listing)
     shards: dict[str, ShardState] = {}
-    gaps: list[Gap] = []
+    found: list[Gap] = []
     for shard_id, shard in known.items():
-        if shard_id in listed:
-            shards[shard_id] = replace(shard, last=listed[shard_id].last)
-        elif shard.finished_ms is not None:
-            if now_ms - shard.finished_ms < RETIRE_MS:
-                shards[shard_id] = shard
-        elif shard_id not in absent_before:
+        info = listed.get(shard_id)
+        if info is not None:
+            shards[shard_id] = replace(
+                shard,
+                last=shard.last if info.last is None else info.last,
+                parent=info.parent if _learns_parent(shard, info, parents) else shard.parent,
+            )
+        elif now_ms - absent_since_ms.get(shard_id, now_ms) < ABSENT_MS:
             shards[shard_id] = shard
-        else:
+        elif shard.finished_ms is None and shard_id in missed:
             shards[shard_id] = replace(shard, finished_ms=now_ms)
             if shard.mark is None or shard.mark != shard.last:
                 reason = "the shard left the listing before it was read to its end"
-                gaps.append(Gap("shard_vanished", reason, now_ms, shard_id, shard.mark))
+                found.append(Gap("shard_vanished", reason, now_ms, shard_id, shard.mark))
+        elif shard.finished_ms is None or now_ms - shard.finished_ms < RETIRE_MS:
+            shards[shard_id] = shard
+    added = _added(shards, [info for info in listing if info.shard_id not in known], looked_ms, now_ms)
+    heard_of = known.keys() | listed.keys()
+    for shard in added.shards.values():
+        if shard.parent is not None and shard.parent not in heard_of:  # it came and went, or the next listing shows it
+            shards[shard.parent] = ShardState(parent=None, since_ms=looked_ms)
+    shards.update(added.shards)
+    found.extend(added.gaps)
+    found.extend(_childless_too_long(shards, gaps, now_ms))
+    told = {(gap.kind, gap.shard) for gap in gaps}
+    return Lineage(shards, tuple(gap for gap in found if (gap.kind, gap.shard) not in told))
+
+
+def _parents(known: Mapping[str, ShardState], listing: Sequence[ShardInfo]) -> dict[str, str | None]:
+    return {i: s.parent for i, s in known.items()} | {info.shard_id: info.parent for info in listing}
+
+
+def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str | None]) -> bool:
+    """It was heard of as somebody's parent before it was listed itself."""
+    is_untouched = shard.parent is None and shard.mark is None and shard.finished_ms is None
+    return is_untouched and info.parent is not None and not _is_own_ancestor(info.shard_id, parents)
+
+
+def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_ms: int, now_ms: int) -> Lineage:
+    """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly."""
+    parents = _parents(known, listing)
+    shards: dict[str, ShardState] = {}
+    gaps: list[Gap] = []
     for info in listing:
-        if info.shard_id in known:
-            continue
-        shards[info.shard_id] = ShardState(parent=info.parent, last=info.last)
-        if info.parent is not None and info.parent not in known and info.parent not in listed:
-            reason = f"its parent {info.parent} came and went without being read"
-            gaps.append(Gap("shard_vanished", reason, now_ms, info.shard_id))
+        parent = info.parent
+        if _is_own_ancestor(info.shard_id, parents):
+            reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
+            gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
+            parent = None
+        finished_ms = known[parent].finished_ms if parent is not None and parent in known else None
+        looked_ms = since_ms if finished_ms is None else min(since_ms, finished_ms)
+        shards[info.shard_id] = ShardState(parent=parent, since_ms=looked_ms, last=info.last)
     return Lineage(shards, tuple(gaps))
 
 
-def absent(known: Mapping[str, ShardState], listing: Sequence[ShardInfo]) -> frozenset[str]:
-    """Known shards that a listing lacks."""
+def _is_own_ancestor(shard_id: str, parents: Mapping[str, str | None]) -> bool:
+    passed: set[str] = set()
+    at = parents[shard_id]
+    while at is not None and at != shard_id and at not in passed:
+        passed.add(at)
+        at = parents.get(at)
+    return at == shard_id
+
+
+def absent_since(
+    known: Mapping[str, ShardState], listing: Sequence[ShardInfo], before: Mapping[str, int], now_ms: int
+) -> Mapping[str, int]:
+    """Known shards that a listing lacks, and since when; `before` is what this said after the last listing."""
     listed = {info.shard_id for info in listing}
-    return frozenset(shard_id for shard_id in known if shard_id not in listed)
+    return {shard_id: before.get(shard_id, now_ms) for shard_id in known if shard_id not in listed}
+
+
+def closed_leaves(shards: Mapping[str, ShardState], gaps: Sequence[Gap]) -> tuple[str, ...]:
+    """Finished shards whose children are not listed yet: nothing later may be called complete until they are.
+
+    Where a gap says that a shard or its children are missing, nobody waits any longer.
+    """
+    parents = {shard.parent for shard in shards.values()}
+    given_up = {gap.shard for gap in gaps if gap.kind in ("shard_vanished", "lineage_broken")}
+    return tuple(
+        shard_id
+        for shard_id, shard in sorted(shards.items())
+        if shard.finished_ms is not None and shard_id not in parents and shard_id not in given_up
+    )
+
+
+def _childless_too_long(shards: Mapping[str, ShardState], gaps: Sequence[Gap], now_ms: int) -> list[Gap]:
+    return [
+        Gap("lineage_broken", "it closed, and for 25 hours no child of it was listed", now_ms, shard_id, shard.mark)
+        for shard_id in closed_leaves(shards, gaps)
+        if (shard := shards[shard_id]).finished_ms is not None and now_ms - shard.finished_ms > CHILDLESS_MS
+    ]
 
 
 def unread_beyond_retention(
     shards: Mapping[str, ShardState], captured_through_ms: int | None, now_ms: int
-) -> tuple[Gap, ...]:
-    """Gaps of shards that have no mark to notice trimming with, when nobody has looked for longer than the stream keeps."""
-    if captured_through_ms is None or now_ms - captured_through_ms <= RETENTION_MS:
-        return ()
+) -> Lineage | None:
+    """Gaps of shards that have no mark to notice trimming with, when nobody has looked for longer than the stream keeps.
+
+    Those shards begin anew: at what is left, looked at now. None: there are none.
+    """
+    changed: dict[str, ShardState] = {}
+    for shard_id, shard in sorted(shards.items()):
+        looked_ms = max((ms for ms in (captured_through_ms, shard.since_ms) if ms is not None), default=now_ms)
+        if shard.finished_ms is None and shard.mark is None and now_ms - looked_ms > RETENTION_MS:
+            changed[shard_id] = replace(shard, start="TRIM_HORIZON", since_ms=now_ms)
+    if not changed:
+        return None
     reason = "nobody read the stream for longer than the 24 hours it keeps"
-    return tuple(
-        Gap("stream_trimmed", reason, now_ms, shard_id)
-        for shard_id, shard in sorted(shards.items())
-        if shard.finished_ms is None and shard.mark is None
-    )
+    gaps = tuple(Gap("stream_trimmed", reason, now_ms, shard_id) for shard_id in changed)
+    return Lineage({**shards, **changed}, gaps)
 
 
 def ready_shards(shards: Mapping[str, ShardState]) -> tuple[str, ...]:
     """Shards that may be read now, in the order of their ids: not finished, and the parent finished or gone."""
-
-    def parent_is_done(shard: ShardState) -> bool:
-        parent = None if shard.parent is None else shards.get(shard.parent)
-        return parent is None or parent.finished_ms is not None
-
     return tuple(
-        shard_id for shard_id, shard in sorted(shards.items()) if shard.finished_ms is None and parent_is_done(shard)
+        shard_id for shard_id, shard in sorted(shards.items()) if shard.finished_ms is None and not waits(shards, shard)
     )
+
+
+def waits(shards: Mapping[str, ShardState], shard: ShardState) -> bool:
+    """Its parent is not finished yet, so it may not be read, and the parent speaks for it."""
+    parent = None if shard.parent is None else shards.get(shard.parent)
+    return parent is not None and parent.finished_ms is None
 
 
 def order_violation(shards: Mapping[str, ShardState], shard_id: str, first: SequenceNumber) -> str | None:

@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, fields, replace
+from typing import Final, NoReturn
 
-from tailrace.capture.records import Line, line_of, payload_of
-from tailrace.capture.source import RecordsPage, StreamSource
+from tailrace.capture.reader import EMPTY_PAGES_AT_TIP, ShardReader
+from tailrace.capture.source import PAGE_RECORDS, RecordsPage, StreamSource
 from tailrace.clock import Budget, Clock
 from tailrace.decide.lineage import (
     LATEST_MARGIN_MS,
-    absent,
+    RETENTION_MS,
+    Lineage,
+    absent_since,
+    closed_leaves,
     first_discovery,
     merge_listing,
     order_violation,
     ready_shards,
     unread_beyond_retention,
+    waits,
 )
 from tailrace.errors import (
+    ConfigInvalid,
     IteratorExpired,
+    NotFound,
     PermissionMissing,
-    RecordInvalid,
     SourceChanged,
     StateContended,
     StreamTrimmed,
+    StreamViewUnsupported,
+    TailraceError,
     Throttled,
     Transient,
 )
 from tailrace.landing import Landing, Published, SegmentDraft
-from tailrace.model.manifest import Gap, Incarnation, Manifest, Pause, ShardState, Start, TableState
+from tailrace.model.manifest import Gap, Manifest, Pause, ShardState, Start, TableState
 from tailrace.model.positions import SequenceNumber
-from tailrace.model.quarantine import QuarantinedRecord
-from tailrace.model.segments import ShardRange
+from tailrace.model.shards import ShardInfo
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS_MIN: Final = 0.2  # after a page with records; DynamoDB likes at most about four reads a second
 POLL_SECONDS_MAX: Final = 1.0  # of an idle shard
 BACKOFF_SECONDS_MAX: Final = 20.0
-EMPTY_PAGES_AT_TIP: Final = 3  # empty pages are normal in the middle of a shard; so many in a row mean its tip
+THROTTLES_NORMAL: Final = 5  # in a row; more of them mean that others read the same shard
 DISCOVER_SECONDS: Final = 10.0
+CHILD_SECONDS: Final = 1.0  # how often to look for the children of a shard that has ended
 STANDBY_SECONDS: Final = 5.0  # after another worker published first
+READS_PER_WORKER: Final = 2  # under way or queued, so that a worker never waits for the next one
+COLLECT_SECONDS_MAX: Final = 1.0  # how long a step waits for an answer before it looks around
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +86,6 @@ class CaptureReport:
     wait_seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class _Reader:
-    """A cache of one shard's reading: everything in it can be had again from the mark."""
-
-    shard_id: str
-    next_poll: float = 0.0
-    iterator: str | None = None
-    read_to: SequenceNumber | None = None  # the last number read, published or not
-    first_was_checked: bool = False
-    lines: list[Line] = field(default_factory=list)
-    poison: list[QuarantinedRecord] = field(default_factory=list)
-    bytes: int = 0
-    ended: bool = False  # the null iterator was seen
-    empty_pages: int = 0
-    through_ms: int | None = None
-    failures: int = 0
-    skip_before_ms: int | None = None
-
-    @property
-    def at_tip(self) -> bool:
-        return self.ended or self.empty_pages >= EMPTY_PAGES_AT_TIP
-
-
 class Capturer:
     """Captures one table. Everything it remembers between calls is a cache; the truth is the manifest.
 
@@ -125,13 +112,19 @@ class Capturer:
         self._executor = executor or ThreadPoolExecutor(settings.workers, thread_name_prefix="tailrace-read")
         self._jitter = random.Random(writer)
         self._published: Published | None = None
-        self._readers: dict[str, _Reader] = {}
-        self._inflight: dict[Future[RecordsPage], tuple[_Reader, int]] = {}
-        self._absent: frozenset[str] = frozenset()
+        self._ready: tuple[str, ...] = ()
+        self._parents: frozenset[str | None] = frozenset()
+        self._leaves: tuple[str, ...] = ()
+        self._readers: dict[str, ShardReader] = {}
+        self._inflight: dict[Future[RecordsPage], tuple[ShardReader, int]] = {}
+        self._absent_since: Mapping[str, int] = {}
+        self._looked_ms: int | None = None
+        self._is_discovered = False
+        self._discovery_failures = 0
         self._next_discovery = 0.0
         self._buffered_since: float | None = None
         self._last_publish = 0.0
-        self._standby_until = 0.0
+        self._standby_until: float | None = None
         self._report = CaptureReport()
 
     # ---- what callers use
@@ -139,6 +132,8 @@ class Capturer:
     def tick(self, budget: Budget) -> CaptureReport:
         """Capture until every shard is read to its tip and published, or the budget is spent. Totals of this call."""
         total = CaptureReport()
+        for reader in self._readers.values():
+            reader.empty_pages = 0  # a tip that was reached before this call says nothing about now
         while not budget.spent():
             report = self.step()
             total = totalled(total, report)
@@ -154,16 +149,14 @@ class Capturer:
         the next call simply goes on.
         """
         self._report = CaptureReport()
-        if self._clock.monotonic() < self._standby_until:
-            return replace(self._report, standby=True, wait_seconds=self._standby_until - self._clock.monotonic())
         try:
             if self._published is None:
                 self._open()
-            if self._clock.monotonic() >= self._next_discovery:
-                self._discover()
-            self._read()
-            if self._is_flush_due():
-                self._flush()
+            if not self._has_to_stand_by():
+                self._discover_if_due()
+                self._read()
+                if self._is_flush_due():
+                    self._flush()
         except StateContended:
             self._stand_by()
         except PermissionMissing as error:
@@ -174,12 +167,14 @@ class Capturer:
     def flush(self) -> CaptureReport:
         """Publish everything that was read, now."""
         self._report = CaptureReport()
-        if self._published is not None:
+        try:
             try:
                 self._collect(block_seconds=0.0)
-                self._flush()
-            except StateContended:
-                self._stand_by()
+            finally:
+                if self._has_news() or (self._published and self._caught_up() and self._standby_until is None):
+                    self._flush()
+        except StateContended:
+            self._stand_by()
         return self._finished_report()
 
     def close(self) -> None:
@@ -193,90 +188,169 @@ class Capturer:
         assert self._published is not None
         return self._published.manifest
 
+    def _adopt(self, published: Published | None) -> None:
+        """The newest manifest, and what follows from its lineage."""
+        self._published = published
+        if published is not None:
+            shards = published.manifest.shards
+            self._ready = ready_shards(shards)
+            self._parents = frozenset(shard.parent for shard in shards.values())
+            self._leaves = closed_leaves(shards, published.manifest.gaps)
+
     def _open(self) -> None:
         """Read the manifest, or create it with every shard recorded before anything is read."""
-        incarnation = self._source.incarnation()
-        self._published = self._landing.load()
+        self._adopt(self._landing.load())
+        self._last_publish = self._clock.monotonic()
         if self._published is None:
-            now_ms = self._clock.now_ms()
-            shards = first_discovery(self._source.shards(), self._settings.start, now_ms)
-            manifest = Manifest(
-                incarnation=incarnation, config_hash=self._settings.config_hash, shards=shards, captured_through_ms=None
+            incarnation = self._source.incarnation()
+            lineage = first_discovery(self._source.shards(), self._settings.start, self._clock.now_ms())
+            self._publish(
+                Manifest(
+                    incarnation,
+                    config_hash=self._settings.config_hash,
+                    shards=lineage.shards,
+                    gaps=lineage.gaps,
+                    state="GAP" if lineage.gaps else "CAPTURING",
+                )
             )
-            self._publish(manifest)
-            return
-        self._check_incarnation(incarnation)
-        manifest = self._manifest
-        gaps = unread_beyond_retention(manifest.shards, manifest.captured_through_ms, self._clock.now_ms())
-        if gaps and not manifest.open_gaps:
-            self._record_gaps(manifest.shards, gaps)
-        if manifest.pause is not None:
-            self._publish(replace(self._manifest, pause=None, state=_state(self._manifest, caught_up=False)))
 
-    def _check_incarnation(self, found: Incarnation) -> None:
-        known = self._manifest.incarnation
-        if found == known:
+    def _discover_if_due(self) -> None:
+        """Look at the source. While it does not answer, the lineage as known serves on; before the first look it cannot."""
+        if self._clock.monotonic() < self._next_discovery:
             return
-        what = ", ".join(
-            name for name in ("account", "region", "table_id", "stream_arn", "view_type", "key_schema")
-            if getattr(found, name) != getattr(known, name)
-        )  # fmt: skip
+        try:
+            listing = self._look()
+        except StateContended:
+            raise
+        except Transient as error:
+            if not self._is_discovered:
+                raise
+            self._discovery_failures += 1
+            pause = self._back_off_seconds(self._discovery_failures)
+            self._next_discovery = self._clock.monotonic() + pause
+            log.warning("the shards cannot be listed: %s; again in %.1f s", error, pause)
+            return
+        self._merge(listing)
+        self._is_discovered = True
+        self._discovery_failures = 0
+        pause = CHILD_SECONDS if self._leaves else DISCOVER_SECONDS
+        self._next_discovery = self._clock.monotonic() + pause
+
+    def _look(self) -> Sequence[ShardInfo]:
+        """The listing of the stream that we capture; another one is refused."""
+        if self._manifest.exports is not None:
+            raise ConfigInvalid(
+                "This landing folder was captured by exports, and one epoch has one kind of source",
+                hint='Set capture = "exports" again, or start over with a new landing prefix and target table.',
+                table=self._manifest.incarnation.table,
+            )
+        known = self._manifest.incarnation
+        try:
+            found = self._source.incarnation()
+        except StreamViewUnsupported as error:
+            self._refuse(error.message)
+        if found != known:
+            what = (field.name for field in fields(known) if getattr(found, field.name) != getattr(known, field.name))
+            self._refuse(f"another {', '.join(what)} answers under the table's name")
+        return self._source.shards()
+
+    def _refuse(self, reason: str) -> NoReturn:
+        """Publish what was read of the stream that we knew, say that it is over, and read nothing of another one."""
         if self._manifest.state != "SOURCE_CHANGED":
-            gap = Gap("stream_replaced", f"another {what} answers under the table's name", self._clock.now_ms())
+            self._flush()
+            gap = Gap("stream_replaced", reason, self._clock.now_ms())
             self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))
+        self._readers.clear()
+        self._inflight.clear()
         raise SourceChanged(
-            f"The table is not the one that was captured: another {what}",
+            f"The stream is not the one that was captured: {reason}",
             hint="Changes between the two are missing. Use a new landing prefix and target table to start over.",
-            table=known.table,
+            table=self._manifest.incarnation.table,
         )
 
-    def _discover(self) -> None:
+    def _merge(self, listing: Sequence[ShardInfo]) -> None:
         """Bring the listing in; publish new shards and gaps before anything of them is read."""
-        self._check_incarnation(self._source.incarnation())
-        listing = self._source.shards()
-        known = self._manifest.shards
-        lineage = merge_listing(known, listing, self._clock.now_ms(), self._absent)
-        self._absent = absent(known, listing)
-        self._next_discovery = self._clock.monotonic() + DISCOVER_SECONDS
+        lineage = self._merged(listing)
         if lineage.gaps:
-            self._record_gaps(lineage.shards, lineage.gaps)
-        elif lineage.shards != known:
+            self._flush()  # what was read of a shard that is gone
+            lineage = self._merged(listing)
+        now_ms = self._clock.now_ms()
+        self._absent_since = absent_since(self._manifest.shards, listing, self._absent_since, now_ms)
+        if lineage.gaps:
+            self._publish_gaps(lineage)
+        elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
+        self._looked_ms = now_ms
 
-    def _record_gaps(self, shards: Mapping[str, ShardState], gaps: Sequence[Gap]) -> None:
-        for gap in gaps:
+    def _merged(self, listing: Sequence[ShardInfo]) -> Lineage:
+        manifest = self._manifest
+        return merge_listing(
+            manifest.shards,
+            manifest.gaps,
+            listing,
+            self._clock.now_ms(),
+            looked_ms=manifest.captured_through_ms if self._looked_ms is None else self._looked_ms,
+            absent_since_ms=self._absent_since,
+            missed=[reader.shard_id for reader in self._readers.values() if reader.misses >= 2],
+        )
+
+    def _publish_gaps(self, lineage: Lineage) -> None:
+        for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
-        manifest = replace(self._manifest, shards=shards, gaps=(*self._manifest.gaps, *gaps))
+        manifest = replace(self._manifest, shards=lineage.shards, gaps=(*self._manifest.gaps, *lineage.gaps))
         self._publish(replace(manifest, state=_state(manifest, caught_up=False)))
 
     # ---- reading
 
     def _read(self) -> None:
-        """Start a read of every shard that is due, and take in what has arrived."""
-        now = self._clock.monotonic()
-        ready = set(ready_shards(self._manifest.shards))
-        self._readers = {i: r for i, r in self._readers.items() if i in ready}
-        for shard_id in sorted(ready - self._readers.keys()):
-            self._readers[shard_id] = self._new_reader(shard_id)
-        busy = {reader.shard_id for reader, _ in self._inflight.values()}
-        if sum(reader.bytes for reader in self._readers.values()) < self._settings.buffer_bytes:
-            due = [r for r in self._readers.values() if not r.ended and r.next_poll <= now and r.shard_id not in busy]
-            for reader in sorted(due, key=lambda r: (r.next_poll, r.shard_id)):
-                self._inflight[self._executor.submit(self._fetch, reader)] = (reader, self._clock.now_ms())
-        self._collect(block_seconds=self._settings.flush_seconds)
+        """Start reads of the shards that are due, and take in what has arrived."""
+        self._readers = {
+            shard_id: self._readers.get(shard_id) or self._new_reader(shard_id) for shard_id in self._ready
+        }
+        self._check_retention()
+        self._start_reads()
+        self._collect(block_seconds=min(COLLECT_SECONDS_MAX, self._settings.flush_seconds))
 
-    def _new_reader(self, shard_id: str) -> _Reader:
+    def _new_reader(self, shard_id: str) -> ShardReader:
         shard = self._manifest.shards[shard_id]
-        since_ms = shard.since_ms if shard.start == "LATEST" and shard.mark is None else None
-        return _Reader(
-            shard_id, read_to=shard.mark, skip_before_ms=None if since_ms is None else since_ms - LATEST_MARGIN_MS
-        )
+        reader = ShardReader(shard_id, read_to=shard.mark)
+        if shard.start == "LATEST" and shard.mark is None and shard.since_ms is not None:
+            reader.skip_before_ms = shard.since_ms - LATEST_MARGIN_MS
+        return reader
 
-    def _fetch(self, reader: _Reader) -> RecordsPage:
-        """One GetRecords, with a new iterator where there is none. Runs in a worker thread and touches only its reader."""
-        if reader.iterator is None:
-            reader.iterator = self._source.iterator(reader.shard_id, after=reader.read_to)
-        return self._source.read(reader.iterator)
+    def _check_retention(self) -> None:
+        """Shards of which nothing was ever read have no position that could be refused: only time tells that they lost some."""
+        now_ms = self._clock.now_ms()
+        unread = {
+            reader.shard_id: self._manifest.shards[reader.shard_id]
+            for reader in self._readers.values()
+            if reader.read_to is None and now_ms - (reader.through_ms or 0) > RETENTION_MS
+        }
+        lost = unread_beyond_retention(unread, self._manifest.captured_through_ms, now_ms)
+        if lost is not None:
+            self._publish_gaps(Lineage({**self._manifest.shards, **lost.shards}, lost.gaps))
+            for gap in lost.gaps:
+                assert gap.shard is not None
+                self._readers[gap.shard] = self._new_reader(gap.shard)
+
+    def _start_reads(self) -> None:
+        """Ask for the shards that have waited longest, as many as the workers can take on, while there is room to keep it."""
+        room = READS_PER_WORKER * self._settings.workers - len(self._inflight)
+        if room <= 0 or self._buffered_bytes() >= self._settings.buffer_bytes:
+            return
+        now_ms = self._clock.now_ms()
+        due = self._due(self._clock.monotonic())
+        for reader in heapq.nsmallest(room, due, key=lambda r: (r.next_poll, r.shard_id)):
+            self._inflight[self._executor.submit(reader.fetch, self._source)] = (reader, now_ms)
+
+    def _due(self, now: float) -> list[ShardReader]:
+        """Readers to be asked now."""
+        busy = {reader.shard_id for reader, _ in self._inflight.values()}
+        return [
+            reader
+            for reader in self._readers.values()
+            if reader.next_poll <= now and not (reader.ended or reader.refused) and reader.shard_id not in busy
+        ]
 
     def _collect(self, block_seconds: float) -> None:
         """Take in finished reads; wait for the first one at most so long."""
@@ -288,112 +362,104 @@ class Capturer:
             if self._readers.get(reader.shard_id) is reader:
                 self._take(reader, future, asked_ms)
 
-    def _take(self, reader: _Reader, future: Future[RecordsPage], asked_ms: int) -> None:
+    def _take(self, reader: ShardReader, future: Future[RecordsPage], asked_ms: int) -> None:
         try:
             page = future.result()
-        except IteratorExpired:
+        except IteratorExpired as error:
             reader.iterator = None
+            self._back_off(reader, error)
         except StreamTrimmed as error:
             self._trimmed(reader, error)
+        except NotFound as error:
+            reader.misses += 1
+            self._back_off(reader, error)
         except Transient as error:
             self._back_off(reader, error)
         else:
             self._take_page(reader, page, asked_ms)
 
-    def _take_page(self, reader: _Reader, page: RecordsPage, asked_ms: int) -> None:
-        for record in page.records:
-            self._take_record(reader, record)
-        reader.failures = 0
-        reader.iterator = page.next_iterator
-        reader.ended = page.next_iterator is None
-        reader.empty_pages = 0 if page.records else reader.empty_pages + 1
-        if page.records:
-            reader.through_ms = reader.lines[-1].created_ms if reader.lines else reader.through_ms
-        elif reader.at_tip:
-            reader.through_ms = asked_ms
-        pause = min(POLL_SECONDS_MAX, POLL_SECONDS_MIN * 2 ** max(0, reader.empty_pages - EMPTY_PAGES_AT_TIP))
-        reader.next_poll = self._clock.monotonic() + (0.0 if len(page.records) >= 1000 else pause)
-        if (reader.lines or reader.poison or reader.ended) and self._buffered_since is None:
+    def _take_page(self, reader: ShardReader, page: RecordsPage, asked_ms: int) -> None:
+        reader.take(page, None if reader.shard_id in self._parents else asked_ms)
+        if not reader.checked and reader.began_at is not None:
+            self._check_order(reader, reader.began_at)
+        pause = _doubled(POLL_SECONDS_MIN, reader.empty_pages - EMPTY_PAGES_AT_TIP, POLL_SECONDS_MAX)
+        reader.next_poll = self._clock.monotonic() + (0.0 if len(page.records) >= PAGE_RECORDS else pause)
+        if reader.has_news and self._buffered_since is None:
             self._buffered_since = self._clock.monotonic()
 
-    def _take_record(self, reader: _Reader, record: Mapping[str, Any]) -> None:
-        try:
-            line = line_of(record)
-        except RecordInvalid as error:
-            number = str(record.get("dynamodb", {}).get("SequenceNumber", ""))[:80]
-            reader.poison.append(
-                QuarantinedRecord(
-                    "bad_envelope", error.message, payload_of(record), shard=reader.shard_id, sequence_number=number
-                )
-            )
-            return
-        if reader.read_to is not None and line.sequence_number <= reader.read_to:
-            return  # delivered twice
-        if not reader.first_was_checked:
-            self._check_order(reader, line.sequence_number)
-        reader.read_to = line.sequence_number
-        if reader.skip_before_ms is not None and line.created_ms < reader.skip_before_ms:
-            return  # written before LATEST was asked for
-        reader.lines.append(line)
-        reader.bytes += len(line.data)
-
-    def _check_order(self, reader: _Reader, first: SequenceNumber) -> None:
+    def _check_order(self, reader: ShardReader, first: SequenceNumber) -> None:
         violation = order_violation(self._manifest.shards, reader.shard_id, first)
+        reader.checked = True
         if violation is not None:
+            reader.refuse()
             self._pause(Pause(f"sequence_order: {violation}", "report this to the maintainers", reader.shard_id))
             raise SourceChanged(
                 f"The order of changes cannot be proved: {violation}",
                 hint="Nothing of this shard was published. Please report it; a new epoch starts over.",
                 table=self._manifest.incarnation.table,
             )
-        reader.first_was_checked = True
 
-    def _trimmed(self, reader: _Reader, error: StreamTrimmed) -> None:
+    def _trimmed(self, reader: ShardReader, error: StreamTrimmed) -> None:
         """The position is gone. The gap is durable before one record behind it is read."""
         self._flush()
         shard = self._manifest.shards[reader.shard_id]
         gap = Gap("stream_trimmed", error.message, self._clock.now_ms(), reader.shard_id, shard.mark)
-        self._record_gaps(self._manifest.shards, [gap])
-        self._readers[reader.shard_id] = replace(
-            self._new_reader(reader.shard_id), read_to=None, first_was_checked=True, lines=[], poison=[]
-        )
+        if not any((g.kind, g.shard, g.after) == (gap.kind, gap.shard, gap.after) for g in self._manifest.open_gaps):
+            self._publish_gaps(Lineage(self._manifest.shards, (gap,)))
+        reader.iterator, reader.from_horizon = None, True
+        reader.misses += 1
+        self._back_off(reader, error)
 
-    def _back_off(self, reader: _Reader, error: Transient) -> None:
+    def _back_off(self, reader: ShardReader, error: TailraceError) -> None:
+        """Ask again at once the first time where a new iterator is all it takes, later and later otherwise."""
         reader.failures += 1
-        pause = min(BACKOFF_SECONDS_MAX, POLL_SECONDS_MIN * 2**reader.failures) * self._jitter.uniform(0.5, 1.0)
+        reader.empty_pages = 0  # who knows where its tip is now
+        again = isinstance(error, IteratorExpired | StreamTrimmed) and reader.failures == 1
+        pause = 0.0 if again else self._back_off_seconds(reader.failures)
         reader.next_poll = self._clock.monotonic() + pause
-        level = logging.INFO if isinstance(error, Throttled) else logging.WARNING
-        log.log(level, "shard %s: %s; again in %.1f s", reader.shard_id, error, pause)
+        many = isinstance(error, Throttled) and reader.failures >= THROTTLES_NORMAL
+        note = "; is there a third reader on this shard? DynamoDB serves two" if many else ""
+        level = logging.INFO if isinstance(error, Throttled | IteratorExpired) and not many else logging.WARNING
+        log.log(level, "shard %s: %s%s; again in %.1f s", reader.shard_id, error, note, pause)
+
+    def _back_off_seconds(self, failures: int) -> float:
+        return _doubled(POLL_SECONDS_MIN, failures, BACKOFF_SECONDS_MAX) * self._jitter.uniform(0.5, 1.0)
 
     # ---- publishing
 
+    def _has_news(self) -> bool:
+        return any(reader.has_news for reader in self._readers.values())
+
+    def _buffered_bytes(self) -> int:
+        return sum(reader.bytes for reader in self._readers.values())
+
     def _is_flush_due(self) -> bool:
         now = self._clock.monotonic()
-        if sum(reader.bytes for reader in self._readers.values()) >= self._settings.flush_bytes:
+        if self._buffered_bytes() >= min(self._settings.flush_bytes, self._settings.buffer_bytes):
             return True
-        if any(reader.ended for reader in self._readers.values()):
-            return True  # its children wait for it
         if self._buffered_since is not None:
-            return now - self._buffered_since >= self._settings.flush_seconds
-        if self._state_now() != self._manifest.state:
-            return True
-        return now - self._last_publish >= self._settings.heartbeat_seconds
+            waited = now - self._buffered_since
+            if waited >= self._settings.flush_seconds:
+                return True
+            has_ended = any(reader.ended for reader in self._readers.values())  # its children wait for it
+            return has_ended and (waited >= CHILD_SECONDS or not self._due(now))
+        return self._state_now() != self._manifest.state or now - self._last_publish >= self._settings.heartbeat_seconds
 
     def _flush(self) -> None:
         """Make what was read durable, then list it and move the marks in one swap. After a failure it is all still here."""
         manifest = self._manifest
-        readers = [r for _, r in sorted(self._readers.items()) if r.lines or r.poison or r.ended]
+        now_ms, captured_ms = self._clock.now_ms(), self._captured_through_ms()
+        readers = [reader for _, reader in sorted(self._readers.items()) if reader.has_news]
         poison = [record for reader in readers for record in reader.poison]
-        if poison:
-            self._landing.quarantine("capture", poison)
+        for record in poison:  # an object each, named by its position, so that reading it again adds nothing
+            self._landing.quarantine(f"capture-{record.shard}-{record.sequence_number or 'unnumbered'}", [record])
         entries = []
-        draft = self._draft([r for r in readers if r.lines])
+        draft = _draft([reader for reader in readers if reader.lines])
         if draft is not None:
-            written = self._landing.write_segment(draft)
-            entries = [written.entry(manifest.next_number, self._clock.now_ms(), self._through_ms())]
+            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]
         shards = dict(manifest.shards)
         for reader in readers:
-            finished_ms = self._clock.now_ms() if reader.ended else None
+            finished_ms = now_ms if reader.ended else None
             shards[reader.shard_id] = replace(shards[reader.shard_id], mark=reader.read_to, finished_ms=finished_ms)
         rows = sum(entry.rows for entry in entries)
         stored_bytes = sum(entry.bytes for entry in entries)
@@ -403,17 +469,20 @@ class Capturer:
                 shards=shards,
                 segments=(*manifest.segments, *entries),
                 next_number=manifest.next_number + len(entries),
-                captured_through_ms=self._through_ms() or manifest.captured_through_ms,
+                captured_through_ms=captured_ms,
                 counters=counted(
                     manifest.counters, rows=rows, bytes=stored_bytes, segments=len(entries), quarantined=len(poison)
                 ),
+                pause=self._pause_left(),
                 state=self._state_now(),
             )
         )
         if any(reader.ended for reader in readers):
             self._next_discovery = 0.0  # look for children at once
         for reader in readers:
-            reader.lines, reader.poison, reader.bytes = [], [], 0
+            reader.published()
+            if reader.ended:
+                del self._readers[reader.shard_id]
         self._buffered_since = None
         self._report = replace(
             self._report,
@@ -423,87 +492,125 @@ class Capturer:
             quarantined=self._report.quarantined + len(poison),
         )
 
-    def _draft(self, readers: Sequence[_Reader]) -> SegmentDraft | None:
-        """One segment with the records of many shards, each shard's in its own order."""
-        if not readers:
-            return None
-        ranges = {
-            r.shard_id: ShardRange(r.lines[0].sequence_number, r.lines[-1].sequence_number, len(r.lines))
-            for r in readers
-        }
-        newest_ms = max(line.created_ms for reader in readers for line in reader.lines)
-        return SegmentDraft(
-            kind="stream",
-            lines=[line.data for reader in readers for line in reader.lines],
-            first=min(r.first for r in ranges.values()),
-            last=max(r.last for r in ranges.values()),
-            at_ms=newest_ms,
-            shards=ranges,
-            newest_change_ms=newest_ms,
-        )
-
     def _publish(self, manifest: Manifest) -> None:
-        self._published = self._landing.save(manifest, self._published, self._writer)
+        self._adopt(self._landing.save(manifest, self._published, self._writer))
         self._last_publish = self._clock.monotonic()
         self._on_published(self._manifest)
 
+    # ---- refusals and other workers
+
     def _pause(self, pause: Pause) -> None:
         """Say in the manifest why we refuse to go on."""
+        for reader in self._readers.values():
+            reader.answered = False
         if self._published is not None and self._manifest.pause != pause:
-            self._publish(replace(self._manifest, pause=pause, state="PAUSED"))
+            manifest = replace(self._manifest, pause=pause)
+            self._publish(replace(manifest, state=_state(manifest, caught_up=False)))
+
+    def _pause_left(self) -> Pause | None:
+        """None once pages come again: of the very shard where the pause is about one, of any where it is not."""
+        pause = self._manifest.pause
+        if pause is None:
+            return None
+        about = self._manifest.shards.get(pause.resource)
+        if about is None:
+            return None if any(reader.answered for reader in self._readers.values()) else pause
+        reader = self._readers.get(pause.resource)
+        return None if reader is not None and reader.checked and not reader.refused else pause
 
     def _stand_by(self) -> None:
         """Another worker published first: forget what it has published, and let it work for a while."""
         before = None if self._published is None else self._manifest.shards
-        self._published = self._landing.load()
+        self._adopt(self._landing.load())
         after: Mapping[str, ShardState] = {} if self._published is None else self._manifest.shards
         for shard_id in list(self._readers):
             if before is None or before.get(shard_id) != after.get(shard_id):
                 del self._readers[shard_id]
-        if not any(reader.lines or reader.poison or reader.ended for reader in self._readers.values()):
+        if not self._has_news():
             self._buffered_since = None
         self._standby_until = self._clock.monotonic() + STANDBY_SECONDS * self._jitter.uniform(0.5, 1.0)
         log.info("another worker captures %s; standing by", self._landing.table)
 
+    def _has_to_stand_by(self) -> bool:
+        """True while another worker publishes: we look at the manifest now and then, and take over when it rests."""
+        if self._standby_until is None:
+            return False
+        if self._clock.monotonic() >= self._standby_until:
+            version = self._manifest.version
+            self._stand_by()
+            if self._manifest.version == version:
+                self._standby_until = None
+        return self._standby_until is not None
+
     # ---- how it stands
 
     def _caught_up(self) -> bool:
-        """Every shard that is not finished has a reader at its tip, and nothing waits to be published."""
+        """Every shard that is not finished has a reader at its tip, and no closed one waits for its children."""
+        if self._leaves:
+            return False
         open_shards = [i for i, shard in self._manifest.shards.items() if shard.finished_ms is None]
         return all(i in self._readers and self._readers[i].at_tip and not self._readers[i].ended for i in open_shards)
 
     def _state_now(self) -> TableState:
-        return _state(self._manifest, caught_up=self._caught_up())
+        return _state(replace(self._manifest, pause=self._pause_left()), caught_up=self._caught_up())
 
-    def _through_ms(self) -> int | None:
-        """Every change before this moment was read: the least of all shards that are not finished; None: not known yet."""
-        throughs = []
-        for shard_id, shard in self._manifest.shards.items():
-            reader = self._readers.get(shard_id)
-            if shard.finished_ms is not None or (reader is not None and reader.ended):
+    def _captured_through_ms(self) -> int | None:
+        """Every change before this moment was read: the least of all shards that may be read, and never less than before."""
+        known_ms, shards = self._manifest.captured_through_ms, self._manifest.shards
+        if self._leaves:
+            return known_ms  # their children may hold older changes than any other shard
+        throughs: list[int] = []
+        for shard_id, shard in shards.items():
+            if shard.finished_ms is not None or waits(shards, shard):
                 continue
-            if reader is None and shard.parent in self._readers:
-                continue  # a child that is not open yet: its parent speaks for it
+            reader = self._readers.get(shard_id)
             if reader is None or reader.through_ms is None:
-                return None
+                return known_ms
             throughs.append(reader.through_ms)
-        return min(throughs, default=None)
+        return max([min(throughs), *([] if known_ms is None else [known_ms])]) if throughs else known_ms
 
     def _finished_report(self) -> CaptureReport:
         if self._published is None:
             return replace(self._report, standby=True, wait_seconds=POLL_SECONDS_MAX)
-        now, through_ms = self._clock.monotonic(), self._through_ms()
-        waits = [r.next_poll - now for r in self._readers.values() if not r.ended]
-        buffered = any(r.lines or r.poison or r.ended for r in self._readers.values())
-        return replace(
+        now, captured_ms = self._clock.monotonic(), self._captured_through_ms()
+        report = replace(
             self._report,
             open_shards=sum(shard.finished_ms is None for shard in self._manifest.shards.values()),
-            lag_seconds=None if through_ms is None else max(0.0, (self._clock.now_ms() - through_ms) / 1000),
+            lag_seconds=None if captured_ms is None else max(0.0, (self._clock.now_ms() - captured_ms) / 1000),
             state=self._manifest.state,
-            caught_up=self._caught_up() and not buffered and not self._inflight,
-            standby=now < self._standby_until,
-            wait_seconds=0.0 if self._inflight else max(0.0, min([*waits, POLL_SECONDS_MIN])),
         )
+        if self._standby_until is not None:
+            return replace(report, standby=True, wait_seconds=max(0.0, self._standby_until - now))
+        waits_seconds = [
+            reader.next_poll - now for reader in self._readers.values() if not (reader.ended or reader.refused)
+        ]
+        return replace(
+            report,
+            caught_up=self._caught_up() and not self._has_news(),
+            wait_seconds=0.0 if self._inflight else max(0.0, min([*waits_seconds, POLL_SECONDS_MIN])),
+        )
+
+
+def _doubled(seconds: float, times: int, seconds_max: float) -> float:
+    """`seconds` doubled so often (not at all below 1), and never more than `seconds_max`."""
+    return min(seconds_max, seconds * float(2 ** min(max(times, 0), 30)))
+
+
+def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:
+    """One segment with the records of many shards, each shard's in its own order."""
+    if not readers:
+        return None
+    ranges = {reader.shard_id: reader.range for reader in readers}
+    newest_ms = max(reader.newest_ms for reader in readers)
+    return SegmentDraft(
+        kind="stream",
+        lines=[line for reader in readers for line in reader.lines],
+        first=min(r.first for r in ranges.values()),
+        last=max(r.last for r in ranges.values()),
+        at_ms=newest_ms,
+        shards=ranges,
+        newest_change_ms=newest_ms,
+    )
 
 
 def _state(manifest: Manifest, *, caught_up: bool) -> TableState:

@@ -56,8 +56,9 @@ class ShardState:
     """What is known of one shard of the stream.
 
     `mark` is the last sequence number that a published segment holds; None: nothing was read yet, so reading begins at
-    `start`. For `LATEST` (only ever at the first discovery) `since_ms` is the moment that was meant, because an idle
-    shard has no number to remember. `last` is EndingSequenceNumber where the listing showed one.
+    `start`. `since_ms` is the last look at the stream before it was listed; for `LATEST` (only ever at the first discovery)
+    the moment that was meant, because an idle shard has no number to remember. `last` is EndingSequenceNumber where the
+    listing showed one.
     `finished_ms`: read to its end and everything published; kept 48 hours after that and until it left the listing.
     """
 
@@ -87,7 +88,7 @@ class ShardState:
 class Gap:
     """Changes not proven to be captured. Leaves `detected` only by a completed repair or a new epoch."""
 
-    kind: str  # stream_trimmed, shard_vanished, stream_replaced, segment_missing, pitr_reset
+    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, segment_missing, pitr_reset
     reason: str
     detected_ms: int
     shard: str | None = None

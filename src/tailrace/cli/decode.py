@@ -1,0 +1,188 @@
+"""``tailrace decode``"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tailrace.cli.output import IN_PART, Context, print_json, printable
+from tailrace.errors import UsageInvalid
+
+if TYPE_CHECKING:
+    from tailrace.codec import Rejected
+    from tailrace.convert import Conversion
+
+FORMAT_NAMES: Final = ("parquet", "arrow", "csv", "ndjson")
+REJECTED_SHOWN: Final = 5
+
+
+@click.command(
+    epilog="Example: tailrace decode export/AWSDynamoDB/01700000000000-a1b2c3d4/data -o orders.parquet --report orders.report"
+)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, metavar="OUT", help="A file, or - for standard output (CSV and NDJSON).")
+@click.option(
+    "--format", "form", type=click.Choice(FORMAT_NAMES), help="Default: as the name of OUT says; NDJSON for -."
+)
+@click.option(
+    "--report", metavar="FILE", type=click.Path(path_type=Path), help="What was seen and rejected, as JSON lines."
+)
+@click.pass_obj
+def command(context: Context, inputs: tuple[Path, ...], output: str, form: str | None, report: Path | None) -> None:
+    """Turn DynamoDB JSON into one file of Parquet, Arrow, CSV or NDJSON.
+
+    An INPUT is a file of an export, a segment, a Lambda event or what GetRecords gave, gzip'd or not, or a folder of
+    them; which one, is found out by looking. Numbers keep all their digits, and an attribute with two types gets two
+    columns. Lines that cannot be represented are left out and told in the report; the exit code is then 3. OUT is
+    replaced only when all is written.
+    """
+    from tailrace.convert import FORMATS, convert, find_inputs
+
+    target = None if output == "-" else Path(output).resolve()
+    chosen = form or (FORMATS.get(target.suffix.lower()) if target is not None else "ndjson")
+    if chosen is None:
+        raise UsageInvalid("The name of the output does not say its format", hint="Add --format.", path=output)
+    if target is None and (chosen not in ("csv", "ndjson") or context.as_json):
+        raise UsageInvalid("Standard output takes CSV or NDJSON, without --json", hint="Write to a file.")
+    files = find_inputs(inputs)
+    _check_outputs(files, [path for path in (target, report) if path is not None])
+    with _report(report) as write, _progress(context, files) as on_read:
+        rejected = _Rejections(write, context.say if report is None else lambda message: None)
+        conversion = convert(
+            files,
+            sys.stdout.buffer if target is None else target,
+            chosen,  # type: ignore[arg-type]
+            on_read=on_read,
+            on_rejected=rejected,
+        )
+        summary = _summary(conversion, output, report)
+        for record in summary["attributes"]:
+            write({"record": "attribute", **record})
+        write({"record": "summary", **{name: value for name, value in summary.items() if name != "attributes"}})
+    _tell(context, summary)
+    if conversion.rejected:
+        click.get_current_context().exit(IN_PART)
+
+
+class _Rejections:
+    """Writes each rejected line into the report, and says the first few."""
+
+    def __init__(self, write: Callable[[dict[str, Any]], None], say: Callable[[str], None]) -> None:
+        self._write = write
+        self._say = say
+        self._count = 0
+
+    def __call__(self, path: Path, line: Rejected) -> None:
+        self._count += 1
+        if self._count <= REJECTED_SHOWN:
+            self._say(f"rejected: {printable(str(path))} line {line.line}: {line.kind}: {printable(line.reason)}")
+        place = {"file": str(path), "line": line.line, "offset": line.offset}
+        self._write({"record": "rejected", **place, "kind": line.kind, "reason": line.reason})
+
+
+def _summary(conversion: Conversion, output: str, report: Path | None) -> dict[str, Any]:
+    from tailrace.convert import describe
+
+    attributes = describe(conversion)
+    return {
+        "output": output,
+        "inputs": conversion.inputs,
+        "rows": conversion.rows,
+        "rejected": conversion.rejected,
+        "conflicts": [a["attribute"] for a in attributes if a["conflict"]],
+        "report": None if report is None else str(report),
+        "attributes": attributes,
+    }
+
+
+def _tell(context: Context, summary: dict[str, Any]) -> None:
+    if context.as_json:
+        print_json(summary)
+        return
+    inputs, rows = summary["inputs"], summary["rows"]
+    context.say(f"{rows} rows from {inputs} {'file' if inputs == 1 else 'files'} into {printable(summary['output'])}")
+    if summary["conflicts"]:
+        context.say(
+            f"attributes with several types, each in a column of its own: {printable(', '.join(summary['conflicts']))}"
+        )
+    if summary["rejected"]:
+        where = printable(summary["report"] or "add --report FILE to see them all")
+        context.say(f"{summary['rejected']} lines are left out, because they cannot be represented: {where}")
+
+
+def _check_outputs(files: list[Path], outputs: list[Path]) -> None:
+    """An output is a file of its own: replacing a device or an input would destroy it."""
+    from tailrace.convert import output_errors
+
+    taken = {path.resolve() for path in files}
+    for path in outputs:
+        with output_errors(path):
+            is_special = path.exists() and not path.is_file()
+        if is_special:
+            raise UsageInvalid(
+                "An output is a regular file", hint="Choose another name, or - for CSV and NDJSON.", path=path
+            )
+        if path.resolve() in taken:
+            raise UsageInvalid(
+                "One file is both input and output, or both outputs", hint="Choose another name.", path=path
+            )
+        taken.add(path.resolve())
+
+
+@contextmanager
+def _report(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes one record as a line; the file stands under its name when all is written."""
+    if path is None:
+        yield lambda record: None
+        return
+    from tailrace.convert import output_errors, part_of
+
+    part = part_of(path)
+    try:
+        with output_errors(path):
+            file = part.open("w", encoding="ascii")
+
+        def write(record: dict[str, Any]) -> None:
+            with output_errors(path):
+                file.write(json.dumps(record) + "\n")
+
+        with file:
+            yield write
+        with output_errors(path):
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress(context: Context, files: list[Path]) -> Iterator[Callable[[int, int], None]]:
+    """Bytes read, as bars on a terminal; the second look, where one is needed, has its own."""
+    if not context.is_live:
+        yield lambda look, count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    total = sum(file.stat().st_size for file in files)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks = {1: progress.add_task("decoding", total=total)}
+
+        def on_read(look: int, count: int) -> None:
+            if look not in tasks:
+                tasks[look] = progress.add_task("once more, as columns widened", total=total)
+            progress.advance(tasks[look], count)
+
+        yield on_read

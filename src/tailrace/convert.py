@@ -1,0 +1,415 @@
+"""Files of DynamoDB JSON into one file of Parquet, Arrow, CSV or NDJSON. Memory stays flat however long they are.
+
+Only at the end of the inputs is it known how wide a number column must be and which type takes a plain name. So the output
+is written while the inputs are read for the first time, and where its columns change on the way it is dropped and written
+in a second look, with everything known. An output stands under its own name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.codec import META_FIELDS, ORDER_PREFIX, Decoder, Rejected, engine, named, read_chunks, records_of
+from tailrace.codec.tables import decoded_schema
+from tailrace.decide.schema import plan_columns
+from tailrace.errors import NotFound, RecordInvalid, SegmentCorrupt, TailraceError, UsageInvalid
+from tailrace.model.numbers import canonical_number
+from tailrace.model.schema import Column, Seen, join_seen
+
+Format: TypeAlias = Literal["parquet", "arrow", "csv", "ndjson"]
+
+FORMATS: Final[dict[str, Format]] = {
+    ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson",
+}  # fmt: skip
+INPUT_NAMES: Final = (".json", ".json.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")  # in a folder
+ROW_GROUP_BYTES: Final = 32 << 20  # of Arrow in one row group of Parquet
+REJECTED_BYTES_MAX: Final = 256 << 20  # of one input; beyond it is another kind of file
+REJECTED_LOOK_BYTES: Final = 8 << 20  # of input between looks at what was rejected
+FORMULA_STARTS: Final = r"^[=+\-@\t\r]"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was converted. `looks`: how often the inputs were read, once or twice."""
+
+    inputs: int
+    rows: int
+    rejected: int
+    seen: Seen
+    columns: tuple[Column, ...]
+    looks: int
+
+
+def find_inputs(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are named; of folders the files of records below them, by name. Each once.
+
+    Passed over in folders: manifests, what begins with ``.`` or ``_``, quarantine, and names that are not in `INPUT_NAMES`.
+    Raises NotFound, UsageInvalid.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            below = sorted(_below(path))
+            if not below:
+                raise NotFound("The folder holds no files of records", hint="Name the files themselves.", path=path)
+            found |= dict.fromkeys(below)
+        elif path.is_file():
+            found[path] = None
+        elif path.exists():
+            raise UsageInvalid(
+                "An input is a regular file, because it may be read twice", hint="Save it first.", path=path
+            )
+        else:
+            raise NotFound("No such file", hint="Check its name.", path=path)
+    return list(found)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith((".", "_")) and f not in ("quarantine", "manifest")]
+        yield from (
+            Path(place, name)
+            for name in files
+            if name.endswith(INPUT_NAMES) and not name.startswith((".", "_", "manifest"))
+        )
+
+
+def convert(
+    inputs: Sequence[Path],
+    output: Path | BinaryIO,
+    form: Format,
+    *,
+    on_read: Callable[[int, int], None] = lambda look, count: None,
+    on_rejected: Callable[[Path, Rejected], None] = lambda path, rejected: None,
+) -> Conversion:
+    """Decode `inputs`, in their order, into `output`: a path, replaced only when all is written, or a stream.
+
+    To a stream nothing is written before all inputs were read whole. `on_read` hears of bytes read, by look (1 or 2).
+    Raises SegmentCorrupt and RecordInvalid with the input in their facts, NotFound, and TailraceError where the output cannot
+    be written; the output is then as it was.
+    """
+    draft: _Draft | None = None
+    is_settled = isinstance(output, Path)
+    seen: Seen = {}
+    rows = rejected = 0
+    try:
+        for path in inputs:
+            decoder = engine().decoder(ORDER_PREFIX, known=seen)
+            for batch in _batches(path, decoder, lambda count: on_read(1, count)):
+                columns = _columns(join_seen(seen, decoder.seen))
+                draft = draft or (_Draft(output, form, columns) if is_settled else None)
+                if draft is not None and _layout(columns) == draft.layout:
+                    draft.write(batch)
+                elif draft is not None:
+                    draft.drop()
+                    draft, is_settled = None, False
+            for line in decoder.rejected:
+                on_rejected(path, line)
+            rows, rejected = rows + decoder.rows, rejected + len(decoder.rejected)
+            seen = join_seen(seen, decoder.seen)
+        columns = _columns(seen)
+        looks = 1 if draft is not None or rows == 0 else 2
+        draft = draft or _Draft(output, form, columns)
+        if looks == 2:
+            _second_look(inputs, draft, seen, rows, lambda count: on_read(2, count))
+        draft.commit()
+    finally:
+        if draft is not None:
+            draft.drop()
+    return Conversion(len(inputs), rows, rejected, seen, columns, looks)
+
+
+def _second_look(
+    inputs: Sequence[Path], draft: _Draft, known: Seen, rows: int, on_bytes: Callable[[int], None]
+) -> None:
+    schema = decoded_schema(known)
+    for path in inputs:
+        decoder = engine().decoder(ORDER_PREFIX, known=known)
+        for batch in _batches(path, decoder, on_bytes):
+            if not batch.schema.equals(schema):
+                raise _changed()
+            draft.write(batch)
+        rows -= decoder.rows
+    if rows:
+        raise _changed()
+
+
+def _changed() -> SegmentCorrupt:
+    return SegmentCorrupt("An input was changed while it was read", hint="Wait until it is whole, and repeat.")
+
+
+def _batches(path: Path, decoder: Decoder, on_bytes: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+    def counted() -> Iterator[bytes]:
+        for chunk in read_chunks(path):
+            on_bytes(len(chunk))
+            yield chunk
+
+    unlooked = 0
+    try:
+        for chunk in records_of(counted()):
+            yield from decoder.push(chunk)
+            unlooked += len(chunk)
+            if unlooked > REJECTED_LOOK_BYTES:
+                unlooked = 0
+                _refuse_foreign(decoder)
+        yield from decoder.finish()
+    except (SegmentCorrupt, RecordInvalid) as error:
+        error.facts = {"path": path, **error.facts}
+        raise
+
+
+def _refuse_foreign(decoder: Decoder) -> None:
+    """Rejected lines are held in memory, so a large file of something else must not be read to its end."""
+    if sum(len(line.raw) for line in decoder.rejected) > REJECTED_BYTES_MAX:
+        first = decoder.rejected[0]
+        raise RecordInvalid(
+            f"The file holds too many lines that are no records of DynamoDB, the first one because: {first.reason}",
+            hint="Check that it is an export in DYNAMODB_JSON, a segment, or stream records.",
+            line=first.line,
+        )
+
+
+def _columns(seen: Seen) -> tuple[Column, ...]:
+    return plan_columns((), seen, None, reserved=META_FIELDS).columns
+
+
+def _layout(columns: Iterable[Column]) -> list[Any]:
+    return [(c.attribute, c.tag, c.name, c.type) for c in columns]
+
+
+# ---- the output -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def output_errors(path: Path | None) -> Iterator[None]:
+    """Turns what the operating system says about an output into our error; a broken pipe stays what it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TailraceError(
+            f"The output cannot be written: {error.strerror or error}",
+            hint="Check the folder, its permissions and the space left; nothing was replaced.",
+            path=path,
+        ) from error
+
+
+def part_of(path: Path) -> Path:
+    """The name under which a file is written until it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+class _Draft:
+    """An output that is being written, under a temporary name beside its own."""
+
+    def __init__(self, output: Path | BinaryIO, form: Format, columns: Sequence[Column]) -> None:
+        self.layout = _layout(columns)
+        self._columns = columns
+        self._path = output if isinstance(output, Path) else None
+        self._part = None if self._path is None else part_of(self._path)
+        with output_errors(self._path):
+            self._file: Any = output if self._part is None else self._part.open("wb")
+            self._writer = _Writer()  # until there is one, so that `drop` works
+            try:
+                self._writer = _WRITERS[form](self._file, columns)
+            except BaseException:
+                self.drop()
+                raise
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        table = named(pa.Table.from_batches([batch]), self._columns)
+        with output_errors(self._path):
+            self._writer.write(table)
+
+    def commit(self) -> None:
+        with output_errors(self._path):
+            self._writer.close()
+            if self._path is None or self._part is None:
+                self._file.flush()
+            else:
+                self._file.close()
+                self._part.replace(self._path)
+                self._part = None
+
+    def drop(self) -> None:
+        """Leave nothing behind; after `commit` there is nothing to leave."""
+        if self._part is not None:
+            self._writer.abandon()
+            with suppress(OSError):
+                self._file.close()
+            self._part.unlink(missing_ok=True)
+            self._part = None
+
+
+class _Writer:
+    def write(self, table: pa.Table) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None:
+        """Never write again, not even when the writer goes out of existence."""
+
+
+class _Parquet(_Writer):
+    """Zstandard; row groups of about `ROW_GROUP_BYTES`."""
+
+    def __init__(self, file: Any, columns: Sequence[Column]) -> None:
+        from pyarrow import parquet
+
+        schema = _schema(columns)
+        self._writer = parquet.ParquetWriter(file, schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+
+    def write(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        if sum(waiting.nbytes for waiting in self._waiting) >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        if self._waiting:
+            self._flush()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.is_open = False
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting.clear()
+
+
+class _Arrow(_Writer):
+    """Arrow's IPC file form, not compressed, so that it can be mapped into memory."""
+
+    def __init__(self, file: Any, columns: Sequence[Column]) -> None:
+        self._writer = pa.ipc.new_file(file, _schema(columns))
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Csv(_Writer):
+    """NULL is empty and an empty string ``""``; text that a spreadsheet would take for a formula gets a leading '."""
+
+    def __init__(self, file: Any, columns: Sequence[Column]) -> None:
+        from pyarrow import csv
+
+        self._numbers = {c.name for c in columns if c.type.kind == "number_text"}
+        names = pa.array([*META_FIELDS, *(c.name for c in columns)])
+        self._names = _without_formulas(names).to_pylist()
+        types = [_csv_type(field.type) for field in _schema(columns)]
+        self._writer = csv.CSVWriter(file, pa.schema(list(zip(self._names, types, strict=True))))
+
+    def write(self, table: pa.Table) -> None:
+        columns = [self._cells(name, column) for name, column in zip(table.column_names, table.columns, strict=True)]
+        self._writer.write_table(pa.table(columns, names=self._names))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _cells(self, name: str, column: pa.ChunkedArray) -> Any:
+        if pa.types.is_string(column.type):
+            return column if name in self._numbers else _without_formulas(column)
+        if _csv_type(column.type) == column.type:
+            return column
+        text = _json if pa.types.is_list(column.type) else _base64
+        return pa.array([None if value is None else text(value) for value in column.to_pylist()], pa.string())
+
+
+def _csv_type(type_: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_list(type_) or pa.types.is_binary(type_) else type_
+
+
+def _without_formulas(texts: Any) -> Any:
+    is_formula = pc.match_substring_regex(texts, FORMULA_STARTS)
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", texts, ""), texts)
+
+
+class _Ndjson(_Writer):
+    """One object a row, without what is NULL: numbers with all their digits, binaries as base64, M and L as they are."""
+
+    def __init__(self, file: Any, columns: Sequence[Column]) -> None:
+        self._file = file
+        plain = [None] * len(META_FIELDS)
+        self._kinds = [*plain, *(column.type.kind for column in columns)]
+
+    def write(self, table: pa.Table) -> None:
+        columns = [
+            [None if value is None else f"{_json(name)}:{_text_of(kind, value)}" for value in column.to_pylist()]
+            for name, kind, column in zip(table.column_names, self._kinds, table.columns, strict=True)
+        ]
+        lines = ("{" + ",".join(filter(None, row)) + "}\n" for row in zip(*columns, strict=True))
+        self._file.write("".join(lines).encode())
+
+
+def _text_of(kind: str | None, value: Any) -> str:
+    if kind in ("json", "number_text"):
+        return str(value)
+    if kind == "list_number_text":
+        return f"[{','.join(value)}]"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    """JSON of what Arrow holds; numbers in their canonical spelling."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_json, value))}]"
+    if isinstance(value, Decimal):
+        return canonical_number(str(value))
+    return json.dumps(_base64(value) if isinstance(value, bytes) else value, ensure_ascii=False)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+def _schema(columns: Sequence[Column]) -> pa.Schema:
+    schema: pa.Schema = named(decoded_schema({}).empty_table(), columns).schema
+    return schema
+
+
+_WRITERS: Final[dict[Format, Callable[[Any, Sequence[Column]], _Writer]]] = {
+    "parquet": _Parquet,
+    "arrow": _Arrow,
+    "csv": _Csv,
+    "ndjson": _Ndjson,
+}
+
+
+# ---- what was seen ----------------------------------------------------------------------------------------
+
+
+def describe(conversion: Conversion) -> list[dict[str, Any]]:
+    """For each attribute, by name: its types with counts and columns, and whether they conflict.
+
+    `fits` of numbers is the narrowest of int64, decimal and text that holds all of them.
+    """
+    columns = {(c.attribute, c.tag): c for c in conversion.columns}
+    described = []
+    for name, group in groupby(sorted(conversion.seen.items(), key=lambda item: item[0]), key=lambda item: item[0][0]):
+        types: dict[str, dict[str, Any]] = {}
+        for (_, tag), seen in group:
+            types[tag] = {"count": seen.count}
+            if (name, tag) in columns:
+                types[tag]["column"] = columns[name, tag].name
+            if seen.numbers is not None:
+                numbers = seen.numbers
+                types[tag]["fits"] = "int64" if numbers.int64 else "decimal" if numbers.fits_decimal else "text"
+        described.append({"attribute": name, "types": types, "conflict": len(types.keys() - {"NULL"}) > 1})
+    return described

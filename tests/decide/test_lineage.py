@@ -1,0 +1,333 @@
+"""The rules of a stream's lineage, each as a small example, and one property: no shard is ever lost silently."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.decide.lineage import (
+    ABSENT_MS,
+    CHILDLESS_MS,
+    RETENTION_MS,
+    RETIRE_MS,
+    absent_since,
+    closed_leaves,
+    first_discovery,
+    merge_listing,
+    order_violation,
+    ready_shards,
+    unread_beyond_retention,
+)
+from tailrace.model.manifest import Gap, ShardState
+from tailrace.model.positions import SequenceNumber
+from tailrace.model.shards import ShardInfo
+
+T0 = 1_790_000_000_000
+N = SequenceNumber
+
+
+def info(shard_id: str, parent: str | None = None, last: int | None = None) -> ShardInfo:
+    return ShardInfo(shard_id, parent, N(1), None if last is None else N(last))
+
+
+def state(parent: str | None = None, **more: object) -> ShardState:
+    return replace(ShardState(parent, since_ms=T0), **more)  # type: ignore[arg-type]
+
+
+def merge(
+    known: Mapping[str, ShardState],
+    listing: Sequence[ShardInfo],
+    *,
+    now_ms: int = T0,
+    absent: Mapping[str, int] | None = None,
+    gaps: Sequence[Gap] = (),
+    looked_ms: int | None = T0,
+    missed: Collection[str] = ("a", "b"),
+) -> tuple[Mapping[str, ShardState], list[tuple[str, str | None]]]:
+    lineage = merge_listing(
+        known, gaps, listing, now_ms, looked_ms=looked_ms, absent_since_ms=absent or {}, missed=missed
+    )
+    return lineage.shards, [(gap.kind, gap.shard) for gap in lineage.gaps]
+
+
+# ---- the first look
+
+
+def test_from_the_horizon_everything_listed_is_read() -> None:
+    found = first_discovery([info("a", "before", last=9), info("b", "a")], "TRIM_HORIZON", T0)
+    assert found.shards == {"a": state("before", last=N(9)), "b": state("a")}
+    assert found.gaps == ()
+    assert ready_shards(found.shards) == ("a",)
+
+
+def test_from_latest_only_open_shards_are_read_and_remember_when() -> None:
+    found = first_discovery([info("a", last=9), info("b", "a"), info("c", "a")], "LATEST", T0)
+    assert found.shards["a"].finished_ms == T0
+    assert (found.shards["b"].start, found.shards["b"].since_ms) == ("LATEST", T0)
+    assert ready_shards(found.shards) == ("b", "c")
+
+
+def test_latest_is_for_the_first_look_only() -> None:
+    known = first_discovery([info("a")], "LATEST", T0).shards
+    shards, gaps = merge(known, [info("a", last=9), info("b", "a")], now_ms=T0 + 1)
+    assert (shards["b"].start, gaps) == ("TRIM_HORIZON", [])
+
+
+def test_an_empty_listing_is_no_shards() -> None:
+    assert first_discovery([], "TRIM_HORIZON", T0).shards == {}
+    assert merge({}, []) == ({}, [])
+
+
+# ---- parents and children
+
+
+def test_a_child_waits_until_its_parent_is_finished() -> None:
+    shards = {"a": state(), "b": state("a"), "c": state("b")}
+    assert ready_shards(shards) == ("a",)
+    assert ready_shards(shards | {"a": state(finished_ms=T0)}) == ("b",)
+
+
+def test_a_child_listed_before_its_parent_closes_waits() -> None:
+    shards, gaps = merge({"a": state()}, [info("a"), info("b", "a")])
+    assert (ready_shards(shards), gaps) == (("a",), [])
+
+
+def test_a_parent_read_to_its_end_but_not_finished_still_holds_its_child() -> None:
+    shards = {"a": state(mark=N(9), last=N(9)), "b": state("a")}
+    assert ready_shards(shards) == ("a",)
+
+
+def test_a_parent_that_was_forgotten_holds_nobody() -> None:
+    assert ready_shards({"b": state("a")}) == ("b",)
+
+
+def test_a_closed_leaf_is_one_whose_children_are_not_listed() -> None:
+    shards = {"a": state(finished_ms=T0), "b": state("a", finished_ms=T0), "c": state(finished_ms=T0), "d": state()}
+    assert closed_leaves(shards, []) == ("b", "c")
+    assert closed_leaves(shards, [Gap("shard_vanished", "", T0, "c")]) == ("b",)
+    assert closed_leaves(shards, [Gap("stream_trimmed", "", T0, "c")]) == ("b", "c")
+
+
+def test_a_leaf_childless_for_25_hours_is_a_gap_once() -> None:
+    known = {"a": state(finished_ms=T0, mark=N(5))}
+    listing = [info("a", last=5)]
+    assert merge(known, listing, now_ms=T0 + CHILDLESS_MS)[1] == []
+    _, gaps = merge(known, listing, now_ms=T0 + CHILDLESS_MS + 1)
+    assert gaps == [("lineage_broken", "a")]
+    known_gap = [Gap("lineage_broken", "", T0, "a")]
+    assert merge(known, listing, now_ms=T0 + CHILDLESS_MS + 2, gaps=known_gap)[1] == []
+
+
+def test_a_child_listed_in_time_prevents_the_gap() -> None:
+    known = {"a": state(finished_ms=T0)}
+    assert merge(known, [info("a", last=5), info("b", "a")], now_ms=T0 + CHILDLESS_MS + 1)[1] == []
+
+
+# ---- what a listing lacks
+
+
+def test_a_shard_that_a_listing_lacks_for_less_than_a_minute_stays_as_it_is() -> None:
+    known = {"a": state(mark=N(3)), "b": state()}
+    assert merge(known, [info("b")]) == (known, [])
+    assert merge(known, [info("b")], now_ms=T0 + ABSENT_MS - 1, absent={"a": T0}) == (known, [])
+
+
+@pytest.mark.parametrize("mark", [None, N(3)])
+def test_a_shard_gone_before_it_was_read_to_its_end_is_a_gap(mark: SequenceNumber | None) -> None:
+    known = {"a": state(mark=mark, last=N(9)), "b": state("a")}
+    lineage = merge_listing(
+        known, [], [info("b", "a")], T0 + ABSENT_MS, looked_ms=T0, absent_since_ms={"a": T0}, missed=["a"]
+    )
+    (gap,) = lineage.gaps
+    assert (gap.kind, gap.shard, gap.after, gap.state) == ("shard_vanished", "a", mark, "detected")
+    assert lineage.shards["a"].finished_ms == T0 + ABSENT_MS
+    assert ready_shards(lineage.shards) == ("b",)
+
+
+def test_a_shard_that_can_be_read_is_not_gone_whatever_listings_say() -> None:
+    known = {"a": state(mark=N(3))}
+    assert merge(known, [], now_ms=T0 + 9 * ABSENT_MS, absent={"a": T0}, missed=["b"]) == (known, [])
+
+
+def test_a_shard_gone_with_its_last_record_published_is_no_gap() -> None:
+    shards, gaps = merge({"a": state(mark=N(9), last=N(9))}, [], now_ms=T0 + ABSENT_MS, absent={"a": T0})
+    assert (shards["a"].finished_ms, gaps) == (T0 + ABSENT_MS, [])
+
+
+def test_absence_is_counted_from_the_first_listing_that_lacks_a_shard() -> None:
+    known = {"a": state(), "b": state()}
+    first = absent_since(known, [info("b")], {}, T0)
+    assert first == {"a": T0}
+    assert absent_since(known, [], first, T0 + 5) == {"a": T0, "b": T0 + 5}
+    assert absent_since(known, [info("a"), info("b")], first, T0 + 5) == {}
+
+
+def test_a_parent_that_nobody_knows_holds_its_children_until_it_is_listed_or_gone() -> None:
+    shards, gaps = merge({"a": state()}, [info("a"), info("c", "b"), info("d", "b")])
+    assert (ready_shards(shards), gaps) == (("a", "b"), [])
+    listing = [info("a", last=5), info("b", "a", last=9), info("c", "b"), info("d", "b")]
+    listed, gaps = merge(shards, listing)
+    assert (ready_shards(listed), listed["b"].parent, gaps) == (("a",), "a", [])
+    lost, gaps = merge(shards, [info("a"), info("c", "b"), info("d", "b")], now_ms=T0 + ABSENT_MS, absent={"b": T0})
+    assert gaps == [("shard_vanished", "b")]
+    assert ready_shards(lost) == ("a", "c", "d")
+
+
+def test_a_new_shard_may_have_been_there_since_the_last_look_or_since_its_parent_ended() -> None:
+    known = {"a": state(finished_ms=T0 + 5), "b": state()}
+    listing = [info("a"), info("b"), info("c", "a"), info("d", "b")]
+    shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=T0 + 10)
+    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 5, T0 + 10)
+    shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=None)
+    assert shards["d"].since_ms == T0
+
+
+def test_a_listing_never_takes_back_that_a_shard_is_closed() -> None:
+    shards, _ = merge({"a": state(last=N(9))}, [info("a")])
+    assert shards["a"].last == 9
+
+
+# ---- forgetting
+
+
+def test_a_finished_shard_is_remembered_for_48_hours_and_as_long_as_it_is_listed() -> None:
+    known = {"a": state(finished_ms=T0), "b": state("a")}
+    late = T0 + RETIRE_MS
+    assert "a" in merge(known, [info("b", "a")], now_ms=late - 1, absent={"a": T0})[0]
+    assert "a" in merge(known, [info("a"), info("b", "a")], now_ms=late)[0]
+    assert "a" in merge(known, [info("b", "a")], now_ms=late, absent={})[0]  # one listing may be incomplete
+    assert "a" not in merge(known, [info("b", "a")], now_ms=late, absent={"a": T0})[0]
+
+
+def test_a_finished_shard_is_never_read_again() -> None:
+    shards, gaps = merge({"a": state(finished_ms=T0)}, [info("a", last=9)])
+    assert (ready_shards(shards), gaps) == ((), [])
+
+
+# ---- listings that contradict themselves
+
+
+@pytest.mark.parametrize(
+    ("listing", "members"),
+    [
+        ([info("a", "a")], {"a"}),
+        ([info("a", "b"), info("b", "a")], {"a", "b"}),
+        ([info("a", "c"), info("b", "a"), info("c", "b"), info("d", "c")], {"a", "b", "c"}),
+    ],
+)
+def test_a_shard_that_is_its_own_ancestor_is_read_and_its_broken_order_is_a_gap(
+    listing: list[ShardInfo], members: set[str]
+) -> None:
+    for lineage in (
+        first_discovery(listing, "TRIM_HORIZON", T0),
+        merge_listing({}, [], listing, T0, looked_ms=T0, absent_since_ms={}, missed=[]),
+    ):
+        assert {gap.shard for gap in lineage.gaps} == members
+        assert {gap.kind for gap in lineage.gaps} == {"lineage_broken"}
+        assert set(ready_shards(lineage.shards)) == members
+
+
+# ---- time alone
+
+
+@pytest.mark.parametrize(("looked", "is_gap"), [(T0 - RETENTION_MS - 1, True), (T0 - RETENTION_MS, False)])
+def test_a_shard_without_a_mark_that_nobody_looked_at_for_a_day_is_a_gap(looked: int, is_gap: bool) -> None:
+    shards = {"a": state(since_ms=looked - 5), "b": state(since_ms=looked, mark=N(3)), "c": state(finished_ms=T0)}
+    found = unread_beyond_retention(shards, looked, T0)
+    assert ([gap.shard for gap in found.gaps] if found else None) == (["a"] if is_gap else None)
+    if found is not None:
+        assert (found.shards["a"].since_ms, found.shards["a"].start) == (T0, "TRIM_HORIZON")
+        assert unread_beyond_retention(found.shards, looked, T0 + 1) is None
+
+
+def test_a_shard_first_listed_today_was_looked_at_today() -> None:
+    assert unread_beyond_retention({"a": state(since_ms=T0 - 5)}, T0 - 3 * RETENTION_MS, T0) is None
+    assert unread_beyond_retention({"a": state(since_ms=T0 - RETENTION_MS - 1)}, None, T0) is not None
+    assert unread_beyond_retention({"a": state(since_ms=None)}, None, T0) is None  # of an older release
+
+
+# ---- order
+
+
+@pytest.mark.parametrize(
+    ("end", "first"),
+    [
+        (10**21 - 1, 10**21),  # 21 and 22 digits: as text the order is the other way round
+        (9 * 10**20, 10**21 + 5),
+        (10**22 - 1, 10**39),
+        (10**39 - 1, 10**39),  # 39 and 40 digits
+    ],
+)
+def test_sequence_numbers_are_integers(end: int, first: int) -> None:
+    shards = {"a": state(mark=N(end), finished_ms=T0), "b": state("a")}
+    assert order_violation(shards, "b", N(first)) is None
+    shards = {"a": state(mark=N(first), finished_ms=T0), "b": state("a")}
+    assert order_violation(shards, "b", N(end)) is not None
+
+
+def test_the_parents_end_is_its_mark_or_its_ending_number_whichever_is_greater() -> None:
+    for parent in (state(mark=N(7), last=N(5)), state(mark=N(5), last=N(7)), state(last=N(7))):
+        shards = {"a": parent, "b": state("a")}
+        assert order_violation(shards, "b", N(8)) is None
+        violation = order_violation(shards, "b", N(7))
+        assert violation is not None
+        assert "shard b" in violation
+
+
+def test_order_is_checked_at_a_shards_first_record_only() -> None:
+    assert order_violation({"a": state(mark=N(9)), "b": state("a", mark=N(3))}, "b", N(5)) is None
+    assert order_violation({"b": state("a")}, "b", N(5)) is None
+    assert order_violation({"a": state(), "b": state("a")}, "b", N(5)) is None
+
+
+# ---- the property
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[dict[str, str | None], list[tuple[int, frozenset[str]]]]:
+    """Any graph of parents (absurd ones too), and what listings show of it, minutes apart."""
+    ids = [f"shard-{number}" for number in range(draw(st.integers(1, 6)))]
+    parents = {i: draw(st.none() | st.sampled_from([*ids, "never-listed"])) for i in ids}
+    listings = draw(
+        st.lists(st.tuples(st.integers(0, 26 * 60), st.frozensets(st.sampled_from(ids))), min_size=1, max_size=8)
+    )
+    return parents, listings
+
+
+@given(histories(), st.data())
+def test_no_shard_is_lost_silently(
+    history: tuple[dict[str, str | None], list[tuple[int, frozenset[str]]]], data: st.DataObject
+) -> None:
+    """Whatever listings say: a shard that was listed once is known until it is finished, every finished one was read to its
+    end or has a gap, and as long as one is not finished, one can be read."""
+    parents, listings = history
+    now_ms, known, gaps, absent = T0, dict[str, ShardState](), list[Gap](), dict[str, int]()
+    read: set[str] = set()
+    seen: set[str] = set()
+    for minutes, listed in listings:
+        now_ms += minutes * 60_000
+        listing = [info(i, parents[i]) for i in sorted(listed)]
+        missed = data.draw(st.frozensets(st.sampled_from(sorted(known)))) if known else ()
+        lineage = merge_listing(known, gaps, listing, now_ms, looked_ms=now_ms, absent_since_ms=absent, missed=missed)
+        known, gaps = dict(lineage.shards), [*gaps, *lineage.gaps]
+        absent = dict(absent_since(known, listing, absent, now_ms))
+        seen |= listed
+        named = {gap.shard for gap in gaps}
+        seen |= known.keys()
+        for shard_id in seen:
+            shard = known.get(shard_id)
+            assert shard is not None or shard_id in read | named
+            assert shard is None or shard.finished_ms is None or shard_id in read | named
+        ready = ready_shards(known)
+        assert ready or all(shard.finished_ms is not None for shard in known.values())
+        assert len({(g.kind, g.shard) for g in gaps}) == len(gaps)
+        for shard_id in ready:
+            parent = known[shard_id].parent
+            assert parent not in known or known[parent].finished_ms is not None
+            if data.draw(st.booleans()):
+                known[shard_id] = replace(known[shard_id], mark=N(7), finished_ms=now_ms)
+                read.add(shard_id)
