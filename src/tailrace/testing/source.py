@@ -81,7 +81,7 @@ class ModelSource:
         self.clock = clock
         options = Options(shards=shards, first_number=first_number, split_records_per_second=0)
         self.model = StreamModel(options, seed=seed, now=self._now)
-        self._bodies: dict[int, dict[str, Any]] = {}  # by sequence number
+        self.bodies: dict[int, dict[str, Any]] = {}  # what a record holds, by sequence number
         arn = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{table}/stream/2026-11-22T05:00:00.000"
         schema = KeySchema(KeyAttribute("pk", "S"))
         self.table = Incarnation("111122223333", "eu-west-1", table, "id-1", arn, "NEW_IMAGE", schema)
@@ -110,7 +110,7 @@ class ModelSource:
                 change["NewImage"] = {**keys, "value": {"N": str(value)}}
             body = {"eventName": "REMOVE" if remove else "MODIFY", "dynamodb": change}
             self.model.append(key, 100, self._now, lambda number, _: self._keep(number, body))
-            number = max(self._bodies)
+            number = next(reversed(self.bodies))
             change["SequenceNumber"] = str(number)
             for name, part in odd.items():
                 place: dict[str, Any] = body if name in body else change
@@ -195,14 +195,14 @@ class ModelSource:
             again = [r for r in shard.records if r.number <= after][-self.repeats :] if found and self.repeats else []
             at = found[-1].number if found else after
             ended = shard.last is not None and not shard.after(at, 1)
-            page = [_as_boto3_gives_it(self._bodies[record.number]) for record in (*again, *found)]
+            page = [_as_boto3_gives_it(self.bodies[record.number]) for record in (*again, *found)]
             return RecordsPage(page, None if ended else self._iterator(shard_id, at, self.empty_pages if found else 0))
 
     # ---- inside
 
     def _keep(self, number: int, body: dict[str, Any]) -> bytes:
         """Bodies are kept here, because some are nothing that JSON could hold."""
-        self._bodies[number] = body
+        self.bodies[number] = body
         return b""
 
     @property
