@@ -44,6 +44,7 @@ try:
     zlib = importlib.import_module("isal.isal_zlib")  # the same interface, two to three times as fast
 except ModuleNotFoundError:
     zlib = importlib.import_module("zlib")
+HAS_ISAL: Final = zlib.__name__ != "zlib"
 
 JSON_DEPTH_MAX: Final = 256
 GZIP_MAGIC: Final = b"\x1f\x8b"
