@@ -10,7 +10,7 @@ import pytest
 
 from tailrace.aws import Aws, AwsSettings
 from tailrace.capture.records import line_of
-from tailrace.capture.streams import DynamoDbStreamSource
+from tailrace.capture.streams import DynamoDbStreamSource, _keep_records_raw
 from tailrace.clock import Budget, SystemClock
 from tailrace.errors import (
     IteratorExpired,
@@ -137,7 +137,9 @@ def test_the_listing_has_all_pages_and_lineage(source: DynamoDbStreamSource, loc
     assert all(shard.last is None or shard.first is None or shard.last >= shard.first for shard in shards)
 
 
-def test_iterators_start_where_they_are_told(source: DynamoDbStreamSource, dynamodb: Any, table: str) -> None:
+def test_iterators_start_where_they_are_told(
+    source: DynamoDbStreamSource, local: LocalAws, dynamodb: Any, table: str
+) -> None:
     put(dynamodb, table, 0, 1, 2)
     (shard,) = source.shards()
     latest = source.iterator(shard.shard_id, latest=True)
@@ -149,10 +151,37 @@ def test_iterators_start_where_they_are_told(source: DynamoDbStreamSource, dynam
     behind = source.read(source.iterator(shard.shard_id, after=lines[0].sequence_number))
     assert [line_of(record) for record in behind.records] == lines[1:]
     put(dynamodb, table, 3)
+    local.advance(2)  # a shard serves two readers a second
     assert len(source.read(latest).records) == 1
     assert page.next_iterator is not None
     first = source.read(page.next_iterator, limit=1)
     assert (len(first.records), source.read(first.next_iterator or "").records) == (1, [])
+
+
+def test_records_make_the_same_lines_as_botocores_own(
+    source: DynamoDbStreamSource, aws: Aws, dynamodb: Any, table: str
+) -> None:
+    item: dict[str, Any] = {
+        "pk": {"S": "\u2028 \U0001f980"},
+        "sk": {"N": "9007199254740993"},
+        "b": {"B": b"\x00\xff"},
+        "m": {"M": {"l": {"L": [{"BS": [b"a", b"bc"]}, {"NULL": True}, {"BOOL": False}, {"NS": ["1", "2.50"]}]}}},
+    }
+    dynamodb.put_item(TableName=table, Item=item)
+    dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+    plain = aws.client("dynamodbstreams")
+    iterator = source.iterator(source.shards()[0].shard_id)
+    expected = [line_of(record) for record in plain.get_records(ShardIterator=iterator)["Records"]]
+    assert [line_of(record) for record in source.read(iterator).records] == expected
+    assert [record["eventName"] for record in source.read(iterator).records] == ["INSERT", "REMOVE"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"<html>", b'{"Records":', b"[" * 100_000])
+def test_an_answer_that_is_none_is_left_to_botocore(body: bytes) -> None:
+    answer: dict[str, Any] = {"status_code": 200, "body": body}
+    records: dict[str, Any] = {}
+    _keep_records_raw(answer, records)
+    assert (answer["body"], records) == (body, {})
 
 
 def test_a_closed_shard_ends_with_no_iterator(
