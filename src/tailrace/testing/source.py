@@ -259,7 +259,7 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
     """What is wrong between a stream and its landing zone at this moment, whatever has happened so far.
 
     Every record up to a shard's mark stands in exactly one segment or in quarantine, once; nothing beyond a mark stands in
-    a segment; what was lost has a gap, and a gap has a loss; each key's changes are published in their order. `settled`:
+    a segment; what was lost has a gap, and a gap has its reason; each key's changes are published in their order. `settled`:
     capture has caught up, so nothing at all may be missing but what a gap tells.
     """
     found = landing.load()
@@ -270,7 +270,6 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
     times, line_of_number = Counter(number for number, _ in lines), dict(lines)
     aside = Counter(record.payload for file in landing.quarantined() for record in file.records)
     gaps = {gap.shard for gap in manifest.gaps}
-    losers: set[str] = set()
     wrong: list[str] = []
     for written in source.log:
         what = f"{written.key} at {written.number} in {written.shard_id}"
@@ -281,7 +280,6 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
         if copies > 1:
             wrong.append(f"{what} is there {copies} times")
         if copies == 0 and (is_due or settled):
-            losers.add(written.shard_id)
             if not is_lost:
                 wrong.append(f"{what} is missing")
             elif not gaps or (shard is not None and written.shard_id not in gaps):
@@ -290,10 +288,12 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
             wrong.append(f"{what} is published beyond the mark")
         if line_of_number.get(written.number, written.line) != written.line:
             wrong.append(f"{what} reads {line_of_number[written.number]!r}")
+    trimmed = [w for w in source.log if w.number in source.trimmed]
     wrong.extend(
-        f"nothing was lost in the gap of {gap.shard} after {gap.after}"
+        f"nothing was trimmed in the gap of {gap.shard} after {gap.after}"
         for gap in manifest.gaps
-        if settled and gap.kind == "stream_trimmed" and gap.after is not None and gap.shard not in losers
+        if gap.kind == "stream_trimmed" and gap.after is not None
+        if not any(w.shard_id == gap.shard and w.number > gap.after for w in trimmed)
     )
     newest: dict[str, int] = {}
     for number, line in lines:
