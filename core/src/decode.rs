@@ -157,6 +157,11 @@ impl Decoder {
         }
     }
 
+    /// What is pushed is plain already, and never looked at as gzip.
+    pub fn take_plain(&mut self) {
+        self.inflater = Inflater::plain();
+    }
+
     /// An attribute of the table's key.
     pub fn require_key(&mut self, name: &str, tag: Tag) {
         self.rows.require_key(name, tag);

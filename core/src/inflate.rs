@@ -42,6 +42,11 @@ fn copy(data: &[u8], window: &mut Window) -> usize {
 }
 
 impl Inflater {
+    /// For bytes that somebody else has inflated: whatever they begin with, they are plain.
+    pub fn plain() -> Self {
+        Inflater { state: State::Plain, more: false }
+    }
+
     /// Move on through `data` until it is used up or the window has no room; gives how much of it was used.
     pub fn fill(&mut self, data: &[u8], window: &mut Window) -> Result<usize, Corrupt> {
         self.more = false;

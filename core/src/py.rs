@@ -113,6 +113,7 @@ type SeenEntry = (String, &'static str, u64, Option<bool>, u32, u32);
 #[pymethods]
 impl Decoder {
     /// `schema`: (name, tag) of the key attributes. `ranges`: (name, tag, int64, whole_digits, scale) known beforehand.
+    /// `plain`: what is pushed was inflated by the caller.
     #[new]
     fn new(
         order_prefix: &str,
@@ -120,6 +121,7 @@ impl Decoder {
         batch_bytes: usize,
         line_bytes_max: usize,
         ranges: Vec<(String, String, bool, u32, u32)>,
+        plain: bool,
     ) -> PyResult<Self> {
         if order_prefix.len() >= ORDER_KEY_LENGTH {
             return Err(PyValueError::new_err("the order prefix leaves no room for a position"));
@@ -130,6 +132,9 @@ impl Decoder {
         }
         for (name, tag, int64, whole_digits, scale) in ranges {
             inner.know(&name, tag_of(&tag)?, NumberRange { int64, whole_digits, scale });
+        }
+        if plain {
+            inner.take_plain();
         }
         Ok(Decoder { inner })
     }

@@ -166,7 +166,7 @@ class Pipeline:
 
     @functools.cached_property
     def streams(self) -> Any:
-        return self.aws.client("dynamodbstreams", connections=32)
+        return self.aws.client("dynamodbstreams", connections=32, attempts=2)
 
     @functools.cache  # noqa: B019  (a pipeline lives as long as its process)
     def landing(self, table: str) -> Landing:

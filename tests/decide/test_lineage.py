@@ -160,10 +160,15 @@ def test_a_shard_gone_with_its_last_record_published_is_no_gap() -> None:
 
 def test_absence_is_counted_from_the_first_listing_that_lacks_a_shard() -> None:
     known = {"a": state(), "b": state()}
-    first = absent_since(known, [info("b")], {}, T0)
+    first = absent_since(known, [info("b")], T0, before={}, listed_ms=None)
     assert first == {"a": T0}
-    assert absent_since(known, [], first, T0 + 5) == {"a": T0, "b": T0 + 5}
-    assert absent_since(known, [info("a"), info("b")], first, T0 + 5) == {}
+    assert absent_since(known, [], T0 + 5, before=first, listed_ms=T0) == {"a": T0, "b": T0 + 5}
+    assert absent_since(known, [info("a"), info("b")], T0 + 5, before=first, listed_ms=T0) == {}
+
+
+def test_absence_is_counted_anew_when_nobody_has_listed_for_longer() -> None:
+    later = T0 + ABSENT_MS + 1
+    assert absent_since({"a": state()}, [], later, before={"a": T0}, listed_ms=T0) == {"a": later}
 
 
 def test_a_parent_that_nobody_knows_holds_its_children_until_it_is_listed_or_gone() -> None:
@@ -177,11 +182,11 @@ def test_a_parent_that_nobody_knows_holds_its_children_until_it_is_listed_or_gon
     assert ready_shards(lost) == ("a", "c", "d")
 
 
-def test_a_new_shard_may_have_been_there_since_the_last_look_or_since_its_parent_ended() -> None:
+def test_a_new_shard_may_have_been_there_since_the_last_look() -> None:
     known = {"a": state(finished_ms=T0 + 5), "b": state()}
     listing = [info("a"), info("b"), info("c", "a"), info("d", "b")]
     shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=T0 + 10)
-    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 5, T0 + 10)
+    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 10, T0 + 10)
     shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=None)
     assert shards["d"].since_ms == T0
 
@@ -306,6 +311,7 @@ def test_no_shard_is_lost_silently(
     end or has a gap, and as long as one is not finished, one can be read."""
     parents, listings = history
     now_ms, known, gaps, absent = T0, dict[str, ShardState](), list[Gap](), dict[str, int]()
+    last_ms: int | None = None
     read: set[str] = set()
     seen: set[str] = set()
     for minutes, listed in listings:
@@ -314,7 +320,8 @@ def test_no_shard_is_lost_silently(
         missed = data.draw(st.frozensets(st.sampled_from(sorted(known)))) if known else ()
         lineage = merge_listing(known, gaps, listing, now_ms, looked_ms=now_ms, absent_since_ms=absent, missed=missed)
         known, gaps = dict(lineage.shards), [*gaps, *lineage.gaps]
-        absent = dict(absent_since(known, listing, absent, now_ms))
+        absent = dict(absent_since(known, listing, now_ms, before=absent, listed_ms=last_ms))
+        last_ms = now_ms
         seen |= listed
         named = {gap.shard for gap in gaps}
         seen |= known.keys()

@@ -543,7 +543,7 @@ def test_25_a_closed_leaf_waits_for_its_child_and_the_watermark_with_it() -> Non
     world = World(shards=2)
     capturer = world.capturer()
     world.catch_up(capturer)
-    closed = world.source.model._open_shard(None).shard_id
+    closed = next(i for i, shard in sorted(world.source.model.shards.items()) if shard.last is None)
     world.source.model.hide_children_seconds = 300
     world.source.split(closed)
     started_ms = world.clock.ms
@@ -975,7 +975,8 @@ def test_85_the_other_shards_go_on() -> None:
         world.source.write(f"key-{number}", number)
         world.source.model._number = max(before, world.source.model._number)
     world.source.model.shards[child].records.sort(key=lambda r: r.number)
-    world.source.model.shards[child].records[0].body["dynamodb"]["SequenceNumber"] = "1" * 20
+    first = world.source.model.shards[child].records[0].number
+    world.source.bodies[first]["dynamodb"]["SequenceNumber"] = "1" * 20
     world.run(capturer, 60)
     outside = [w for w in world.source.log if w.shard_id != child]
     assert len(published(world.landing)) == len(outside) > 0

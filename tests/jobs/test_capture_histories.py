@@ -115,7 +115,9 @@ class History:
         self.source.age(self.random.choice([13, 25]) * 3600)
 
     def vanish(self) -> None:
-        closed = [i for i, s in self.source.model.shards.items() if s.last is not None and i not in self.source.gone]
+        """The oldest go first."""
+        there = {i: s for i, s in self.source.model.shards.items() if i not in self.source.gone}
+        closed = [i for i, s in there.items() if s.last is not None and s.parent not in there]
         if closed:
             self.happened["vanish"] += 1
             self.source.gone.add(self.random.choice(closed))

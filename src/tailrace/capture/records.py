@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import reprlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -74,7 +75,7 @@ def payload_of(record: Any) -> bytes:
     try:
         text = json.dumps(record, ensure_ascii=False, default=_anything, separators=(",", ":"))
     except _FAULTS:
-        text = repr(record)
+        text = reprlib.repr(record)  # too deep or too odd for JSON, so nothing that a client library gave
     return text.encode("utf-8", "backslashreplace")
 
 

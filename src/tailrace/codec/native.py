@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 import tailrace_core
 
-from tailrace.codec.reference import CONFLICT_HINT
+from tailrace.codec.reference import CONFLICT_HINT, HAS_ISAL, Inflater
 from tailrace.codec.types import BATCH_BYTES, LINE_BYTES_MAX, Rejected
 from tailrace.errors import OrderConflict, SegmentCorrupt
 from tailrace.model.keys import KeySchema
@@ -27,6 +27,8 @@ class NativeDecoder:
         line_bytes_max: int = LINE_BYTES_MAX,
         known: Seen | None = None,
     ) -> None:
+        # ISA-L inflates two to three times as fast as what is built into the core, so it goes first where it is installed.
+        self._inflater = Inflater() if HAS_ISAL else None
         ranges = [
             (
                 name,
@@ -37,17 +39,23 @@ class NativeDecoder:
             if tag != "NULL"
         ]
         schema = None if keys is None else [(a.name, a.tag) for a in keys.attributes]
-        self._core = tailrace_core.Decoder(order_prefix, schema, batch_bytes, line_bytes_max, ranges)
+        self._core = tailrace_core.Decoder(
+            order_prefix, schema, batch_bytes, line_bytes_max, ranges, self._inflater is not None
+        )
 
     def push(self, data: bytes) -> list[pa.RecordBatch]:
-        try:
-            return [_record_batch(batch) for batch in self._core.push(data)]
-        except tailrace_core.CorruptError as error:
-            raise _corrupt(error) from error
+        if self._inflater is None:
+            return self._batches(self._core.push, data)
+        return [batch for plain in self._inflater.push(data) for batch in self._batches(self._core.push, plain)]
 
     def finish(self) -> list[pa.RecordBatch]:
+        rest = [] if self._inflater is None else list(self._inflater.finish())
+        batches = [batch for plain in rest for batch in self._batches(self._core.push, plain)]
+        return batches + self._batches(self._core.finish)
+
+    def _batches(self, call: Callable[..., list[Any]], *data: bytes) -> list[pa.RecordBatch]:
         try:
-            return [_record_batch(batch) for batch in self._core.finish()]
+            return [_record_batch(batch) for batch in call(*data)]
         except tailrace_core.CorruptError as error:
             raise _corrupt(error) from error
 

@@ -44,6 +44,7 @@ try:
     zlib = importlib.import_module("isal.isal_zlib")  # the same interface, two to three times as fast
 except ModuleNotFoundError:
     zlib = importlib.import_module("zlib")
+HAS_ISAL: Final = zlib.__name__ != "zlib"
 
 JSON_DEPTH_MAX: Final = 256
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -327,18 +328,19 @@ def decode_attributes(image: Any) -> Values:
     values = {}
     for name, value in image.items():
         tag, inner = _tagged(value)
-        values[name, tag] = _DECODE[tag](inner)
+        values[name, tag] = (
+            inner if tag == "S" and type(inner) is str else _DECODE[tag](inner)
+        )  # nearly all are strings
     return values
 
 
 def _tagged(value: Any) -> tuple[Tag, Any]:
-    try:
-        [(tag, inner)] = value.items()
-    except (AttributeError, ValueError):
-        raise Invalid("bad_value", "a typed value is an object with exactly one member") from None
+    if type(value) is not dict or len(value) != 1:
+        raise Invalid("bad_value", "a typed value is an object with exactly one member")
+    [tag] = value
     if tag not in _DECODE:
         raise Invalid("bad_value", f"{tag!r:.40} is no DynamoDB type")
-    return tag, inner
+    return tag, value[tag]
 
 
 # JSON text of nested values. A top-level attribute's value has depth 1, each M or L around a value adds one.
@@ -360,6 +362,10 @@ def _text(value: Any, depth: int) -> str:
     if depth > DEPTH_MAX:
         raise Invalid("too_deep", f"values are nested deeper than {DEPTH_MAX}")
     tag, inner = _tagged(value)
+    if tag == "S":
+        return encode_basestring(_string(inner))
+    if tag == "N":
+        return _number(inner)
     if tag == "M":
         return _map_text(inner, depth)
     if tag == "L":

@@ -60,8 +60,8 @@ def merge_listing(
 ) -> Lineage:
     """Bring a new listing in; `looked_ms` is when somebody last looked, which is how long a new shard may have been there.
 
-    A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute and reads do not find it
-    (`missed`), and a child may have been there since its parent was finished.
+    A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute, and it is `missed`: reads
+    do not find it, or nothing was ever read of it. A parent that nobody knows yet is treated as such a shard.
     """
     if looked_ms is None:
         looked_ms = max((shard.since_ms for shard in known.values() if shard.since_ms is not None), default=now_ms)
@@ -104,8 +104,7 @@ def _parents(known: Mapping[str, ShardState], listing: Sequence[ShardInfo]) -> d
 
 def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str | None]) -> bool:
     """It was heard of as somebody's parent before it was listed itself."""
-    is_untouched = shard.parent is None and shard.mark is None and shard.finished_ms is None
-    return is_untouched and info.parent is not None and not _is_own_ancestor(info.shard_id, parents)
+    return shard.parent is None and info.parent is not None and not _is_own_ancestor(info.shard_id, parents)
 
 
 def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_ms: int, now_ms: int) -> Lineage:
@@ -119,9 +118,7 @@ def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_
             reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
             gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
             parent = None
-        finished_ms = known[parent].finished_ms if parent is not None and parent in known else None
-        looked_ms = since_ms if finished_ms is None else min(since_ms, finished_ms)
-        shards[info.shard_id] = ShardState(parent=parent, since_ms=looked_ms, last=info.last)
+        shards[info.shard_id] = ShardState(parent=parent, since_ms=since_ms, last=info.last)
     return Lineage(shards, tuple(gaps))
 
 
@@ -135,10 +132,20 @@ def _is_own_ancestor(shard_id: str, parents: Mapping[str, str | None]) -> bool:
 
 
 def absent_since(
-    known: Mapping[str, ShardState], listing: Sequence[ShardInfo], before: Mapping[str, int], now_ms: int
+    known: Mapping[str, ShardState],
+    listing: Sequence[ShardInfo],
+    now_ms: int,
+    *,
+    before: Mapping[str, int],
+    listed_ms: int | None,
 ) -> Mapping[str, int]:
-    """Known shards that a listing lacks, and since when; `before` is what this said after the last listing."""
+    """Known shards that a listing lacks, and since when; `before` is what this said after the last one, at `listed_ms`.
+
+    When that is too long ago, the shard may have been listed meanwhile: counting begins anew.
+    """
     listed = {info.shard_id for info in listing}
+    if listed_ms is None or now_ms - listed_ms > ABSENT_MS:
+        before = {}
     return {shard_id: before.get(shard_id, now_ms) for shard_id in known if shard_id not in listed}
 
 

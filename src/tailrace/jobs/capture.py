@@ -118,6 +118,7 @@ class Capturer:
         self._readers: dict[str, ShardReader] = {}
         self._inflight: dict[Future[RecordsPage], tuple[ShardReader, int]] = {}
         self._absent_since: Mapping[str, int] = {}
+        self._listed_ms: int | None = None
         self._looked_ms: int | None = None
         self._is_discovered = False
         self._discovery_failures = 0
@@ -201,7 +202,9 @@ class Capturer:
         """Read the manifest, or create it with every shard recorded before anything is read."""
         self._adopt(self._landing.load())
         self._last_publish = self._clock.monotonic()
-        if self._published is None:
+        if self._published is not None:
+            self._looked_ms = self._listed_ms = self._manifest.captured_through_ms
+        else:
             incarnation = self._source.incarnation()
             lineage = first_discovery(self._source.shards(), self._settings.start, self._clock.now_ms())
             self._publish(
@@ -270,17 +273,29 @@ class Capturer:
 
     def _merge(self, listing: Sequence[ShardInfo]) -> None:
         """Bring the listing in; publish new shards and gaps before anything of them is read."""
+        self._note_absent(listing)
         lineage = self._merged(listing)
         if lineage.gaps:
             self._flush()  # what was read of a shard that is gone
             lineage = self._merged(listing)
-        now_ms = self._clock.now_ms()
-        self._absent_since = absent_since(self._manifest.shards, listing, self._absent_since, now_ms)
         if lineage.gaps:
             self._publish_gaps(lineage)
         elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
-        self._looked_ms = now_ms
+        self._looked_ms, self._listed_ms = (
+            self._listed_ms,
+            self._clock.now_ms(),
+        )  # the last listing may have missed some
+        self._note_absent(listing)  # those, too, that it only names as parents
+
+    def _note_absent(self, listing: Sequence[ShardInfo]) -> None:
+        self._absent_since = absent_since(
+            self._manifest.shards,
+            listing,
+            self._clock.now_ms(),
+            before=self._absent_since,
+            listed_ms=self._listed_ms,
+        )
 
     def _merged(self, listing: Sequence[ShardInfo]) -> Lineage:
         manifest = self._manifest
@@ -289,10 +304,15 @@ class Capturer:
             manifest.gaps,
             listing,
             self._clock.now_ms(),
-            looked_ms=manifest.captured_through_ms if self._looked_ms is None else self._looked_ms,
+            looked_ms=self._looked_ms,
             absent_since_ms=self._absent_since,
-            missed=[reader.shard_id for reader in self._readers.values() if reader.misses >= 2],
+            missed=[shard_id for shard_id in self._absent_since if self._is_missed(shard_id)],
         )
+
+    def _is_missed(self, shard_id: str) -> bool:
+        """Reads do not find it, or (nobody reads a shard before it is listed) there were none."""
+        reader = self._readers.get(shard_id)
+        return shard_id in self._ready if reader is None else reader.misses >= 2
 
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
@@ -305,11 +325,17 @@ class Capturer:
     def _read(self) -> None:
         """Start reads of the shards that are due, and take in what has arrived."""
         self._readers = {
-            shard_id: self._readers.get(shard_id) or self._new_reader(shard_id) for shard_id in self._ready
+            shard_id: self._readers.get(shard_id) or self._new_reader(shard_id)
+            for shard_id in self._ready
+            if shard_id in self._readers or self._is_listed(shard_id)
         }
         self._check_retention()
         self._start_reads()
         self._collect(block_seconds=min(COLLECT_SECONDS_MAX, self._settings.flush_seconds))
+
+    def _is_listed(self, shard_id: str) -> bool:
+        """A shard that is only heard of, as a parent, may itself have a parent that comes first."""
+        return shard_id not in self._absent_since or self._manifest.shards[shard_id].mark is not None
 
     def _new_reader(self, shard_id: str) -> ShardReader:
         shard = self._manifest.shards[shard_id]

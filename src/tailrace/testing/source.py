@@ -31,7 +31,7 @@ from tailrace.capture.source import PAGE_RECORDS, RecordsPage
 from tailrace.clock import ManualClock
 from tailrace.errors import IteratorExpired, NotFound, PermissionMissing, RecordInvalid, StreamTrimmed, TailraceError
 from tailrace.landing import Landing
-from tailrace.local.shards import FIRST_NUMBER, Shard, StreamModel
+from tailrace.local.shards import FIRST_NUMBER, Options, Shard, StreamModel
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Incarnation
 from tailrace.model.positions import SequenceNumber
@@ -79,7 +79,9 @@ class ModelSource:
         first_number: int = FIRST_NUMBER,
     ) -> None:
         self.clock = clock
-        self.model = StreamModel(seed=seed, now=self._now, shards=shards, first_number=first_number)
+        options = Options(shards=shards, first_number=first_number, split_records_per_second=0)
+        self.model = StreamModel(options, seed=seed, now=self._now)
+        self.bodies: dict[int, dict[str, Any]] = {}  # what a record holds, by sequence number
         arn = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{table}/stream/2026-11-22T05:00:00.000"
         schema = KeySchema(KeyAttribute("pk", "S"))
         self.table = Incarnation("111122223333", "eu-west-1", table, "id-1", arn, "NEW_IMAGE", schema)
@@ -107,20 +109,21 @@ class ModelSource:
             if not remove:
                 change["NewImage"] = {**keys, "value": {"N": str(value)}}
             body = {"eventName": "REMOVE" if remove else "MODIFY", "dynamodb": change}
-            stored = self.model.append(key, body, 100, self._now)
-            change["SequenceNumber"] = str(stored.number)
+            self.model.append(key, 100, self._now, lambda number, _: self._keep(number, body))
+            number = next(reversed(self.bodies))
+            change["SequenceNumber"] = str(number)
             for name, part in odd.items():
                 place: dict[str, Any] = body if name in body else change
                 place[name] = part
                 if part is None:
                     del place[name]
-            shard_id = next(i for i, s in self.model.shards.items() if s.records and s.records[-1] is stored)
+            shard_id = next(i for i, s in self.model.shards.items() if s.records and s.records[-1].number == number)
             given = _as_boto3_gives_it(body)
             try:
                 line = line_of(given).data
             except RecordInvalid:
                 line = None
-            written = Written(shard_id, stored.number, key, line, payload_of(given))
+            written = Written(shard_id, number, key, line, payload_of(given))
             self.log.append(written)
             return written
 
@@ -188,14 +191,19 @@ class ModelSource:
                 raise StreamTrimmed("the position was trimmed", hint="It is a model.", shard=shard_id)
             if empty > 0:
                 return RecordsPage([], self._iterator(shard_id, after, empty - 1))
-            found = shard.after(after)[: min(limit, self.page_records)]
+            found = shard.after(after, min(limit, self.page_records))
             again = [r for r in shard.records if r.number <= after][-self.repeats :] if found and self.repeats else []
             at = found[-1].number if found else after
-            ended = shard.last is not None and not shard.after(at)
-            page = [_as_boto3_gives_it(record.body) for record in (*again, *found)]
+            ended = shard.last is not None and not shard.after(at, 1)
+            page = [_as_boto3_gives_it(self.bodies[record.number]) for record in (*again, *found)]
             return RecordsPage(page, None if ended else self._iterator(shard_id, at, self.empty_pages if found else 0))
 
     # ---- inside
+
+    def _keep(self, number: int, body: dict[str, Any]) -> bytes:
+        """Bodies are kept here, because some are nothing that JSON could hold."""
+        self.bodies[number] = body
+        return b""
 
     @property
     def _now(self) -> float:
@@ -251,7 +259,7 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
     """What is wrong between a stream and its landing zone at this moment, whatever has happened so far.
 
     Every record up to a shard's mark stands in exactly one segment or in quarantine, once; nothing beyond a mark stands in
-    a segment; what was lost has a gap, and a gap has a loss; each key's changes are published in their order. `settled`:
+    a segment; what was lost has a gap, and a gap has its reason; each key's changes are published in their order. `settled`:
     capture has caught up, so nothing at all may be missing but what a gap tells.
     """
     found = landing.load()
@@ -262,7 +270,6 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
     times, line_of_number = Counter(number for number, _ in lines), dict(lines)
     aside = Counter(record.payload for file in landing.quarantined() for record in file.records)
     gaps = {gap.shard for gap in manifest.gaps}
-    losers: set[str] = set()
     wrong: list[str] = []
     for written in source.log:
         what = f"{written.key} at {written.number} in {written.shard_id}"
@@ -273,7 +280,6 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
         if copies > 1:
             wrong.append(f"{what} is there {copies} times")
         if copies == 0 and (is_due or settled):
-            losers.add(written.shard_id)
             if not is_lost:
                 wrong.append(f"{what} is missing")
             elif not gaps or (shard is not None and written.shard_id not in gaps):
@@ -282,10 +288,12 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
             wrong.append(f"{what} is published beyond the mark")
         if line_of_number.get(written.number, written.line) != written.line:
             wrong.append(f"{what} reads {line_of_number[written.number]!r}")
+    trimmed = [w for w in source.log if w.number in source.trimmed]
     wrong.extend(
-        f"nothing was lost in the gap of {gap.shard} after {gap.after}"
+        f"nothing was trimmed in the gap of {gap.shard} after {gap.after}"
         for gap in manifest.gaps
-        if settled and gap.kind == "stream_trimmed" and gap.after is not None and gap.shard not in losers
+        if gap.kind == "stream_trimmed" and gap.after is not None
+        if not any(w.shard_id == gap.shard and w.number > gap.after for w in trimmed)
     )
     newest: dict[str, int] = {}
     for number, line in lines:
