@@ -376,7 +376,7 @@ def scenario(plan: FaultPlan) -> World:
     )
     table: Any = Faulty(world.table, plan, reads=("get_items",))
     with stopped():
-        live_on(world, landing, source, table, 40)
+        live_on(world, landing, source, table, 24)
     return world
 
 
