@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class ManualClock:
         return self.ms / 1000
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
-        self.ms += int(seconds * 1000)
+        self.ms += max(0, math.ceil(seconds * 1000))  # rounded up, or a short wait would never end
         return stop.is_set()
 
 
