@@ -140,12 +140,13 @@ class Daemon:
 
     def _end_capture(self, table: str, capturer: Capturer) -> None:
         try:
-            self._captured(table, capturer.flush())
+            self._captured(table, capturer.flush(), heals=False)
         except Exception as error:
             log.error("capture %s: the last flush failed, the next run reads it again: %s", table, error)
         capturer.close()
 
-    def _captured(self, table: str, report: CaptureReport) -> None:
+    def _captured(self, table: str, report: CaptureReport, *, heals: bool = True) -> None:
+        """Add a report up. A step that went well `heals`: what failed before is over; a last flush says nothing of that."""
         with self._lock:
             before = self._runs[table]
             total = replace(
@@ -155,7 +156,8 @@ class Daemon:
                 bytes=before.capture.bytes + report.bytes,
                 quarantined=before.capture.quarantined + report.quarantined,
             )
-            run = self._runs[table] = replace(before, capture=total, errors=_without(before.errors, CAPTURE))
+            errors = _without(before.errors, CAPTURE) if heals else before.errors
+            run = self._runs[table] = replace(before, capture=total, errors=errors)
         if report.segments or run.errors != before.errors:
             self._on_change(run)
 
