@@ -138,7 +138,7 @@ def decode_segments(
         decoded = list(map(decode, itertools.count(), parts))
     seen: Seen = functools.reduce(join_seen, (decoder.seen for _, decoder in decoded), {})
     return DecodedSegments(
-        table=unify((batch for batches, _ in decoded for batch in batches), seen),
+        table=unify((batch for batches, _ in decoded for batch in batches), seen, known),
         seen=seen,
         rows=tuple(decoder.rows for _, decoder in decoded),
         rejected=tuple(decoder.rejected for _, decoder in decoded),

@@ -57,9 +57,13 @@ def _places(schema: pa.Schema) -> dict[tuple[str, Tag], int]:
     return {column: index for index, column in enumerate(decoded_columns(schema), start=META_COUNT)}
 
 
-def unify(batches: Iterable[pa.RecordBatch], seen: Seen) -> pa.Table:
-    """Bring decoded batches to the one schema of everything that was seen. Rows keep their order."""
-    schema = decoded_schema(seen)
+def unify(batches: Iterable[pa.RecordBatch], seen: Seen, known: Seen | None = None) -> pa.Table:
+    """Bring decoded batches to the one schema of everything that was seen. Rows keep their order.
+
+    `known` is what the decoders were given: their numbers are at least that wide, so the schema's must be.
+    """
+    known = known or {}
+    schema = decoded_schema({c: s.join(known[c]) if c in known else s for c, s in seen.items()})
     tables = [_conform(pa.Table.from_batches([batch]), schema) for batch in batches]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
