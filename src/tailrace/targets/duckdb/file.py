@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import duckdb
+import pyarrow as pa
 
 from tailrace.clock import Clock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetBusy, UserFault
@@ -41,6 +43,16 @@ class Session:
     def run(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """Execute one statement; its rows."""
         return self._perform(sql, lambda: self.connection.execute(sql, values).fetchall())  # type: ignore[no-any-return]
+
+    def answer(self, sql: str) -> pa.Table:
+        """The result of a statement that a person typed. Ctrl-C ends it: DuckDB itself would not look up from its work."""
+        with ThreadPoolExecutor(1, thread_name_prefix="tailrace-query") as pool:
+            running = pool.submit(lambda: self.connection.execute(sql).to_arrow_table())
+            try:
+                return running.result()
+            except KeyboardInterrupt:
+                self.connection.interrupt()
+                raise
 
     def value(self, sql: str, values: list[Any] | None = None) -> Any:
         """The single value of a statement that gives one."""
