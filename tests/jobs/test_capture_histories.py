@@ -15,7 +15,7 @@ from tailrace.jobs.capture import Capturer
 from tailrace.testing.faults import READ_FAULTS, WRITE_FAULTS, FaultPlan, FaultySource, FaultyStore, SimulatedCrash
 from tailrace.testing.source import published, violations
 
-SEEDS = range(int(os.environ.get("TAILRACE_SEEDS_FROM", "0")), int(os.environ.get("TAILRACE_SEEDS_TO", "100")))
+SEEDS = range(int(os.environ.get("TAILRACE_SEEDS_FROM", "0")), int(os.environ.get("TAILRACE_SEEDS_TO", "200")))
 EVENTS = 60
 
 Event = Callable[[], object]
@@ -139,10 +139,10 @@ class History:
         self.world.clock.ms += 200_000  # what is hidden is listed, back-offs and leases are over
         survivor = self.random.choice([*self.workers, self.world.capturer()])
         try:
-            self.world.run(survivor, 300)
+            self.world.run(survivor, 150, pause_ms=500)
         except SimulatedCrash:
             self.happened["crash at an effect"] += 1
-        self.world.run(self.world.capturer(), 300)
+        self.world.run(self.world.capturer(), 100, pause_ms=500)
         if not self.world.manifest.gaps:
             self.world.catch_up()
         assert violations(self.source, self.world.landing, settled=True) == []

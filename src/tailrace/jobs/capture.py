@@ -282,10 +282,8 @@ class Capturer:
             self._publish_gaps(lineage)
         elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
-        self._looked_ms, self._listed_ms = (
-            self._listed_ms,
-            self._clock.now_ms(),
-        )  # the last listing may have missed some
+        self._looked_ms = self._listed_ms  # not this look: it may have missed some
+        self._listed_ms = self._clock.now_ms()
         self._note_absent(listing)  # those, too, that it only names as parents
 
     def _note_absent(self, listing: Sequence[ShardInfo]) -> None:
@@ -318,7 +316,7 @@ class Capturer:
         for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
         manifest = replace(self._manifest, shards=lineage.shards, gaps=(*self._manifest.gaps, *lineage.gaps))
-        self._publish(replace(manifest, state=_state(manifest, caught_up=False)))
+        self._publish(replace(manifest, state=_state(manifest, manifest.pause, caught_up=False)))
 
     # ---- reading
 
@@ -530,8 +528,8 @@ class Capturer:
         for reader in self._readers.values():
             reader.answered = False
         if self._published is not None and self._manifest.pause != pause:
-            manifest = replace(self._manifest, pause=pause)
-            self._publish(replace(manifest, state=_state(manifest, caught_up=False)))
+            state = _state(self._manifest, pause, caught_up=False)
+            self._publish(replace(self._manifest, pause=pause, state=state))
 
     def _pause_left(self) -> Pause | None:
         """None once pages come again: of the very shard where the pause is about one, of any where it is not."""
@@ -578,7 +576,7 @@ class Capturer:
         return all(i in self._readers and self._readers[i].at_tip and not self._readers[i].ended for i in open_shards)
 
     def _state_now(self) -> TableState:
-        return _state(replace(self._manifest, pause=self._pause_left()), caught_up=self._caught_up())
+        return _state(self._manifest, self._pause_left(), caught_up=self._caught_up())
 
     def _captured_through_ms(self) -> int | None:
         """Every change before this moment was read: the least of all shards that may be read, and never less than before."""
@@ -639,13 +637,13 @@ def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:
     )
 
 
-def _state(manifest: Manifest, *, caught_up: bool) -> TableState:
+def _state(manifest: Manifest, pause: Pause | None, *, caught_up: bool) -> TableState:
     """GAP outranks everything; a table without a base is consistent from the first time that it has caught up."""
     if manifest.state == "SOURCE_CHANGED":
         return "SOURCE_CHANGED"
     if manifest.open_gaps:
         return "GAP"
-    if manifest.pause is not None:
+    if pause is not None:
         return "PAUSED"
     return "CONSISTENT" if caught_up or manifest.state == "CONSISTENT" else "CAPTURING"
 

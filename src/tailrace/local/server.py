@@ -158,7 +158,7 @@ class LocalApp:
 
     async def _keeps_its_stream(self, table: str, owner: Owner, body: bytes) -> bool:
         """Whether an UpdateTable would switch on what is on: a stream's view type never changes."""
-        wanted = json.loads(body).get("StreamSpecification") or {}
+        wanted = _document(body).get("StreamSpecification") or {}
         current = await self._streams.register(table, owner)
         if current is not None:
             self._streams.take_changes_of(current)  # the last ones, should this switch it off
@@ -171,18 +171,12 @@ class LocalApp:
         what, method = scope["path"].removeprefix(CONTROL), scope["method"]
         calls = {"clock": self._control_clock, "faults": self._control_faults}
         try:
-            text = await _body(receive)
-            request = json.loads(text or b"{}")
-            if not isinstance(request, dict):
-                raise ValueError("a JSON object is wanted")
+            request = _control_document(await _body(receive))
             if what not in calls or method not in ("GET", "POST", "DELETE"):
                 raise ValueError(f"{method} {scope['path']} is not known; there are {CONTROL}clock and {CONTROL}faults")
             answer = await calls[what](method, request)
-        except json.JSONDecodeError as error:
-            await _send_control(send, 400, {"error": f"the request is not JSON: {error}", "example": _EXAMPLES[what]})
         except (ValueError, LookupError) as error:
-            reason = error.args[0] if error.args else str(error)
-            await _send_control(send, 400, {"error": reason, "example": _EXAMPLES.get(what, _EXAMPLES["clock"])})
+            await _send_control(send, 400, {"error": str(error), "example": _EXAMPLES.get(what, _EXAMPLES["clock"])})
         else:
             await _send_control(send, 200, answer)
 
@@ -339,10 +333,30 @@ def _planned(fault: Fault, target: str) -> ServiceError:
 
 def _writes_by_statement(body: bytes) -> bool:
     """Whether PartiQL here is more than SELECT: the emulator would carry it out and leave nothing in the stream."""
-    request = json.loads(body)
+    request = _document(body)
     statements = [request, *request.get("Statements", ()), *request.get("TransactStatements", ())]
     texts = [str(statement["Statement"]) for statement in statements if "Statement" in statement]
     return any(not text.lstrip().upper().startswith("SELECT") for text in texts)
+
+
+def _control_document(body: bytes) -> dict[str, Any]:
+    """Raises ValueError with a sentence."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ValueError(f"the request is not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise ValueError("a JSON object is wanted")
+    return request
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """A request's JSON; empty where there is none, which the emulator then answers in its own way."""
+    try:
+        request = json.loads(body)
+    except ValueError:
+        return {}
+    return request if isinstance(request, dict) else {}
 
 
 async def _body(receive: Receive) -> bytes:
