@@ -308,9 +308,11 @@ class Capturer:
         )
 
     def _is_missed(self, shard_id: str) -> bool:
-        """Reads do not find it, or (nobody reads a shard before it is listed) there were none."""
+        """Reads do not find it, or there are none: nobody begins to read a shard before it is listed."""
         reader = self._readers.get(shard_id)
-        return shard_id in self._ready if reader is None else reader.misses >= 2
+        if reader is not None:
+            return reader.misses >= 2
+        return shard_id in self._ready and self._manifest.shards[shard_id].mark is None
 
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
