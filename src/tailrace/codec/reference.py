@@ -6,18 +6,18 @@ It knows nothing of files and targets; where the native core differs from it, th
 from __future__ import annotations
 
 import base64
+import functools
 import importlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
-from tailrace.codec.tables import decoded_columns, decoded_schema
+from tailrace.codec.tables import META_COUNT, decoded_columns, decoded_schema
 from tailrace.codec.types import (
     BATCH_BYTES,
     DEPTH_MAX,
@@ -54,8 +54,8 @@ CONFLICT_HINT: Final = "The landing zone is damaged, or two tables write into it
 OP_OF_EVENT: Final = {"INSERT": "c", "MODIFY": "u", "REMOVE": "d"}
 
 
-Values: TypeAlias = dict[tuple[str, Tag], Any]
-"""The decoded attributes of one image, by (name, tag)."""
+Values: TypeAlias = dict[str, tuple[Tag, Any]]
+"""The decoded attributes of one image: name to tag and value."""
 
 
 class Invalid(Exception):
@@ -134,14 +134,8 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from inflater.finish()
 
 
-@dataclass(slots=True)
-class Line:
-    """One line without its newline; `data` is cut where the line is longer than permitted."""
-
-    number: int
-    offset: int
-    data: bytes
-    too_long: bool
+Line: TypeAlias = tuple[int, int, bytes, bool]
+"""One line without its newline: number, offset, bytes, and whether it is longer than permitted and therefore cut."""
 
 
 class LineSplitter:
@@ -157,7 +151,13 @@ class LineSplitter:
     def push(self, data: bytes) -> Iterator[Line]:
         *lines, rest = data.split(b"\n")
         for line in lines:
-            yield self._close(line)
+            if self._length or not self._number or len(line) > self._max:
+                yield self._close(line)
+            else:  # nearly all
+                self._number += 1
+                offset = self._offset
+                self._offset += len(line) + 1
+                yield self._number, offset, line, False
         self._keep(rest)
 
     def finish(self) -> Iterator[Line]:
@@ -180,7 +180,7 @@ class LineSplitter:
         self._number += 1
         if self._number == 1:
             data = data.removeprefix(BYTE_ORDER_MARK)
-        return Line(self._number, offset, data[: self._max], length > self._max)
+        return self._number, offset, data[: self._max], length > self._max
 
 
 # ---- a line to JSON ---------------------------------------------------------------------------------------
@@ -190,14 +190,21 @@ class _Repeated(Exception):
     """A name stands twice in one object."""
 
 
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) == 1:  # nearly all: a typed value
-        [(name, value)] = pairs
-        return {name: value}
+def _object(pairs: list[tuple[str, Any]]) -> tuple[str, Any] | dict[str, Any]:
+    """An object of one member is that pair: nearly all objects are typed values. See `_members`."""
+    if len(pairs) == 1:
+        return pairs[0]
     members = dict(pairs)
     if len(members) != len(pairs):
         raise _Repeated
     return members
+
+
+def _members(value: Any) -> dict[str, Any] | None:
+    """The members of an object as `_object` made it; None for everything else."""
+    if type(value) is tuple:
+        return {value[0]: value[1]}
+    return value if type(value) is dict else None
 
 
 def _no_constant(name: str) -> Any:
@@ -210,9 +217,9 @@ class _Literal(str):
     __slots__ = ()
 
 
-_load = json.JSONDecoder(
-    object_pairs_hook=_no_repeats, parse_constant=_no_constant, parse_int=_Literal, parse_float=_Literal
-).raw_decode
+_scan: Any = json.JSONDecoder(  # type: ignore[attr-defined]  # what raw_decode calls, without its cost
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_Literal, parse_float=_Literal
+).scan_once
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -220,21 +227,25 @@ def parse_line(line: bytes) -> dict[str, Any]:
     """Strict JSON: one object, no repeated names, valid UTF-8, no lone surrogates. Raises Invalid."""
     try:
         text = line.decode("utf-8")
-        document, end = _load(text)
+        document, end = _scan(text, 0)
     except UnicodeDecodeError as error:
         raise Invalid("invalid_utf8", f"byte {error.start} of the line is not UTF-8") from error
     except _Repeated as error:
         raise Invalid("duplicate_name", "a name stands twice in one object") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, StopIteration, RecursionError) as error:
         ion = " (this looks like Ion: export with ExportFormat DYNAMODB_JSON)" if line.startswith(b"$ion") else ""
-        raise Invalid("not_json", f"not JSON{ion}: {error}") from error
+        reason = f"a value is expected at character {error.value}" if isinstance(error, StopIteration) else error
+        raise Invalid("not_json", f"not JSON{ion}: {reason}") from error
     if end != len(text):
         raise Invalid("not_json", f"text follows the value at character {end}")
-    if line.count(b"{") + line.count(b"[") > JSON_DEPTH_MAX and _depth(document) > JSON_DEPTH_MAX:
+    deep = len(line) > JSON_DEPTH_MAX and line.count(b"{") + line.count(b"[") > JSON_DEPTH_MAX
+    if deep and _depth(document) > JSON_DEPTH_MAX:
         raise Invalid("not_json", f"nested deeper than {JSON_DEPTH_MAX}")
     if "\\u" in text and _SURROGATE.search(text) and _has_surrogate(document):
         raise Invalid("lone_surrogate", "a lone surrogate cannot be written as UTF-8")
-    if not isinstance(document, dict):
+    if type(document) is tuple:
+        return dict([document])
+    if type(document) is not dict:
         raise Invalid("unknown_shape", "the line is not an object")
     return document
 
@@ -248,12 +259,13 @@ def _has_surrogate(value: Any) -> bool:
 
 
 def _depth(value: Any) -> int:
-    deepest, todo = 0, [(value, 1)]
+    deepest = 0
+    todo: list[tuple[Any, int]] = [([value], 0)]
     while todo:
         node, depth = todo.pop()
         deepest = max(deepest, depth)
-        children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        todo.extend((child, depth + 1) for child in children if isinstance(child, dict | list))
+        children = node.values() if isinstance(node, dict) else node
+        todo.extend((child, depth + 1) for child in children if isinstance(child, dict | list | tuple))
     return deepest
 
 
@@ -267,8 +279,10 @@ def _string(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
+    if type(value) is not str:
+        raise Invalid("bad_value", "a string is expected")
     try:
-        return canonical_number(_string(value))
+        return canonical_number(value)
     except ValueError as error:
         raise Invalid("bad_number", f"{value!r:.80}: {error}") from error
 
@@ -321,35 +335,37 @@ _DECODE: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 def decode_attributes(image: Any) -> Values:
     """Check and decode: numbers to canonical text, M and L to JSON text, sets sorted. Raises Invalid."""
-    if not isinstance(image, dict):
+    members = _members(image)
+    if members is None:
         raise Invalid("bad_value", "an image is not an object")
-    if "" in image:
+    if "" in members:
         raise Invalid("bad_name", "an attribute has an empty name")
-    values = {}
-    for name, value in image.items():
-        tag, inner = _tagged(value)
-        values[name, tag] = (
-            inner if tag == "S" and type(inner) is str else _DECODE[tag](inner)
-        )  # nearly all are strings
+    values: Values = {}
+    for name, value in members.items():
+        if type(value) is tuple and value[0] == "S" and type(value[1]) is str:  # most of them
+            values[name] = value
+        else:
+            tag, inner = _tagged(value)
+            values[name] = tag, _DECODE[tag](inner)
     return values
 
 
 def _tagged(value: Any) -> tuple[Tag, Any]:
-    if type(value) is not dict or len(value) != 1:
+    if type(value) is not tuple:
         raise Invalid("bad_value", "a typed value is an object with exactly one member")
-    [tag] = value
-    if tag not in _DECODE:
-        raise Invalid("bad_value", f"{tag!r:.40} is no DynamoDB type")
-    return tag, value[tag]
+    if value[0] not in _DECODE:
+        raise Invalid("bad_value", f"{value[0]!r:.40} is no DynamoDB type")
+    return value
 
 
 # JSON text of nested values. A top-level attribute's value has depth 1, each M or L around a value adds one.
 
 
 def _map_text(value: Any, depth: int) -> str:
-    if not isinstance(value, dict):
+    members = _members(value)
+    if members is None:
         raise Invalid("bad_value", "M is not an object")
-    return "{" + ",".join([f"{encode_basestring(n)}:{_text(value[n], depth + 1)}" for n in sorted(value)]) + "}"
+    return "{" + ",".join([f"{encode_basestring(n)}:{_text(members[n], depth + 1)}" for n in sorted(members)]) + "}"
 
 
 def _list_text(value: Any, depth: int) -> str:
@@ -361,9 +377,9 @@ def _list_text(value: Any, depth: int) -> str:
 def _text(value: Any, depth: int) -> str:
     if depth > DEPTH_MAX:
         raise Invalid("too_deep", f"values are nested deeper than {DEPTH_MAX}")
+    if type(value) is tuple and value[0] == "S" and type(value[1]) is str:  # most of them
+        return encode_basestring(value[1])
     tag, inner = _tagged(value)
-    if tag == "S":
-        return encode_basestring(_string(inner))
     if tag == "N":
         return _number(inner)
     if tag == "M":
@@ -391,32 +407,37 @@ def _scalar_text(tag: Tag, value: Any) -> str:
 # ---- records ----------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Record:
-    """One line, understood. `position` is the order key without its prefix."""
+class Meta(NamedTuple):
+    """What a line says beside its values. `position` is the order key without its prefix."""
 
     op: str
     ts: int | None
     position: str
     expired: bool
-    values: Values
 
 
-def read_record(document: Mapping[str, Any], keys: KeySchema | None, position_digits: int = POSITION_DIGITS) -> Record:
+@functools.cache
+def _base_meta(position_digits: int) -> Meta:
+    return Meta("r", None, "0" * position_digits, False)
+
+
+def read_record(
+    document: Mapping[str, Any], keys: KeySchema | None, position_digits: int = POSITION_DIGITS
+) -> tuple[Meta, Values]:
     """Raises Invalid. `position_digits`: what the order prefix leaves for the position."""
     if ("Item" in document) == ("Keys" in document):
         raise Invalid("unknown_shape", "a record has either Item or Keys")
-    if "Keys" in document:
+    if "Item" not in document:
         return _change(document, keys, position_digits)
     values = decode_attributes(document["Item"])
     if keys is not None:
         _check_schema(values, keys)
-    return Record("r", None, "0" * position_digits, False, values)
+    return _base_meta(position_digits), values
 
 
-def _change(document: Mapping[str, Any], keys: KeySchema | None, position_digits: int) -> Record:
-    metadata = document.get("Metadata", {})
-    if not isinstance(metadata, dict):
+def _change(document: Mapping[str, Any], keys: KeySchema | None, position_digits: int) -> tuple[Meta, Values]:
+    metadata = _members(document.get("Metadata", {}))
+    if metadata is None:
         raise Invalid("bad_metadata", "Metadata is not an object")
     op = _operation(metadata, "NewImage" in document)
     ts = _micros(metadata)
@@ -427,14 +448,14 @@ def _change(document: Mapping[str, Any], keys: KeySchema | None, position_digits
     key = decode_attributes(document["Keys"])
     values = key if op == "d" else decode_attributes(document["NewImage"])
     _check_key(key, values, keys)
-    return Record(op, ts, position, expired, values)
+    return Meta(op, ts, position, expired), values
 
 
 def _wrapped(metadata: Mapping[str, Any], name: str, tag: str) -> Any:
     value = metadata[name]
-    if not isinstance(value, dict) or list(value) != [tag]:
+    if type(value) is not tuple or value[0] != tag:
         raise Invalid("bad_metadata", f"{name} is not of the form {{{tag!r}: …}}")
-    return value[tag]
+    return value[1]
 
 
 def _integer(value: Any, name: str, digits_max: int) -> int:
@@ -447,7 +468,7 @@ def _micros(metadata: Mapping[str, Any]) -> int | None:
     if "WriteTimestampMicros" not in metadata:
         return None
     value = metadata["WriteTimestampMicros"]
-    if isinstance(value, dict):
+    if isinstance(value, tuple | dict):
         value = _string_of(_wrapped(metadata, "WriteTimestampMicros", "N"), "WriteTimestampMicros")
     micros = _integer(value, "WriteTimestampMicros", 19)
     if micros > INT64_MAX:
@@ -490,18 +511,18 @@ def _operation(metadata: Mapping[str, Any], has_image: bool) -> str:
 
 def _check_schema(values: Values, keys: KeySchema) -> None:
     for attribute in keys.attributes:
-        if (attribute.name, attribute.tag) not in values:
+        if attribute.name not in values or values[attribute.name][0] != attribute.tag:
             raise Invalid("key_mismatch", f"key attribute {attribute.name!r:.80} is not there as {attribute.tag}")
 
 
 def _check_key(key: Values, values: Values, keys: KeySchema | None) -> None:
-    if not 1 <= len(key) <= 2 or any(tag not in ("S", "N", "B") for _, tag in key):
+    if not 1 <= len(key) <= 2 or any(tag not in ("S", "N", "B") for tag, _ in key.values()):
         raise Invalid("key_mismatch", "Keys holds one or two attributes of type S, N or B")
     if keys is not None:
         _check_schema(key, keys)
         if len(key) != len(keys.attributes):
             raise Invalid("key_mismatch", f"Keys holds more than {', '.join(keys.names)}")
-    if any(values.get(column) != value for column, value in key.items()):
+    if any(values.get(name) != typed for name, typed in key.items()):
         raise Invalid("key_mismatch", "Keys and the image differ")
 
 
@@ -546,69 +567,66 @@ class ReferenceDecoder:
     def finish(self) -> list[pa.RecordBatch]:
         batches = [batch for plain in self._inflater.finish() for batch in self._decode(self._lines.push(plain))]
         batches += self._decode(self._lines.finish())
-        if self._ops:
+        if self._metas:
             batches.append(self._seal())
         return batches
 
     def _decode(self, lines: Iterable[Line]) -> Iterator[pa.RecordBatch]:
         for line in lines:
-            data = line.data.strip(b" \t\r")
-            if not data and not line.too_long:
+            _, _, data, too_long = line
+            data = data.strip(b" \t\r")
+            if not data and not too_long:
                 continue
             try:
-                if line.too_long:
+                if too_long:
                     raise Invalid("line_too_long", "the line is longer than any DynamoDB record")
-                self._add(read_record(parse_line(data), self._keys, self._position_digits))
+                self._add(*read_record(parse_line(data), self._keys, self._position_digits))
             except Invalid as invalid:
                 self._reject(line, invalid)
             self._batch_size += len(data)
-            if self._batch_size >= self._batch_bytes and self._ops:
+            if self._batch_size >= self._batch_bytes and self._metas:
                 yield self._seal()
 
     def _reject(self, line: Line, invalid: Invalid) -> None:
-        raw = line.data[:REJECTED_RAW_MAX]
-        cut = line.too_long or len(line.data) > REJECTED_RAW_MAX
-        self._rejected.append(Rejected(line.number, line.offset, invalid.kind, str(invalid), raw, cut))
+        number, offset, data, too_long = line
+        cut = too_long or len(data) > REJECTED_RAW_MAX
+        self._rejected.append(Rejected(number, offset, invalid.kind, str(invalid), data[:REJECTED_RAW_MAX], cut))
 
     def _start_batch(self) -> None:
-        self._ops: list[str] = []
-        self._ts: list[int | None] = []
-        self._positions: list[str] = []
-        self._expired: list[bool] = []
-        self._columns: dict[tuple[str, Tag], list[Any]] = {}  # each only as long as the last row that has a value
+        self._metas: list[Meta] = []
+        self._columns: dict[str, dict[Tag, list[Any]]] = {}  # each only as long as the last row that has a value
         self._batch_size = 0
 
-    def _add(self, record: Record) -> None:
-        row = len(self._ops)
-        for column, value in record.values.items():
-            values = self._columns.get(column)
-            if values is None:
-                values = self._columns[column] = []
-            if len(values) != row:
-                values.extend([None] * (row - len(values)))
-            values.append(value)
-        self._ops.append(record.op)
-        self._ts.append(record.ts)
-        self._positions.append(self._prefix + record.position)
-        self._expired.append(record.expired)
+    def _add(self, meta: Meta, values: Values) -> None:
+        row, columns = len(self._metas), self._columns
+        for name, (tag, value) in values.items():
+            try:
+                column = columns[name][tag]
+            except KeyError:
+                column = columns.setdefault(name, {}).setdefault(tag, [])
+            if len(column) != row:
+                column.extend([None] * (row - len(column)))
+            column.append(value)
+        self._metas.append(meta)
         self.rows += 1
 
     def _seen_in_batch(self) -> Seen:
         return {
             (name, tag): AttributeSeen(len(values) - values.count(None), _numbers(tag, values))
-            for (name, tag), values in self._columns.items()
+            for name, tags in self._columns.items()
+            for tag, values in tags.items()
         }
 
     def _seal(self) -> pa.RecordBatch:
         self._seen = join_seen(self._seen, self._seen_in_batch())
         schema = decoded_schema(join_seen(self._known, self._seen))
-        rows = len(self._ops)
-        columns: list[list[Any]] = [self._ops, self._ts, self._positions, self._expired]
-        for column in decoded_columns(schema):
-            values = self._columns.get(column, [])
-            columns.append(values + [None] * (rows - len(values)))
+        ops, ts, positions, expired = zip(*self._metas, strict=True)
+        meta = (ops, ts, [self._prefix + position for position in positions], expired)
+        arrays = [pa.array(values, field.type) for values, field in zip(meta, schema, strict=False)]
+        for (name, tag), field in zip(decoded_columns(schema), list(schema)[META_COUNT:], strict=True):
+            column = self._columns.get(name, {}).get(tag, [])
+            arrays.append(_array(column + [None] * (len(ops) - len(column)), field.type))
         self._start_batch()
-        arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
         return pa.record_batch(arrays, schema=schema)
 
 
@@ -617,19 +635,18 @@ def _numbers(tag: Tag, values: Iterable[Any]) -> NumberRange | None:
         values = (member for members in values if members is not None for member in members)
     elif tag != "N":
         return None
-    return range_of({value for value in values if value is not None})
+    return range_of([value for value in values if value is not None])
 
 
 def _array(values: list[Any], type_: pa.DataType) -> pa.Array:
     """Numbers come as canonical text, whatever the column's type."""
-    in_list = pa.types.is_list(type_)
-    member = type_.value_type if in_list else type_
+    member = type_.value_type if pa.types.is_list(type_) else type_
     make = int if member == pa.int64() else Decimal if pa.types.is_decimal(member) else None
-    if make is not None and in_list:
-        values = [None if members is None else [make(m) for m in members] for members in values]
-    elif make is not None:
-        values = [None if value is None else make(value) for value in values]
-    return pa.array(values, type_)
+    if make is None:
+        return pa.array(values, type_)
+    if member is type_:
+        return pa.array(values, pa.string()).cast(type_)
+    return pa.array([None if members is None else [make(m) for m in members] for members in values], type_)
 
 
 # ---- fold -------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -44,19 +44,29 @@ class NumberRange:
         return self.whole_digits + self.scale <= DIGITS_MAX
 
 
-def range_of(numbers: Iterable[str]) -> NumberRange:
+_NINES = str.maketrans("12345678" + "0", "9" * 9)
+
+
+def range_of(numbers: Sequence[str]) -> NumberRange:
     """What these canonical numbers need of a column."""
-    int64, whole_digits, scale = True, 0, 0
-    for number in numbers:
-        if "E" in number:
-            _sign, digits, exponent = split_number(number)
-            whole, decimals = max(0, len(digits) + exponent), max(0, -exponent)
-        else:
-            whole_text, _, fraction = number.removeprefix("-").partition(".")
-            whole, decimals = len(whole_text) if whole_text != "0" else 0, len(fraction)
-        if int64:
-            int64 = decimals == 0 and (whole < 19 or (whole == 19 and INT64_MIN <= int(number) <= INT64_MAX))
-        whole_digits, scale = max(whole_digits, whole), max(scale, decimals)
+    # Numbers are many, their shapes are few: 12.5 and -98.7 are both 99.9, and 0.05 is .99.
+    plain = "\n".join(["", *numbers]).replace("\n-", "\n").replace("\n0", "\n").translate(_NINES)
+    whole_digits, scale = 0, 0
+    for shape in set(plain.split("\n")):
+        if "E" not in shape:
+            whole, _, fraction = shape.partition(".")
+            whole_digits, scale = max(whole_digits, len(whole)), max(scale, len(fraction))
+    if "E" in plain:
+        for number in numbers:
+            if "E" in number:
+                _sign, digits, exponent = split_number(number)
+                whole_digits, scale = max(whole_digits, len(digits) + exponent), max(scale, -exponent)
+    int64 = scale == 0 and (
+        whole_digits < 19
+        or (
+            whole_digits == 19 and all(INT64_MIN <= int(number) <= INT64_MAX for number in numbers if len(number) >= 19)
+        )
+    )
     return NumberRange(int64, whole_digits, scale)
 
 
