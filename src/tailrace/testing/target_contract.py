@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace.codec import decode_segments
-from tailrace.codec.reference import decode_attributes
+from tailrace.codec.reference import decode_attributes, parse_line
 from tailrace.errors import OrderConflict, UsageInvalid, UserFault
 from tailrace.model.keys import KeyAttribute, KeySchema, canonical_key
 from tailrace.model.numbers import canonical_number
@@ -199,7 +199,9 @@ class Replica:
         return shown
 
     def _values(self, item: Item) -> dict[tuple[str, str], Any]:
-        return {id_: value for id_, value in decode_attributes(item).items() if id_[1] != "NULL"}
+        parsed = parse_line(json.dumps({"Item": item}).encode())["Item"]
+        decoded = decode_attributes(parsed).items()
+        return {(name, tag): value for name, (tag, value) in decoded if tag != "NULL"}
 
 
 def _place(row: tuple[str, str, bool, dict[tuple[str, str], Any]]) -> tuple[str, str]:
