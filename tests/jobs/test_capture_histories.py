@@ -134,7 +134,7 @@ class History:
             if number % 6 == 0:
                 assert violations(self.source, self.world.landing) == []
         self.source.denied, self.source.errors = set(), {}
-        self.source.empty_pages = 0
+        self.source.empty_pages, self.source.page_records = 0, 1000  # so that the time that is left is enough
         self.source.model.hide_children_seconds = 0
         self.world.clock.ms += 200_000  # what is hidden is listed, back-offs and leases are over
         survivor = self.random.choice([*self.workers, self.world.capturer()])
