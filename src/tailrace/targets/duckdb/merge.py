@@ -140,10 +140,18 @@ class Merge:
         """The condition that these are the key of a row of ``latest l``."""
         return " AND ".join(f"{e} = l.{k}" for e, k in zip(expressions, self._latest_keys, strict=True))
 
-    def _standing(self, values: str) -> str:
-        """Rows of the target that have a key of this load, each with its line in ``incoming``."""
+    def _find_standing(self, values: str) -> None:
+        """``standing``: rows of the target that have a key of this load, each with its line in ``incoming``.
+
+        The one statement that reads the whole table, and so the one that is given all threads.
+        """
         same_key = self._same_key([f"t.{quote(column.name)}" for column in self._keys])
-        return f"SELECT t.rowid AS place, l.line, {values} FROM {self._target} t JOIN temp.latest l ON {same_key}"
+        self._run("RESET threads")
+        self._run(
+            f"CREATE TEMP TABLE standing AS SELECT t.rowid AS place, l.line, {values}"
+            f" FROM {self._target} t JOIN temp.latest l ON {same_key}"
+        )
+        self._run("SET threads = 1")
 
     # ---- current: the newest change of each key; deleted keys leave a tombstone
 
@@ -151,7 +159,7 @@ class Merge:
         """``lost`` holds the lines of changes that are no newer than what stands; nearly always it is empty."""
         run = self._run
         key = key_expression(self._keys, self._latest_keys)
-        run(f"CREATE TEMP TABLE standing AS {self._standing('t._tr_pos >= l.pos AS lost')}")
+        self._find_standing("t._tr_pos >= l.pos AS lost")
         run(
             "CREATE TEMP TABLE buried AS SELECT b.rowid AS place, line, b.pos >= l.pos AS lost"
             f" FROM {self._tombstones} b JOIN (SELECT *, {key} AS key FROM temp.latest) l ON b.key = l.key"
@@ -177,11 +185,8 @@ class Merge:
     def _mark(self) -> None:
         """Images and deletes are folded apart, so a row is the same however the changes were cut into loads."""
         run = self._run
-        run(
-            "CREATE TEMP TABLE standing AS "
-            + self._standing(
-                "t._tr_pos AS pos, t._tr_image_pos AS image_pos, t._tr_op AS op, t._tr_ts AS ts, t._tr_expired AS expired"
-            )
+        self._find_standing(
+            "t._tr_pos AS pos, t._tr_image_pos AS image_pos, t._tr_op AS op, t._tr_ts AS ts, t._tr_expired AS expired"
         )
         run(
             "CREATE TEMP TABLE winners AS SELECT s.place,"

@@ -114,13 +114,16 @@ class DuckDbTarget:
                 hint="Load something first: tailrace run.",
                 path=self.path,
             )
-        with self._file.session(read_only=True) as session:
+        with self._file.session(read_only=True, sealed=True) as session:
             try:
                 if len(session.connection.extract_statements(sql)) != 1:
                     raise UsageInvalid("Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"')
                 return session.answer(sql)
             except duckdb.Error as error:
-                raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
+                raise UsageInvalid(
+                    f"The query failed: {error}",
+                    hint="Correct the SQL; it may only read, and only tables of this file.",
+                ) from error
 
     def _evolve(self, session: Session, load: Load, state: TableState) -> ColumnPlan:
         """Bring the table's columns to what the load needs, and record the mapping."""
