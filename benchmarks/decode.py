@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -264,16 +263,12 @@ TOOLS: dict[str, harness.Tool] = {
 }
 
 
-def has_native() -> bool:
-    return importlib.util.find_spec("tailrace_core") is not None
-
-
 def is_big(tool: str, case: str) -> bool:
     return case.endswith("-1GB")
 
 
 def skip(tool: str, case: str) -> bool:
-    if tool == "tailrace native" and not has_native():
+    if tool == "tailrace native" and not harness.has_native():
         return True
     if is_big(tool, case):
         return tool not in ("tailrace native", "tailrace python") or (tool == "tailrace python" and case[0] != "A")
@@ -287,7 +282,7 @@ def main() -> None:
     cases |= {f"{name}-parquet": Case(*pair, "parquet") for name, pair in data.items()}
     if not harness.QUICK:
         cases |= {f"{name}-1GB": Case(*pair, "parquet", big=True) for name, pair in data.items()}
-    if not has_native() and "--one" not in sys.argv:
+    if not harness.has_native() and "--one" not in sys.argv:
         print("tailrace-core is not installed: without the native codec", file=sys.stderr)
     harness.main("decode", TOOLS, cases, baseline="pyarrow", skip=skip, once=is_big, per="MB")
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -68,6 +69,11 @@ def run_one(tool: Tool, case: Any) -> Measured:
 def one_core() -> None:
     """Pin this process, and with it every library's threads, to the last core."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def has_native() -> bool:
+    """Whether tailrace-core is installed."""
+    return importlib.util.find_spec("tailrace_core") is not None
 
 
 def main(
