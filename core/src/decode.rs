@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use crate::column::{Tag, TAGS};
 use crate::fault::{Fault, Why};
 use crate::inflate::{Corrupt, Inflater, HISTORY};
-use crate::json::blank_end;
+use crate::json::{blank_end, CHUNK};
 use crate::number::NumberRange;
 use crate::record::{Meta, Rows};
 use crate::window::Window;
@@ -110,6 +110,14 @@ struct Overlong {
     raw: Vec<u8>,
 }
 
+/// Where lines lie: in the window, or in what was pushed. At least `CHUNK` bytes follow each.
+#[derive(Clone, Copy)]
+struct Text<'a> {
+    bytes: &'a [u8],
+    /// Position in the stream of the first byte.
+    base: u64,
+}
+
 pub struct Decoder {
     prefix: Vec<u8>,
     batch_bytes: usize,
@@ -185,13 +193,37 @@ impl Decoder {
     pub fn push(&mut self, data: &[u8]) -> Result<Vec<Batch>, Corrupt> {
         self.go_on()?;
         let mut used = 0;
+        if self.inflater.is_plain() {
+            used = self.push_plain(data)?;
+        }
+        self.push_through_window(&data[used..])?;
+        self.done = false;
+        Ok(mem::take(&mut self.batches))
+    }
+
+    fn push_through_window(&mut self, data: &[u8]) -> Result<(), Corrupt> {
+        let mut used = 0;
         while used < data.len() || self.inflater.more {
             self.window.make_room();
             used += self.inflater.fill(&data[used..], &mut self.window)?;
             self.read_lines();
         }
-        self.done = false;
-        Ok(mem::take(&mut self.batches))
+        Ok(())
+    }
+
+    /// Read lines where they lie, without a copy, except for the first, which may have begun before, and the last ones,
+    /// behind which there are too few bytes. Gives how much of the data was read.
+    fn push_plain(&mut self, data: &[u8]) -> Result<usize, Corrupt> {
+        let Some(first) = memchr::memchr(b'\n', data) else { return Ok(0) };
+        let start = first + 1;
+        self.push_through_window(&data[..start])?;
+        let behind = data.len().saturating_sub(CHUNK).max(start);
+        let Some(last) = memchr::memrchr(b'\n', &data[start..behind]) else { return Ok(start) };
+        let end = start + last + 1;
+        let base = self.window.position(self.window.end()) - start as u64;
+        self.read_whole_lines(Text { bytes: data, base }, start, end);
+        self.window.pass_by(end - start);
+        Ok(end)
     }
 
     /// The input has ended; gives what is left.
@@ -222,7 +254,11 @@ impl Decoder {
     fn read_lines(&mut self) {
         let (start, end) = (self.window.start(), self.window.end());
         if let Some(last) = memchr::memrchr(b'\n', &self.window.text()[start..end]) {
-            self.read_whole_lines(start, start + last + 1);
+            let end = start + last + 1;
+            let window = mem::take(&mut self.window);
+            self.read_whole_lines(Text { bytes: window.text(), base: window.base() }, start, end);
+            self.window = window;
+            self.window.read_to(end);
         }
         self.hold_overlong();
     }
@@ -230,7 +266,8 @@ impl Decoder {
     fn hold_overlong(&mut self) {
         let (start, end) = (self.window.start(), self.window.end());
         if self.overlong.is_none() && end - start > self.line_bytes_max {
-            self.overlong = Some(Overlong { offset: self.window.position(start), raw: self.raw(start, end) });
+            self.overlong =
+                Some(Overlong { offset: self.window.position(start), raw: self.raw(&self.window.text()[start..end]) });
         }
         if self.overlong.is_some() {
             self.window.read_to(end);
@@ -238,34 +275,32 @@ impl Decoder {
     }
 
     /// The beginning of a line, as it is kept of a rejected one.
-    fn raw(&self, start: usize, end: usize) -> Vec<u8> {
-        let line = &self.window.text()[start..end];
+    fn raw(&self, line: &[u8]) -> Vec<u8> {
         let line = if self.lines == 0 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
         line[..line.len().min(self.line_bytes_max).min(REJECTED_RAW_MAX)].to_vec()
     }
 
-    fn read_whole_lines(&mut self, mut start: usize, end: usize) {
+    fn read_whole_lines(&mut self, text: Text, mut start: usize, end: usize) {
         if let Some(overlong) = self.overlong.take() {
-            start += memchr::memchr(b'\n', &self.window.text()[start..end]).expect("a line ends") + 1;
+            start += memchr::memchr(b'\n', &text.bytes[start..end]).expect("a line ends") + 1;
             self.lines += 1;
             self.reject(overlong.offset, Why::LineTooLong.kind(), Why::LineTooLong.reason().into(), overlong.raw, true);
             self.end_line(0);
         }
-        let good = simdutf8::basic::from_utf8(&self.window.text()[start..end]).is_ok();
+        let good = simdutf8::basic::from_utf8(&text.bytes[start..end]).is_ok();
         while start < end {
             let is_utf8 = good || {
-                let line = &self.window.text()[start..end];
+                let line = &text.bytes[start..end];
                 simdutf8::basic::from_utf8(&line[..memchr::memchr(b'\n', line).expect("a line ends")]).is_ok()
             };
-            start = self.read_line(start, is_utf8);
+            start = self.read_line(text, start, is_utf8);
         }
-        self.window.read_to(end);
     }
 
     /// Read the line that begins at `start`; gives where the next one does.
     #[inline]
-    fn read_line(&mut self, start: usize, is_utf8: bool) -> usize {
-        let text = self.window.text();
+    fn read_line(&mut self, place: Text, start: usize, is_utf8: bool) -> usize {
+        let text = place.bytes;
         let mut at = start;
         if self.lines == 0 && text[at..].starts_with(BYTE_ORDER_MARK) {
             at += BYTE_ORDER_MARK.len();
@@ -282,7 +317,7 @@ impl Decoder {
                 }
             }
         }
-        self.read_odd_line(start, at)
+        self.read_odd_line(place, start, at)
     }
 
     #[inline(always)]
@@ -308,12 +343,12 @@ impl Decoder {
     /// space at its start.
     #[cold]
     #[inline(never)]
-    fn read_odd_line(&mut self, start: usize, at: usize) -> usize {
+    fn read_odd_line(&mut self, place: Text, start: usize, at: usize) -> usize {
         let row = self.batch_rows;
-        let text = self.window.text();
+        let text = place.bytes;
         let end = start + memchr::memchr(b'\n', &text[start..]).expect("a line ends");
         let size = end - at;
-        let offset = self.window.position(start);
+        let offset = place.base + start as u64;
         let result = if end - start > self.line_bytes_max {
             Err(Why::LineTooLong.at(at))
         } else if at == end {
@@ -325,14 +360,14 @@ impl Decoder {
             self.rows.undo(row);
             self.rows.diagnose(text, at, row)
         };
-        let raw = result.is_err().then(|| self.raw(start, end));
+        let raw = result.is_err().then(|| self.raw(&text[start..end]));
         self.lines += 1;
         match result {
             Ok(_) => self.keep(),
             Err(fault) => {
                 self.rows.undo(row);
                 let too_long = fault.why == Why::LineTooLong;
-                let reason = self.reason(fault, at, end);
+                let reason = reason(fault, text, at, end);
                 self.reject(
                     offset,
                     fault.why.kind(),
@@ -344,26 +379,6 @@ impl Decoder {
         }
         self.end_line(size);
         end + 1
-    }
-
-    fn reason(&self, fault: Fault, start: usize, end: usize) -> String {
-        const SHOWN: usize = 40;
-        let (reason, at) = (fault.why.reason(), fault.at as usize);
-        if fault.why == Why::LineTooLong {
-            return reason.into();
-        }
-        let line = &self.window.text()[start..end];
-        let ion = if fault.why == Why::NotJson && line.starts_with(b"$ion") {
-            " (this looks like Ion: export with ExportFormat DYNAMODB_JSON)"
-        } else {
-            ""
-        };
-        let at = at.clamp(start, end) - start;
-        if at == 0 {
-            return format!("{reason}{ion}");
-        }
-        let near = String::from_utf8_lossy(&line[at..line.len().min(at + SHOWN)]);
-        format!("{reason}{ion}: byte {at} of the line, {near:?}")
     }
 
     fn reject(&mut self, offset: u64, kind: &'static str, reason: String, raw: Vec<u8>, cut: bool) {
@@ -433,5 +448,136 @@ impl Decoder {
             }
         }
         seen
+    }
+}
+
+/// What quarantine shows: why, where in the line, and what stands there.
+fn reason(fault: Fault, text: &[u8], start: usize, end: usize) -> String {
+    const SHOWN: usize = 40;
+    let (reason, at) = (fault.why.reason(), fault.at as usize);
+    if fault.why == Why::LineTooLong {
+        return reason.into();
+    }
+    let line = &text[start..end];
+    let ion = if fault.why == Why::NotJson && line.starts_with(b"$ion") {
+        " (this looks like Ion: export with ExportFormat DYNAMODB_JSON)"
+    } else {
+        ""
+    };
+    let at = at.clamp(start, end) - start;
+    if at == 0 {
+        return format!("{reason}{ion}");
+    }
+    let near = String::from_utf8_lossy(&line[at..line.len().min(at + SHOWN)]);
+    format!("{reason}{ion}: byte {at} of the line, {near:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    struct Outcome {
+        rows: usize,
+        types: Vec<(String, DataType)>,
+        rejected: Vec<(u64, u64, &'static str)>,
+        seen: Vec<(String, &'static str, u64)>,
+    }
+
+    fn decode(data: &[u8], step: usize) -> Result<Outcome, Corrupt> {
+        let mut decoder = Decoder::new(b"0001|1|", 1 << 20, 200);
+        let mut batches = Vec::new();
+        for piece in data.chunks(step) {
+            batches.extend(decoder.push(piece)?);
+        }
+        batches.extend(decoder.finish()?);
+        for batch in &batches {
+            batch.arrays.iter().for_each(|array| array.validate_full().unwrap());
+            assert!(batch.arrays.iter().all(|array| array.len() == batch.rows));
+        }
+        let fields = batches.last().map_or(Vec::new(), |batch| batch.schema.fields().to_vec());
+        Ok(Outcome {
+            rows: batches.iter().map(|batch| batch.rows).sum(),
+            types: fields[4.min(fields.len())..]
+                .iter()
+                .map(|field| (format!("{}:{}", field.name(), field.metadata()["tag"]), field.data_type().clone()))
+                .collect(),
+            rejected: decoder.rejected().iter().map(|line| (line.line, line.offset, line.kind)).collect(),
+            seen: decoder.seen().into_iter().map(|seen| (seen.name, seen.tag.name(), seen.count)).collect(),
+        })
+    }
+
+    const STEPS: [usize; 6] = [1, 2, 7, 61, 1000, usize::MAX];
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn lines_and_their_places_do_not_depend_on_wrapping_and_pieces() {
+        let long = "y".repeat(300);
+        let lines = format!(
+            "\u{feff}{{\"Item\":{{\"a\":{{\"S\":\"1\"}}}}}}\n\n oops\r\n{{\"Item\":{{\"a\":{{\"S\":\"{long}\"}}}}}}\n\
+             {{\"Item\":{{\"a\":{{\"N\":\"1\"}},\"b\":{{\"NULL\":true}}}}}}\nlast"
+        );
+        let zipped = gzip(lines.as_bytes());
+        for step in STEPS {
+            for data in [lines.as_bytes(), &zipped] {
+                let outcome = decode(data, step).unwrap();
+                assert_eq!(outcome.rows, 2, "{step}");
+                assert_eq!(outcome.rejected, [(3, 29, "not_json"), (4, 36, "line_too_long"), (6, 403, "not_json")]);
+                assert_eq!(
+                    outcome.seen,
+                    [("a".into(), "S", 1), ("a".into(), "N", 1), ("b".into(), "NULL", 1)],
+                    "{step}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_rejected_line_neither_widens_a_column_nor_makes_one() {
+        let item = |number: &str, rest: &str| format!("{{\"Item\":{{\"a\":{{\"N\":\"{number}\"}}{rest}}}}}\n");
+        let good = item("1", "") + &item("0.5", ",\"x\":{\"S\":\"y\"},\"bad\":{\"B\":\"?\"}") + &item("2", "");
+        for step in STEPS {
+            let outcome = decode(good.as_bytes(), step).unwrap();
+            assert_eq!((outcome.rows, &outcome.types[..]), (2, &[("a:N".to_string(), DataType::Int64)][..]));
+            assert_eq!(outcome.rejected[0].2, "bad_base64");
+        }
+        let wider = good + &item("0.25", "");
+        assert_eq!(decode(wider.as_bytes(), 50).unwrap().types[0].1, DataType::Decimal128(38, 2));
+        let text = wider + &item("9E125", "");
+        assert_eq!(decode(text.as_bytes(), 50).unwrap().types[0].1, DataType::Utf8);
+    }
+
+    #[test]
+    fn a_damaged_stream_is_an_error_and_ends_the_decoder() {
+        let zipped = gzip(b"{\"Item\":{}}\n");
+        for length in 2..zipped.len() {
+            assert!(decode(&zipped[..length], 5).is_err(), "{length}");
+        }
+        let mut decoder = Decoder::new(b"0001|1|", 1, 100);
+        assert!(decoder.push(&[&zipped[..], b"garbage"].concat()).is_err());
+        assert!(decoder.push(b"").is_err());
+    }
+
+    #[test]
+    fn changes_need_their_key_and_their_event() {
+        let change = |event: &str, image: &str| {
+            format!(
+                "{{\"Metadata\":{{\"SequenceNumber\":{{\"S\":\"12\"}},\"EventName\":{{\"S\":\"{event}\"}}}},\
+                 \"Keys\":{{\"k\":{{\"N\":\"1.0\"}}}}{image}}}\n"
+            )
+        };
+        let kind = |line: String| decode(line.as_bytes(), 9).unwrap().rejected.first().map(|line| line.2);
+        assert_eq!(kind(change("INSERT", ",\"NewImage\":{\"k\":{\"N\":\"1\"}}")), None);
+        assert_eq!(kind(change("REMOVE", "")), None);
+        assert_eq!(kind(change("INSERT", ",\"NewImage\":{\"k\":{\"N\":\"2\"}}")), Some("key_mismatch"));
+        assert_eq!(kind(change("REMOVE", ",\"NewImage\":{}")), Some("bad_event"));
+        assert_eq!(kind(change("MODIFY", "")), Some("missing_image"));
+        assert_eq!(kind(change("MERGE", "")), Some("bad_metadata"));
     }
 }

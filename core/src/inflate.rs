@@ -111,6 +111,11 @@ impl Inflater {
         Ok(used)
     }
 
+    /// Whether the bytes to come go through as they are.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.state, State::Plain)
+    }
+
     /// The input has ended: is it whole? Gives the bytes that were too few to tell.
     pub fn finish(&mut self, window: &mut Window) -> Result<(), Corrupt> {
         match &self.state {

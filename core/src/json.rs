@@ -206,7 +206,7 @@ impl Name {
     }
 
     #[inline(always)]
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length as usize
     }
 

@@ -988,9 +988,9 @@ impl Nested {
                 spare.push(b':');
                 head_of(name.bytes(text, &self.names))
             } else {
-                spare.copy(text, at, name.len() + 2);
+                spare.copy(text, at, name.length() + 2);
                 spare.push(b':');
-                (attributes::head_of(text, at + 1, name.len()) as u64).swap_bytes()
+                (attributes::head_of(text, at + 1, name.length()) as u64).swap_bytes()
             };
             let (tag, inner) = tag_at(text, end - 1)?;
             let end = self.tagged(text, inner, tag, spare, out, depth + 1)?;

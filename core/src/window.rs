@@ -6,6 +6,7 @@ use crate::json::CHUNK;
 const ROOM: usize = 128 << 10;
 
 /// Bytes `start..end` of `buffer` are not read yet. At least `CHUNK` bytes stand behind `end`.
+#[derive(Default)]
 pub struct Window {
     buffer: Vec<u8>,
     start: usize,
@@ -37,6 +38,17 @@ impl Window {
     /// Position in the stream of a place in `text`.
     pub fn position(&self, at: usize) -> u64 {
         self.base + at as u64
+    }
+
+    /// Position in the stream of the first byte of `text`.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// So many bytes of the stream were read elsewhere; the window holds none.
+    pub fn pass_by(&mut self, bytes: usize) {
+        debug_assert_eq!(self.start, self.end);
+        self.base += bytes as u64;
     }
 
     /// Everything before `at` has been read.
