@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +47,8 @@ def command(context: Context, mode: str, items: int, seconds: float, folder: Pat
             click.echo("\n".join(lines(result)))
         if keep:
             click.echo(KEPT.format(folder=folder, url=url), err=True)
-            threading.Event().wait()
+            while True:
+                time.sleep(1)
 
     demo: Demo | ExportDemo = Demo(folder, items, seconds, context.say, live=context.is_live)
     if mode == "exports":

@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import IO, Any, Final, Literal, TypeAlias
 
@@ -47,6 +47,7 @@ SCAN_SEGMENTS: Final = 8
 SUSPECTS_MAX: Final = 100_000  # keys held in full to be looked at again; differences beyond them are counted only
 EXAMPLES_MAX: Final = 20
 SETTLE_SECONDS: Final = 10.0  # how long a change may take to the target before its absence means something
+AWAKE_SECONDS: Final = 0.2  # a signal's handler runs only when the main thread is awake
 PAUSE_SECONDS_MIN: Final = 0.25  # between two looks at the keys that differ
 PAUSE_SECONDS_MAX: Final = 2.0
 
@@ -282,8 +283,12 @@ class _Verification:
         with ThreadPoolExecutor(SCAN_SEGMENTS, thread_name_prefix="tailrace-scan") as pool:
             try:
                 parts = [pool.submit(self._scan_part, part, stop) for part in range(SCAN_SEGMENTS)]
+                while wait(parts, timeout=AWAKE_SECONDS, return_when=FIRST_EXCEPTION).not_done:
+                    if any(part.done() and part.exception() is not None for part in parts):
+                        break
                 for part in parts:
-                    part.result()
+                    if part.done():
+                        part.result()
             finally:
                 stop.set()  # after a failure or Ctrl-C the others end with their page
 

@@ -27,7 +27,7 @@ RETRY_SECONDS: Final = 1.0  # after the first failure, doubled up to RETRY_SECON
 RETRY_SECONDS_MAX: Final = 60.0
 FAILURES_MAX: Final = 5  # in a row; then a run that is to end at the tip gives up
 SWEEP_SECONDS: Final = 10.0  # between two looks at a manifest that nobody here publishes
-NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to load
+NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to do
 CAPTURE: Final = "capture"
 
 
@@ -98,12 +98,10 @@ class Daemon:
         for thread in threads:
             thread.start()
         try:
-            for thread in threads:
-                thread.join()
+            _join(threads)
         except BaseException:  # Ctrl-C where nobody handles it: no thread may outlive this call
             self._budget.stop.set()
-            for thread in threads:
-                thread.join()
+            _join(threads)
             raise
         return [self._runs[table] for table in self._tables]
 
@@ -253,6 +251,13 @@ class Daemon:
 
     def _targets(self, table: str) -> list[str]:
         return self._pipeline.config.targets_of(table)
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    """Wait for all, waking up often: a signal may reach another thread, and its handler runs only when this one is awake."""
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(NEWS_SECONDS)
 
 
 def _needs_a_person(error: TailraceError) -> bool:
