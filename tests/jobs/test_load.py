@@ -441,3 +441,15 @@ def test_old_segments_on_pages_are_loaded(world: World) -> None:
     report = world.tick(segments=700)
     assert (report.loads, report.segments, report.unloaded) == (2, len(entries), 0)
     world.replica.check()
+
+
+def test_a_loader_that_is_alone_reads_the_ledger_once(world: World) -> None:
+    plan = FaultPlan()
+    loader = world.loader(Faulty(world.target, plan, writes=("apply",), reads=("ledger",)), segments=2)  # type: ignore[arg-type]
+    for number in range(1, 6):
+        world.publish(put(number, x={"N": f"1E-{number}"}))
+    loader.tick(Budget(world.clock))
+    world.publish(put(6, y={"S": "y"}))
+    loader.tick(Budget(world.clock))
+    assert [name for name, _ in plan.effects] == ["ledger", "apply", "apply", "apply", "apply"]
+    world.replica.check()

@@ -136,6 +136,8 @@ class Loader:
         applied = self._target.apply(
             Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
         )
+        if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
+            self._ledger = ledger.after((segment.number for segment in segments), applied.columns)
         return LoadReport(
             loads=1 if applied.segments else 0,
             segments=applied.segments,

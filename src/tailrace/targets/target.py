@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
@@ -59,6 +59,15 @@ class Ledger:
 
     def holds(self, number: int) -> bool:
         return number <= self.applied_through or number in self.applied_beyond
+
+    def after(self, numbers: Iterable[int], columns: tuple[Column, ...]) -> Ledger:
+        """What it becomes when these segments are applied too, as far as planning needs it: figures stay as they were."""
+        through, beyond = self.applied_through, self.applied_beyond.union(numbers)
+        while through + 1 in beyond:
+            through += 1
+        return replace(
+            self, applied_through=through, applied_beyond=frozenset(n for n in beyond if n > through), columns=columns
+        )
 
 
 @dataclass(frozen=True, slots=True)
