@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test check lint types rust format bench kill lock clean
+.PHONY: help setup demo demo-exports test check lint types rust format bench kill lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,9 @@ setup: .venv/ready  ## create .venv with everything pinned, and the native core 
 
 demo: setup  ## a live DynamoDB table streams into DuckDB, verified, without an account
 	@$(BIN)/tailrace demo
+
+demo-exports: setup  ## the same by PITR exports: a full export and six windows on a clock that is moved
+	@$(BIN)/tailrace demo --mode exports --items 7000
 
 test: setup  ## all tests that CI runs
 	@$(BIN)/python -m pytest

@@ -277,7 +277,7 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         # what later releases will know
         ("targets__local__kind", "redshift", "targets.local.kind is 'redshift', which this release does not have yet"),
         ("targets__local__kind", "iceberg", "targets.local.kind is 'iceberg', which this release does not have yet"),
-        ("tables__orders__capture", "exports", "tables.orders.capture is 'exports', which this release does not have yet"),
+        ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "export", "tables.orders.base is 'export', which this release does not have yet"),
         # the landing zone
         ("landing__url", "https://bucket.s3.amazonaws.com/x", "begins with https:"),
@@ -321,6 +321,45 @@ def test_every_mistake_has_its_sentence(place: str, value: Any, said: str) -> No
     assert said in error.message
     first = place.partition("__")[0]
     assert str(error.facts["place"]).startswith("tables" if first == "targets" and "alike" in said else first)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"window": "14m"}, "greater than or equal to 900"),
+        ({"window": "25h"}, "less than or equal to 86400"),
+        ({"window": 900.5}, "whole seconds"),
+        ({"window": "15m", "step": "4m"}, "the step must divide the window"),
+        ({"window": "15m", "step": "30m"}, "the step must divide the window"),
+        ({"window": True}, "True is no duration"),
+        ({"enable_pitr": 1}, "enable_pitr"),
+    ],
+)
+def test_windows_that_would_leave_something_behind_are_refused(rules: dict[str, Any], said: str) -> None:
+    text = document(landing__url="s3://acme-lake/tailrace", tables__orders={"capture": "exports", **rules})
+    with pytest.raises(ConfigInvalid) as caught:
+        check_config(text, Path("t"))
+    assert said in str(caught.value)
+    assert "tables.orders" in str(caught.value)
+
+
+def test_exports_need_a_bucket_to_land_in() -> None:
+    error = refusal("tables__orders__capture", "exports")
+    assert 'begins with "s3://"' in error.message
+    assert "only to S3" in error.hint
+
+
+def test_windows_are_part_of_what_must_not_change_and_streams_know_nothing_of_them() -> None:
+    def hashed(**rules: Any) -> str:
+        config = check_config(document(landing__url="s3://acme-lake/x", tables__orders=rules), Path("t"))
+        return config.hash_of("orders")
+
+    exports = [
+        hashed(capture="exports", window=window, step=step)
+        for window, step in (("15m", "15m"), ("15m", "5m"), ("30m", "15m"))
+    ]
+    assert len({*exports, hashed(), hashed(capture="streams")}) == 4
+    assert hashed(capture="exports") == exports[0]
 
 
 @pytest.mark.parametrize(

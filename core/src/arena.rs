@@ -62,6 +62,12 @@ impl Arena {
         self.used += 1;
     }
 
+    /// Change one byte.
+    #[inline(always)]
+    pub fn set(&mut self, at: usize, byte: u8) {
+        self.data[at] = byte;
+    }
+
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.data.len() - self.used < bytes.len() {
@@ -81,6 +87,23 @@ impl Arena {
             let step = (length - done).min(CHUNK);
             self.used += step;
             done += step;
+        }
+    }
+
+    /// Append a piece of another arena.
+    #[inline(always)]
+    pub fn copy_from(&mut self, other: &Arena, start: usize, end: usize) {
+        const STEP: usize = 2 * CHUNK;
+        let length = end - start;
+        if end + STEP > other.data.len() {
+            return self.extend(&other.data[start..end]);
+        }
+        let mut done = 0;
+        while done < length {
+            let step: &[u8; STEP] = other.data[start + done..start + done + STEP].try_into().expect("a step");
+            *self.tail::<STEP>() = *step;
+            self.used += (length - done).min(STEP);
+            done += STEP;
         }
     }
 

@@ -32,13 +32,15 @@ pub struct Attributes {
 }
 
 const LUCK_MAX: i32 = 64;
+/// Slots are small, and a second look costs more than the memory.
+const SLOTS_EACH: usize = 8;
 
 impl Default for Attributes {
     fn default() -> Self {
         let random = RandomState::new();
         Attributes {
             all: Vec::new(),
-            slots: vec![NONE; 64],
+            slots: vec![NONE; 256],
             seed: [random.hash_one(1u8) | 1, random.hash_one(2u8) | 1],
             last: NONE,
             luck: LUCK_MAX,
@@ -46,14 +48,21 @@ impl Default for Attributes {
     }
 }
 
+/// Masks for the first bytes of a chunk.
+const FIRST: [u128; CHUNK + 1] = {
+    let mut masks = [u128::MAX; CHUNK + 1];
+    let mut length = 0;
+    while length < CHUNK {
+        masks[length] = (1 << (8 * length)) - 1;
+        length += 1;
+    }
+    masks
+};
+
 /// The first `length` of 16 bytes, zeros behind them.
 #[inline(always)]
-fn head_of(text: &[u8], at: usize, length: usize) -> u128 {
-    let head = u128::from_le_bytes(text[at..at + CHUNK].try_into().expect("a chunk"));
-    if length >= CHUNK {
-        return head;
-    }
-    head & ((1u128 << (8 * length)) - 1)
+pub fn head_of(text: &[u8], at: usize, length: usize) -> u128 {
+    u128::from_le_bytes(text[at..at + CHUNK].try_into().expect("a chunk")) & FIRST[length.min(CHUNK)]
 }
 
 impl Attributes {
@@ -136,7 +145,7 @@ impl Attributes {
     fn mix(&self, head: u128, more: u64) -> u64 {
         let (low, high) = (head as u64 ^ self.seed[0], (head >> 64) as u64 ^ self.seed[1] ^ more.rotate_left(32));
         let product = low as u128 * high as u128;
-        (product as u64 ^ (product >> 64) as u64).wrapping_mul(self.seed[0]) >> 16 ^ product as u64
+        product as u64 ^ (product >> 64) as u64
     }
 
     #[cold]
@@ -145,7 +154,7 @@ impl Attributes {
         let index = self.all.len() as u32;
         self.slots[slot] = index;
         self.all.push(Attribute { name: name.into(), head, image: 0, next: NONE, columns: [NONE; 10], nulls: 0 });
-        if self.all.len() * 2 > self.slots.len() {
+        if self.all.len() * SLOTS_EACH > self.slots.len() {
             self.rehash();
         }
         self.follow(index)

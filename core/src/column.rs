@@ -402,7 +402,7 @@ impl Column {
             (Numbers::Decimal(scale, values), Value::Decimal { mantissa, scale: own, whole_digits })
                 if whole_digits <= self.seen.whole_digits && own <= self.seen.scale && !self.seen.int64 =>
             {
-                values.push(mantissa as i128 * POWERS[(*scale - own) as usize]);
+                values.push(mantissa * POWERS[(*scale - own) as usize]);
             }
             (Numbers::Decimal(scale, values), Value::Whole(value))
                 if (value.unsigned_abs() as i128) < POWERS[self.seen.whole_digits as usize] =>

@@ -273,10 +273,10 @@ impl Decoder {
         at = blank_end(text, at);
         let row = self.batch_rows;
         if is_utf8 && text[at] != b'\n' {
-            if let Ok((meta, end)) = self.rows.read(text, at, row) {
+            if let Ok(end) = self.rows.read(text, at, row) {
                 if end - start <= self.line_bytes_max {
                     self.lines += 1;
-                    self.keep(&meta);
+                    self.keep();
                     self.end_line(end - at);
                     return end + 1;
                 }
@@ -286,11 +286,11 @@ impl Decoder {
     }
 
     #[inline(always)]
-    fn keep(&mut self, meta: &Meta) {
+    fn keep(&mut self) {
         self.rows.keep();
-        if meta.op != b'r' {
+        if self.rows.meta.op != b'r' {
             self.meta.fill_with_base(self.batch_rows, &self.prefix);
-            self.meta.push(meta, &self.prefix);
+            self.meta.push(&self.rows.meta, &self.prefix);
         }
         self.batch_rows += 1;
         self.total_rows += 1;
@@ -328,7 +328,7 @@ impl Decoder {
         let raw = result.is_err().then(|| self.raw(start, end));
         self.lines += 1;
         match result {
-            Ok((meta, _)) => self.keep(&meta),
+            Ok(_) => self.keep(),
             Err(fault) => {
                 self.rows.undo(row);
                 let too_long = fault.why == Why::LineTooLong;

@@ -194,16 +194,26 @@ pub fn write_text(decoded: &[u8], out: &mut Arena) {
 /// Where a name lies once its escapes are gone: in the line itself, or in the scratch.
 #[derive(Clone, Copy)]
 pub struct Name {
-    pub start: usize,
-    pub length: usize,
+    start: u32,
+    length: u32,
     pub in_scratch: bool,
 }
 
 impl Name {
     #[inline(always)]
+    fn new(start: usize, length: usize, in_scratch: bool) -> Name {
+        Name { start: start as u32, length: length as u32, in_scratch }
+    }
+
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    #[inline(always)]
     pub fn bytes<'a>(&self, text: &'a [u8], scratch: &'a Arena) -> &'a [u8] {
         let from = if self.in_scratch { scratch.as_slice() } else { text };
-        &from[self.start..self.start + self.length]
+        &from[self.start as usize..][..self.length as usize]
     }
 }
 
@@ -212,7 +222,7 @@ impl Name {
 pub fn name(text: &[u8], at: usize, scratch: &mut Arena) -> Parsed<(Name, usize)> {
     let end = plain_end(text, at);
     if text[end] == b'"' {
-        return Ok((Name { start: at, length: end - at, in_scratch: false }, end + 1));
+        return Ok((Name::new(at, end - at, false), end + 1));
     }
     escaped_name(text, at, scratch, false)
 }
@@ -223,7 +233,7 @@ fn escaped_name(text: &[u8], at: usize, scratch: &mut Arena, surrogates: bool) -
     let start = scratch.len();
     let at = scratch.copy_plain(text, at);
     let at = string_rest(text, at, scratch, surrogates)?;
-    Ok((Name { start, length: scratch.len() - start, in_scratch: true }, at))
+    Ok((Name::new(start, scratch.len() - start, true), at))
 }
 
 /// Checks values that are not looked at otherwise. Kept for its memory.
@@ -342,7 +352,7 @@ impl Checker {
     fn name(&mut self, text: &[u8], at: usize) -> Parsed<(Name, usize)> {
         let end = plain_end(text, at);
         if text[end] == b'"' {
-            return Ok((Name { start: at, length: end - at, in_scratch: false }, end + 1));
+            return Ok((Name::new(at, end - at, false), end + 1));
         }
         self.string(text, end)?; // notes a surrogate
         escaped_name(text, at, &mut self.scratch, true)

@@ -173,13 +173,13 @@ pub fn compare(left: &Number, right: &Number) -> std::cmp::Ordering {
     }
 }
 
-/// A number as it was read: the usual cases without 128 bits.
+/// A number as it was read, the usual cases without their range to be worked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     Whole(i64),
     /// `mantissa * 10^-scale`, not whole, the last digit not zero, `whole_digits` of them before the point.
     Decimal {
-        mantissa: i64,
+        mantissa: i128,
         scale: u32,
         whole_digits: u32,
     },
@@ -194,7 +194,7 @@ impl Value {
     pub fn number(self) -> Number {
         match self {
             Value::Whole(value) => Number::from_i64(value),
-            Value::Decimal { mantissa, scale, .. } => Number { mantissa: mantissa as i128, exponent: -(scale as i32) },
+            Value::Decimal { mantissa, scale, .. } => Number { mantissa, exponent: -(scale as i32) },
             Value::Exact(number) => number,
         }
     }
@@ -208,56 +208,102 @@ impl Value {
     }
 }
 
+/// The value of the digits that begin at `at`, and where they end. Right for up to 19 of them.
+#[inline(always)]
+fn digits(text: &[u8], mut at: usize) -> (u64, usize) {
+    const TEN: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    let mut value = 0u64;
+    loop {
+        let chunk = u64::from_le_bytes(text[at..at + 8].try_into().expect("8 bytes")) ^ 0x3030_3030_3030_3030;
+        // The high bit of each byte that is above 9; behind the first, carries make it unsure.
+        let others = (chunk.wrapping_add(0x7676_7676_7676_7676) | chunk) & 0x8080_8080_8080_8080;
+        if others != 0 {
+            let count = others.trailing_zeros() as usize / 8;
+            if count == 0 {
+                return (value, at);
+            }
+            let some = eight_digits(chunk << (64 - 8 * count));
+            return (value.wrapping_mul(TEN[count]).wrapping_add(some), at + count);
+        }
+        value = value.wrapping_mul(100_000_000).wrapping_add(eight_digits(chunk));
+        at += 8;
+    }
+}
+
+/// Eight digits as bytes 0 to 9, the most significant in the lowest byte.
+#[inline(always)]
+fn eight_digits(chunk: u64) -> u64 {
+    let pairs = chunk.wrapping_mul(10).wrapping_add(chunk >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff
+}
+
 /// Read the number in a JSON string that begins at `at`, up to its closing quote. `None`: look closer, with `parse`.
 #[inline(always)]
 pub fn quick(text: &[u8], at: usize) -> Option<(Value, usize)> {
-    const DIGITS: usize = 18;
+    const DIGITS: usize = 19; // on either side of the point: they fit 64 bits, and both together 38
     let negative = text[at] == b'-';
     let start = at + negative as usize;
-    let signed = |value: i64| if negative { -value } else { value };
-    let mut end = start;
-    let mut value: i64 = 0;
-    loop {
-        let digit = text[end].wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        value = value.wrapping_mul(10).wrapping_add(digit as i64);
-        end += 1;
-    }
+    let (value, end) = digits(text, start);
     let whole = end - start;
     if whole == 0 || whole > DIGITS {
         return None;
     }
     if text[end] == b'"' {
-        return Some((Value::Whole(signed(value)), end));
+        let value = i64::try_from(value).ok()?;
+        return Some((Value::Whole(if negative { -value } else { value }), end));
     }
     if text[end] != b'.' || (text[start] == b'0' && whole > 1) {
         return None;
     }
-    end += 1;
-    let point = end;
-    loop {
-        let digit = text[end].wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        value = value.wrapping_mul(10).wrapping_add(digit as i64);
-        end += 1;
-    }
+    let point = end + 1;
+    let (mut fraction, end) = digits(text, point);
     let mut scale = end - point;
-    if scale == 0 || whole + scale > DIGITS || text[end] != b'"' {
+    if scale == 0 || scale > DIGITS || text[end] != b'"' {
         return None;
     }
-    while value % 10 == 0 {
-        value /= 10;
+    while fraction % 10 == 0 {
+        fraction /= 10;
         scale -= 1;
         if scale == 0 {
-            return Some((Value::Whole(signed(value)), end));
+            let value = i64::try_from(value).ok()?;
+            return Some((Value::Whole(if negative { -value } else { value }), end));
         }
     }
-    let whole_digits = if text[start] == b'0' { 0 } else { whole as u32 };
-    Some((Value::Decimal { mantissa: signed(value), scale: scale as u32, whole_digits }, end))
+    let mantissa = value as i128 * POWERS[scale] + fraction as i128;
+    let mantissa = if negative { -mantissa } else { mantissa };
+    let whole_digits = if value == 0 { 0 } else { whole as u32 };
+    Some((Value::Decimal { mantissa, scale: scale as u32, whole_digits }, end))
+}
+
+/// Copy a number in a JSON string that begins at `at` where it is canonical; gives the place of its closing quote.
+#[inline(always)]
+pub fn copy_canonical(text: &[u8], at: usize, out: &mut Arena) -> Option<usize> {
+    let start = at + (text[at] == b'-') as usize;
+    let (value, mut end) = digits(text, start);
+    let whole = end - start;
+    if whole == 0 || whole > 19 || (text[start] == b'0' && whole > 1) {
+        return None;
+    }
+    if text[end] == b'.' {
+        let point = end + 1;
+        let fraction;
+        (fraction, end) = digits(text, point);
+        // The last digit is not zero; and where nothing stands before the point, the first one comes soon enough.
+        if end == point || end - point > 18 || text[end - 1] == b'0' {
+            return None;
+        }
+        if value == 0 && fraction < POWERS[(end - point).saturating_sub(7)] as u64 {
+            return None;
+        }
+    } else if value == 0 && start > at {
+        return None;
+    }
+    if text[end] != b'"' {
+        return None;
+    }
+    out.copy(text, at, end - at);
+    Some(end)
 }
 
 /// Read a number's text. Errors are the reasons that quarantine shows.
@@ -339,29 +385,6 @@ fn parse_exponent(text: &[u8]) -> Option<i32> {
     Some(if negative { -value } else { value })
 }
 
-/// Whether a text is its own canonical spelling, so that it can be copied. False means: parse it.
-#[inline]
-pub fn is_canonical(text: &[u8]) -> bool {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let point = memchr::memchr(b'.', digits).unwrap_or(digits.len());
-    let (whole, fraction) = (&digits[..point], digits.get(point + 1..));
-    if whole.is_empty() || digits.len() > DIGITS_MAX || !whole.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    if whole[0] == b'0' && whole.len() > 1 {
-        return false;
-    }
-    match fraction {
-        None => whole != b"0" || digits.len() == text.len(),
-        Some(fraction) => {
-            let leading = fraction.iter().take_while(|&&b| b == b'0').count();
-            fraction.last().is_some_and(|&b| b != b'0')
-                && fraction.iter().all(u8::is_ascii_digit)
-                && (whole != b"0" || leading < 7)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,13 +453,61 @@ mod tests {
         }
     }
 
+    fn quoted(text: &str) -> Vec<u8> {
+        format!("{text}\" and what follows it").into_bytes()
+    }
+
     #[test]
-    fn a_canonical_text_is_recognised() {
-        for text in ["0", "1", "-1", "10", "0.5", "-0.0000001", "12.25"] {
-            assert!(is_canonical(text.as_bytes()), "{text}");
+    fn a_canonical_text_is_copied_and_no_other() {
+        for text in ["0", "1", "-1", "10", "0.5", "-0.0000001", "12.25", "1234567890123456789", "0.123456789012345678"]
+        {
+            let mut out = Arena::default();
+            assert_eq!(copy_canonical(&quoted(text), 0, &mut out), Some(text.len()), "{text}");
+            assert_eq!(out.as_slice(), text.as_bytes());
+            assert_eq!(canonical(text).as_deref(), Ok(text));
         }
-        for text in ["-0", "01", "1.0", "1.", ".5", "0.00000001", "1E5", "", "-", "0.0"] {
-            assert!(!is_canonical(text.as_bytes()), "{text}");
+        for text in ["-0", "01", "1.0", "1.", ".5", "0.00000001", "1E5", "", "-", "0.0", "00.5", "1.2.3", "1x"] {
+            assert_eq!(copy_canonical(&quoted(text), 0, &mut Arena::default()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_quick_way_gives_what_the_thorough_one_gives() {
+        let mut quick_ones = 0;
+        let wholes = [
+            "",
+            "0",
+            "00",
+            "7",
+            "-7",
+            "-0",
+            "12345678",
+            "123456789",
+            "1234567890123456789",
+            "99999999999999999999",
+            "-9223372036854775808",
+            "9223372036854775807",
+            "9223372036854775808",
+        ];
+        let fractions = [
+            "",
+            ".",
+            ".0",
+            ".5",
+            ".50",
+            ".05",
+            ".12345678",
+            ".1234567890123456789",
+            ".00000000000000000001",
+            ".x",
+            "e5",
+        ];
+        for text in wholes.iter().flat_map(|whole| fractions.iter().map(move |fraction| format!("{whole}{fraction}"))) {
+            let Some((value, end)) = quick(&quoted(&text), 0) else { continue };
+            let number = parse(text.as_bytes()).unwrap();
+            assert_eq!((value.number(), value.range(), end), (number, number.range(), text.len()), "{text}");
+            quick_ones += 1;
+        }
+        assert!(quick_ones > 60, "{quick_ones}");
     }
 }

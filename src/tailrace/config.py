@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from tailrace.aws import AwsSettings, check_endpoint
+from tailrace.decide.windows import QUARTER_SECONDS, WindowRule
 from tailrace.errors import ConfigInvalid, TailraceError
 from tailrace.landing import split_url
 from tailrace.landing.names import check_table
@@ -170,7 +171,7 @@ class _Rules(_Section):
     """What `[defaults]` and a table may both say."""
 
     targets: list[str] | None = Field(default=None, min_length=1)
-    capture: Literal["streams"] | None = None
+    capture: Literal["streams", "exports"] | None = None
     base: Literal["none"] | None = None
     mode: Mode | None = None
     start: Literal["TRIM_HORIZON", "LATEST"] | None = None
@@ -179,6 +180,9 @@ class _Rules(_Section):
     heartbeat_seconds: Annotated[Seconds, Field(ge=1, le=3600)] | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
     load_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 34)] | None = None
+    window: Annotated[Seconds, Field(ge=900, le=86_400)] | None = None
+    step: Annotated[Seconds, Field(ge=60, le=86_400)] | None = None
+    enable_pitr: bool | None = None
 
 
 class TableConfig(_Rules):
@@ -201,6 +205,7 @@ class Config(_Section):
         places: dict[tuple[str, str], tuple[str, str]] = {}
         for table in self.tables:
             _checked(check_table, table, f"tables.{table}")
+            self._check_exports(table)
             for target in self.targets_of(table):
                 if target not in self.targets:
                     near = _nearest(target, self.targets)
@@ -216,6 +221,34 @@ class Config(_Section):
                     )
                 places[place] = (table, target)
         return self
+
+    def _check_exports(self, table: str) -> None:
+        """A window and step that leave nothing behind, and a landing zone that DynamoDB can write to."""
+        if not self.by_exports(table):
+            return
+        if not self.landing.url.startswith("s3:"):
+            raise _Finding(
+                'exports need a landing url that begins with "s3://"',
+                hint='DynamoDB itself writes exports, and only to S3. Use a bucket, or capture = "streams".',
+                place="landing.url",
+            )
+        try:
+            self.windows_of(table)
+        except ValueError as error:
+            raise _Finding(
+                str(error), hint='For example window = "15m" and step = "5m".', place=f"tables.{table}.step"
+            ) from error
+
+    def by_exports(self, table: str) -> bool:
+        return bool(self.rule(table, "capture", "streams") == "exports")
+
+    def windows_of(self, table: str) -> WindowRule:
+        """How the windows of a table captured by exports follow one another. Raises ValueError."""
+        width = self.rule(table, "window", float(QUARTER_SECONDS))
+        step = self.rule(table, "step", width)
+        if width % 1 or step % 1:
+            raise ValueError("window and step are whole seconds")
+        return WindowRule(int(width), int(step))
 
     def rule(self, table: str, name: str, default: Any) -> Any:
         """A table's own setting, else the one of [defaults], else `default`."""
@@ -238,6 +271,9 @@ class Config(_Section):
     def hash_of(self, table: str) -> str:
         """Changes when what decides a table's capture changes; recorded in its manifest."""
         facts = {"capture": self.rule(table, "capture", "streams"), "base": self.rule(table, "base", "none")}
+        if self.by_exports(table):
+            rule = self.windows_of(table)
+            facts |= {"window": rule.width, "step": rule.step}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

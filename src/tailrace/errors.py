@@ -9,9 +9,9 @@
       + Transient        repeat the same call
       |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired
       + GapFound         changes are missing; repair or new base
-      |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing
+      |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing, WindowMissing
       + DataInvalid      this file or record is wrong
-          RecordInvalid, SegmentCorrupt, ManifestInvalid, OrderConflict
+          RecordInvalid, SegmentCorrupt, ManifestInvalid, OrderConflict, ExportInvalid
 
 The branch is the instruction. `code` is stable and documented in ``docs/errors.md``; `hint` is the operator's
 next step in one sentence; `facts` say where (table, file, line, position …) and are shown in this order.
@@ -158,6 +158,12 @@ class SegmentMissing(GapFound):
     code = "TAILRACE-304"
 
 
+class WindowMissing(GapFound):
+    """Point-in-time recovery no longer covers the next window: it was switched off, or reset, or fell too far behind."""
+
+    code = "TAILRACE-305"
+
+
 class DataInvalid(TailraceError):
     """This file or record is wrong."""
 
@@ -186,3 +192,9 @@ class OrderConflict(DataInvalid):
     """Two different contents under one key and one position: corruption, and never a matter of choice."""
 
     code = "TAILRACE-404"
+
+
+class ExportInvalid(DataInvalid):
+    """An export's manifests or files are missing, damaged, or do not fit together. Nothing of it is used."""
+
+    code = "TAILRACE-405"

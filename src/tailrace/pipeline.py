@@ -13,22 +13,27 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tailrace.aws import Aws
+from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, load_config
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
+from tailrace.decide.windows import moment_text, window_text
 from tailrace.errors import NotFound, SegmentCorrupt, TailraceError, UsageInvalid
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
+from tailrace.jobs.exports import ExportCapturer, ExportSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
-from tailrace.landing import Landing, Store, open_store
+from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.targets.target import LedgerRow, Target
+
+AnyCapturer: TypeAlias = Capturer | ExportCapturer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class TableStatus:
     """How one table stands, everywhere."""
 
     table: str
+    capture: str  # streams or exports
     state: str
     reason: str
     captured_through_ms: int | None
@@ -172,7 +178,9 @@ class Pipeline:
 
         return DuckDbTarget(name, self.base / Path(self.config.targets[name].path).expanduser(), self.clock)
 
-    def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> Capturer:
+    def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
+        if self.config.by_exports(table):
+            return self._export_capturer(table, on_published)
         defaults = CaptureSettings()
         rule = functools.partial(self.config.rule, table)
         settings = CaptureSettings(
@@ -186,6 +194,25 @@ class Pipeline:
         source = DynamoDbStreamSource(self.dynamodb, self.streams, table)
         return Capturer(
             source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published
+        )
+
+    def _export_capturer(self, table: str, on_published: Callable[[Manifest], None]) -> ExportCapturer:
+        _, bucket, prefix = split_url(self.config.landing.url)
+        settings = ExportSettings(
+            bucket=bucket,
+            root=f"{prefix}/{table}".lstrip("/"),
+            rule=self.config.windows_of(table),
+            enable_recovery=self.config.rule(table, "enable_pitr", False),
+            config_hash=self.config.hash_of(table),
+        )
+        return ExportCapturer(
+            DynamoDbExportSource(self.dynamodb, table),
+            DynamoDbTable(self.dynamodb, table),
+            self.landing(table),
+            settings,
+            self.clock,
+            secrets.token_hex(8),
+            on_published=on_published,
         )
 
     def loader(self, table: str, target: str) -> Loader:
@@ -264,19 +291,21 @@ class Pipeline:
         published = landing.load()
         manifest = None if published is None else published.manifest
         quarantined = _quarantined(landing)
+        capture = "exports" if self.config.by_exports(table) else "streams"
         if manifest is None:
-            return TableStatus(table, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), quarantined)
+            return TableStatus(
+                table, capture, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), quarantined
+            )
         targets = tuple(self._target_status(table, name, manifest) for name in self.config.targets_of(table))
         applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets if not t.problem), default=0)
         return TableStatus(
             table=table,
+            capture=capture,
             state=shown_state(manifest, applied, quarantined),
             reason=_reason(manifest, quarantined),
             captured_through_ms=manifest.captured_through_ms,
             capture_lag_seconds=self._lag(manifest.captured_through_ms),
-            marks={
-                i: None if s.mark is None else str(s.mark) for i, s in manifest.shards.items() if s.finished_ms is None
-            },
+            marks=_marks(manifest),
             segments=manifest.next_number - 1,
             segment_bytes=manifest.counters.get("bytes", 0),
             unloaded=max((t.segments_unloaded for t in targets), default=0),
@@ -371,6 +400,22 @@ def _quarantined(landing: Landing) -> int:
         except SegmentCorrupt:
             count += 1
     return count
+
+
+def _marks(manifest: Manifest) -> dict[str, str | None]:
+    """How far each open shard is captured; of exports the moment of the full one, and the last and the next window."""
+    if manifest.exports is None:
+        open_shards = {i: s for i, s in manifest.shards.items() if s.finished_ms is None}
+        return {i: None if s.mark is None else str(s.mark) for i, s in open_shards.items()}
+    exports = manifest.exports
+    marks = {"full export": None if exports.base is None else moment_text(exports.base)}
+    if exports.windows:
+        marks["last window"] = window_text(exports.windows[-1].window)
+    if exports.under_way:
+        plan = exports.under_way[0]
+        what = f"full-{moment_text(plan.moment)}" if plan.window is None else window_text(plan.window)
+        marks["under way"] = what + (f", attempt {plan.attempt} after: {plan.failure}" if plan.failure else "")
+    return marks
 
 
 def _reason(manifest: Manifest, quarantined: int) -> str:

@@ -24,7 +24,9 @@ WELL = TargetStatus("local", "duckdb", "current", 2, 0, None, 1, 1.0, 900, 1900)
 
 def status(lag: float | None, state: str = "CONSISTENT", targets: Sequence[TargetStatus] = (WELL,)) -> TableStatus:
     captured = None if lag is None else 1_790_000_000_000
-    return TableStatus("orders", state, "", captured, lag, {"shard-1": "7"}, 3, 900, 0, tuple(targets), (), 0)
+    return TableStatus(
+        "orders", "streams", state, "", captured, lag, {"shard-1": "7"}, 3, 900, 0, tuple(targets), (), 0
+    )
 
 
 def test_the_json_document_has_these_fields_and_no_others(loaded: Project) -> None:

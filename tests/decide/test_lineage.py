@@ -177,6 +177,8 @@ def test_a_parent_that_nobody_knows_holds_its_children_until_it_is_listed_or_gon
     listing = [info("a", last=5), info("b", "a", last=9), info("c", "b"), info("d", "b")]
     listed, gaps = merge(shards, listing)
     assert (ready_shards(listed), listed["b"].parent, gaps) == (("a",), "a", [])
+    listed, gaps = merge(shards, [info("a"), info("b", "x"), info("c", "b")])
+    assert (ready_shards(listed), gaps) == (("a", "x"), [])
     lost, gaps = merge(shards, [info("a"), info("c", "b"), info("d", "b")], now_ms=T0 + ABSENT_MS, absent={"b": T0})
     assert gaps == [("shard_vanished", "b")]
     assert ready_shards(lost) == ("a", "c", "d")

@@ -51,15 +51,17 @@ class World:
         assert report.caught_up, report
         return report
 
-    def run(self, capturer: Capturer, seconds: float, *, until: Callable[[], bool] = lambda: False) -> None:
-        """Step for so long, as a daemon does it: errors are only waited for."""
+    def run(
+        self, capturer: Capturer, seconds: float, *, until: Callable[[], bool] = lambda: False, pause_ms: int = 10
+    ) -> None:
+        """Step for so long, as a daemon does it, at least `pause_ms` apart: errors are only waited for."""
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end and not until():
             try:
                 pause = capturer.step().wait_seconds
             except TailraceError:
                 pause = 1.0
-            self.clock.ms += max(10, int(pause * 1000))
+            self.clock.ms += max(pause_ms, int(pause * 1000))
 
     def check(self, *, settled: bool = True) -> None:
         assert violations(self.source, self.landing, settled=settled) == []

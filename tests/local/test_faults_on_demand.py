@@ -136,7 +136,7 @@ def test_faults_wait_in_line_until_cleared(aws: LocalAws, account: Account, tabl
     ],
 )
 def test_s3_fails_as_s3(aws: LocalAws, account: Account, fault: dict[str, Any], code: tuple[str, int]) -> None:
-    bucket = f"bucket-{abs(hash(str(fault)))}"
+    bucket = f"bucket-{fault['kind'].replace('_', '-')}-{fault.get('status', 0)}"
     account.s3.create_bucket(Bucket=bucket)
     aws.fault(**fault, operation="PutObject", table=bucket)
     account.s3.list_objects_v2(Bucket=bucket)
@@ -215,9 +215,10 @@ def test_a_wrong_request_is_told_what_is_right(
     assert answer["example"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"kind=split"])
-def test_what_is_not_json_is_told_so(aws: LocalAws, body: bytes) -> None:
-    status, answer = control(aws, "POST", "faults", body)
+@pytest.mark.parametrize("what", ["faults", "nothing"])
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"\xff\xfe", b"kind=split"])
+def test_what_is_not_json_is_told_so(aws: LocalAws, what: str, body: bytes) -> None:
+    status, answer = control(aws, "POST", what, body)
     assert status == 400
     assert "not JSON" in answer["error"]
 
@@ -247,6 +248,16 @@ def test_a_broken_request_to_streams_is_an_error_of_theirs(account: Account, ope
         "ValidationException",
         "UnknownOperationException",
     )
+
+
+@pytest.mark.parametrize("operation", ["UpdateTable", "CreateTable", "ExecuteStatement", "PutItem", "UpdateTimeToLive"])
+@pytest.mark.parametrize("body", [b"{", b"{}", b'{"TableName": 7}'])
+def test_a_broken_request_to_dynamodb_is_an_error_of_its_own(
+    aws: LocalAws, account: Account, operation: str, body: bytes
+) -> None:
+    status, answer = account.raw(f"DynamoDB_20120810.{operation}", body)
+    assert 400 <= status < 500
+    assert answer["__type"]
 
 
 def control(aws: LocalAws, method: str, what: str, body: bytes) -> tuple[int, dict[str, Any]]:

@@ -41,7 +41,9 @@ def main() -> None:
                 site.settle()
                 keys, records = site.check()
                 comparisons += 1
-                print(f"{sum(killer.done.values())} rounds, {keys} keys, {records} records: equal", file=sys.stderr)
+                done = sum(killer.done.values())
+                print(f"{done} rounds, {killer.kills} kills, {keys} keys, {records} records: equal", file=sys.stderr)
+            segments = site.published()
         finally:
             site.close()
     summary = {
@@ -53,7 +55,7 @@ def main() -> None:
         "comparisons": comparisons,
         "keys": keys,
         "records": records,
-        "segments": site.published(),
+        "segments": segments,
         "seconds": round(time.monotonic() - begun),
     }
     print(json.dumps(summary))

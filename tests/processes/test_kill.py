@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable
 
@@ -90,19 +89,3 @@ def test_verify_beside_a_running_pipeline_raises_no_false_alarm(site: Callable[.
         assert s.finish("verify", "--deadline", "45s") == 0
         assert s.end(process, signal.SIGTERM) == 0
     assert "error" not in (s.folder / "run.log").read_text()
-
-
-def test_until_caught_up_gives_up_on_a_service_that_is_down(site: Callable[..., Site]) -> None:
-    s = site(seed=17)
-    s.writer.write(20)
-    s.aws.fault("error", operation="GetRecords", count=100_000, status=500)
-    begun = time.monotonic()
-    stop = threading.Timer(100, s.aws.clear_faults)
-    stop.start()
-    code = s.finish("run", "--once", "--budget", "8s")
-    stop.cancel()
-    assert code in (0, 1, 3)
-    assert time.monotonic() - begun < 60
-    s.aws.clear_faults()
-    s.settle()
-    s.check()

@@ -124,3 +124,8 @@ def _anything(value: Any) -> str:
 _encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), default=_bytes_as_base64, check_circular=False
 ).encode
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """One line of DynamoDB JSON; binaries as base64."""
+    return _encode(document).encode("utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,6 +14,7 @@ from tailrace.cli.output import DIFFERENT, Context, print_json
 
 if TYPE_CHECKING:
     from tailrace.runtimes.demo import DemoResult
+    from tailrace.runtimes.export_demo import ExportDemoResult
 
 KEPT: Final = """
 The embedded AWS goes on at {url}; Ctrl-C ends it. In another shell, for example:
@@ -25,7 +26,7 @@ The embedded AWS goes on at {url}; Ctrl-C ends it. In another shell, for example
 
 
 @click.command(epilog="Example: tailrace demo --items 50000 --dir ./demo")
-@click.option("--mode", type=click.Choice(["streams"]), default="streams", show_default=True)
+@click.option("--mode", type=click.Choice(["streams", "exports"]), default="streams", show_default=True)
 @click.option("--items", type=click.IntRange(100), default=20_000, show_default=True, help="Changes to write.")
 @click.option("--seconds", type=Duration(), default=30.0, help="Write for about this long (default 30s).")
 @click.option(
@@ -37,27 +38,43 @@ def command(context: Context, mode: str, items: int, seconds: float, folder: Pat
     """A DynamoDB table on an embedded AWS, written to while it streams into DuckDB; ends with a verification of every key."""
     from tailrace.cli.jobs import terminated_as_interrupted
     from tailrace.runtimes.demo import Demo
+    from tailrace.runtimes.export_demo import ExportDemo
 
-    def show(result: DemoResult, url: str) -> None:
+    def show(result: DemoResult | ExportDemoResult, url: str) -> None:
         if context.as_json:
-            print_json({**asdict(result), "report": result.report.to_json()})
+            print_json(document(result))
         else:
             click.echo("\n".join(lines(result)))
         if keep:
             click.echo(KEPT.format(folder=folder, url=url), err=True)
             threading.Event().wait()
 
-    demo = Demo(folder, items, seconds, context.say, live=context.is_live)
+    demo: Demo | ExportDemo = Demo(folder, items, seconds, context.say, live=context.is_live)
+    if mode == "exports":
+        demo = ExportDemo(folder, items, context.say)
     with terminated_as_interrupted():
         result = demo.run(after=show)
     if not result.verified:
         click.get_current_context().exit(DIFFERENT)
 
 
-def lines(result: DemoResult) -> list[str]:
+def document(result: DemoResult | ExportDemoResult) -> dict[str, Any]:
+    """The JSON form."""
+    from tailrace.runtimes.export_demo import ExportDemoResult
+
+    if isinstance(result, ExportDemoResult):
+        return {**asdict(result), "reports": [report.to_json() for report in result.reports]}
+    return {**asdict(result), "report": result.report.to_json()}
+
+
+def lines(result: DemoResult | ExportDemoResult) -> list[str]:
     """For people; the last line is the verdict."""
     from tailrace.cli.verify import lines as verdict
+    from tailrace.runtimes.export_demo import ExportDemoResult
 
+    if isinstance(result, ExportDemoResult):
+        done = f"{result.changes} changes, a full export and {result.windows} windows, {result.rows} rows in DuckDB"
+        return [f"{done} after {result.seconds:.0f} s, compared at the end of each", *verdict([result.report])]
     latency = ""
     if result.latency_ms_p50 is not None and result.latency_ms_p99 is not None:
         latency = (

@@ -9,6 +9,7 @@ import click
 
 from tailrace.cli.options import Duration, tables_option
 from tailrace.cli.output import DIFFERENT, IN_PART, Context, moment, print_json, printable, size, span
+from tailrace.config import Config
 from tailrace.pipeline import TableStatus, TargetStatus
 
 RETENTION_SECONDS: Final = 24 * 3600.0  # what the stream keeps
@@ -16,6 +17,7 @@ WARN_SECONDS: Final = 6 * 3600.0
 ALARM_SECONDS: Final = 12 * 3600.0
 WAITING_SECONDS: Final = 60.0  # a segment that waits longer to be loaded is worth a word
 STALE_SECONDS: Final = 180.0  # or three heartbeats: capture that lives has said something by then
+EXPORT_SECONDS: Final = 1800.0  # what backups lag behind and exports take, with room; beside two windows
 BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 
 
@@ -35,7 +37,7 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
     """
     pipeline = context.pipeline()
     found, now = pipeline.status(tables=tables), time.time()
-    lags = {s.table: max_lag or _lag_expected(pipeline.config.rule(s.table, "heartbeat_seconds", 60.0)) for s in found}
+    lags = {s.table: max_lag or _lag_expected(pipeline.config, s) for s in found}
     if context.as_json:
         print_json([document(status, lags[status.table], now) for status in found])
     else:
@@ -47,8 +49,10 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
         click.get_current_context().exit(IN_PART)
 
 
-def _lag_expected(heartbeat_seconds: float) -> float:
-    return max(STALE_SECONDS, 3 * heartbeat_seconds)
+def _lag_expected(config: Config, status: TableStatus) -> float:
+    if status.capture == "exports":
+        return 2 * config.windows_of(status.table).width + EXPORT_SECONDS
+    return max(STALE_SECONDS, 3 * float(config.rule(status.table, "heartbeat_seconds", 60.0)))
 
 
 def is_late(status: TableStatus, max_lag: float, now: float) -> bool:
@@ -60,9 +64,11 @@ def is_late(status: TableStatus, max_lag: float, now: float) -> bool:
 
 def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
     """What a person should do something about, beside the state; the worst first."""
-    found = []
+    found: list[str] = []
     lag = status.capture_lag_seconds
-    if lag is not None and lag > RETENTION_SECONDS:
+    if status.capture == "exports":
+        pass  # backups reach back for days; a window that leaves them is a gap
+    elif lag is not None and lag > RETENTION_SECONDS:
         found.append(f"ALARM: the stream keeps 24 hours, and {span(lag)} are not captured: changes may be lost")
     elif lag is not None and lag > WARN_SECONDS:
         used = "ALARM: half" if lag > ALARM_SECONDS else "WARNING: a quarter"
@@ -93,7 +99,7 @@ def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
         "reason": status.reason,
         "warnings": warnings(status, max_lag, now),
         "capture": {
-            "mode": "streams",
+            "mode": status.capture,
             "lag_seconds": status.capture_lag_seconds,
             "position": status.marks,
         },

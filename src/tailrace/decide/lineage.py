@@ -88,7 +88,8 @@ def merge_listing(
             shards[shard_id] = shard
     added = _added(shards, [info for info in listing if info.shard_id not in known], looked_ms, now_ms)
     heard_of = known.keys() | listed.keys()
-    for shard in added.shards.values():
+    learned = [shard for shard_id, shard in shards.items() if shard.parent != known[shard_id].parent]
+    for shard in [*added.shards.values(), *learned]:
         if shard.parent is not None and shard.parent not in heard_of:  # it came and went, or the next listing shows it
             shards[shard.parent] = ShardState(parent=None, since_ms=looked_ms)
     shards.update(added.shards)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from tailrace.model.exports import ExportState
 from tailrace.model.manifest import Gap, Manifest, TableState
-from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE
+from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Segment
 
 
@@ -32,10 +33,16 @@ def order_class(segment: Segment) -> int:
     return CLASS_BASE if segment.kind == "base" else CLASS_CHANGE
 
 
+def order_prefix_of(segment: Segment, epoch: int) -> str:
+    """How the order keys of a segment's records begin: of an export's window its end comes before the record's own time."""
+    prefix = order_prefix(epoch, order_class(segment))
+    return prefix if segment.window_end is None else f"{prefix}{segment.window_end:020d}"
+
+
 def pending(
     segments: Iterable[Segment], applied_through: int, applied_beyond: Collection[int], limits: LoadLimits
 ) -> tuple[Segment, ...]:
-    """The next load: segments that are not applied, in publish order, of one order class, within the limits.
+    """The next load: segments that are not applied, in publish order, of one order prefix, within the limits.
 
     Reads no more of `segments` than it needs. Empty: everything is applied.
     """
@@ -46,7 +53,7 @@ def pending(
             continue
         rows, size = rows + segment.rows, size + segment.bytes
         full = len(chosen) == limits.segments or rows > limits.rows or size > limits.bytes
-        if chosen and (full or order_class(segment) != order_class(chosen[0])):
+        if chosen and (full or order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)):
             break
         chosen.append(segment)
     return tuple(chosen)
@@ -74,9 +81,18 @@ def shown_state(manifest: Manifest | None, applied_through: int, quarantined: in
         return manifest.state
     if quarantined > 0:
         return "QUARANTINE"
+    if manifest.exports is not None:
+        return _export_state(manifest.exports, applied_through)
     if manifest.state == "CAPTURING" and (applied_through > 0 or manifest.next_number == 1):
         return "CONSISTENT"
     return manifest.state
+
+
+def _export_state(exports: ExportState, applied_through: int) -> TableState:
+    """From the moment when its full export is applied, a target shows the table as it was at the end of some window."""
+    if exports.base is None:
+        return "CAPTURING"
+    return "CONSISTENT" if applied_through >= exports.base_last_number else "BASE_LOADING"
 
 
 def weighted_percentile(values: Sequence[tuple[int, int]], fraction: float) -> int | None:

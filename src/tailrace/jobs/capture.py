@@ -27,6 +27,7 @@ from tailrace.decide.lineage import (
     waits,
 )
 from tailrace.errors import (
+    ConfigInvalid,
     IteratorExpired,
     NotFound,
     PermissionMissing,
@@ -136,11 +137,11 @@ class Capturer:
             reader.empty_pages = 0  # a tip that was reached before this call says nothing about now
         while not budget.spent():
             report = self.step()
-            total = _added(total, report)
+            total = totalled(total, report)
             if report.caught_up or report.standby:
                 break
             budget.wait(report.wait_seconds)
-        return _added(total, self.flush())
+        return totalled(total, self.flush())
 
     def step(self) -> CaptureReport:
         """One bounded round: look for shards where due, read those that are ready, publish where due.
@@ -240,6 +241,12 @@ class Capturer:
 
     def _look(self) -> Sequence[ShardInfo]:
         """The listing of the stream that we capture; another one is refused."""
+        if self._manifest.exports is not None:
+            raise ConfigInvalid(
+                "This landing folder was captured by exports, and one epoch has one kind of source",
+                hint='Set capture = "exports" again, or start over with a new landing prefix and target table.',
+                table=self._manifest.incarnation.table,
+            )
         known = self._manifest.incarnation
         try:
             found = self._source.incarnation()
@@ -275,10 +282,8 @@ class Capturer:
             self._publish_gaps(lineage)
         elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
-        self._looked_ms, self._listed_ms = (
-            self._listed_ms,
-            self._clock.now_ms(),
-        )  # the last listing may have missed some
+        self._looked_ms = self._listed_ms  # not this look: it may have missed some
+        self._listed_ms = self._clock.now_ms()
         self._note_absent(listing)  # those, too, that it only names as parents
 
     def _note_absent(self, listing: Sequence[ShardInfo]) -> None:
@@ -303,15 +308,17 @@ class Capturer:
         )
 
     def _is_missed(self, shard_id: str) -> bool:
-        """Reads do not find it, or (nobody reads a shard before it is listed) there were none."""
+        """Reads do not find it, or there are none: nobody begins to read a shard before it is listed."""
         reader = self._readers.get(shard_id)
-        return shard_id in self._ready if reader is None else reader.misses >= 2
+        if reader is not None:
+            return reader.misses >= 2
+        return shard_id in self._ready and self._manifest.shards[shard_id].mark is None
 
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
         manifest = replace(self._manifest, shards=lineage.shards, gaps=(*self._manifest.gaps, *lineage.gaps))
-        self._publish(replace(manifest, state=_state(manifest, caught_up=False)))
+        self._publish(replace(manifest, state=_state(manifest, manifest.pause, caught_up=False)))
 
     # ---- reading
 
@@ -489,7 +496,7 @@ class Capturer:
                 segments=(*manifest.segments, *entries),
                 next_number=manifest.next_number + len(entries),
                 captured_through_ms=captured_ms,
-                counters=_counted(
+                counters=counted(
                     manifest.counters, rows=rows, bytes=stored_bytes, segments=len(entries), quarantined=len(poison)
                 ),
                 pause=self._pause_left(),
@@ -523,8 +530,8 @@ class Capturer:
         for reader in self._readers.values():
             reader.answered = False
         if self._published is not None and self._manifest.pause != pause:
-            manifest = replace(self._manifest, pause=pause)
-            self._publish(replace(manifest, state=_state(manifest, caught_up=False)))
+            state = _state(self._manifest, pause, caught_up=False)
+            self._publish(replace(self._manifest, pause=pause, state=state))
 
     def _pause_left(self) -> Pause | None:
         """None once pages come again: of the very shard where the pause is about one, of any where it is not."""
@@ -571,7 +578,7 @@ class Capturer:
         return all(i in self._readers and self._readers[i].at_tip and not self._readers[i].ended for i in open_shards)
 
     def _state_now(self) -> TableState:
-        return _state(replace(self._manifest, pause=self._pause_left()), caught_up=self._caught_up())
+        return _state(self._manifest, self._pause_left(), caught_up=self._caught_up())
 
     def _captured_through_ms(self) -> int | None:
         """Every change before this moment was read: the least of all shards that may be read, and never less than before."""
@@ -632,22 +639,22 @@ def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:
     )
 
 
-def _state(manifest: Manifest, *, caught_up: bool) -> TableState:
+def _state(manifest: Manifest, pause: Pause | None, *, caught_up: bool) -> TableState:
     """GAP outranks everything; a table without a base is consistent from the first time that it has caught up."""
     if manifest.state == "SOURCE_CHANGED":
         return "SOURCE_CHANGED"
     if manifest.open_gaps:
         return "GAP"
-    if manifest.pause is not None:
+    if pause is not None:
         return "PAUSED"
     return "CONSISTENT" if caught_up or manifest.state == "CONSISTENT" else "CAPTURING"
 
 
-def _counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
+def counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:
     return {**counters, **{name: counters.get(name, 0) + count for name, count in more.items()}}
 
 
-def _added(total: CaptureReport, report: CaptureReport) -> CaptureReport:
+def totalled(total: CaptureReport, report: CaptureReport) -> CaptureReport:
     """The report's standing with the sums of both."""
     return replace(
         report,

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments
-from tailrace.decide.load import LoadLimits, order_class, pending
+from tailrace.decide.load import LoadLimits, order_prefix_of, pending
 from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
-from tailrace.model.positions import order_prefix
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.schema import AttributeSeen, Column, Seen
 from tailrace.model.segments import Segment
@@ -127,7 +126,7 @@ class Loader:
     def _load(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> LoadReport:
         decoded = decode_segments(
             (self._landing.read_segment(segment) for segment in segments),
-            order_prefix(epoch, order_class(segments[0])),
+            order_prefix_of(segments[0], epoch),
             keys=table.keys,
             known=known(ledger.columns),
             threads=self._threads,

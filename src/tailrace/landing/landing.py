@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -21,7 +22,7 @@ from tailrace.errors import (
     Transient,
     UsageInvalid,
 )
-from tailrace.landing.names import MANIFEST, QUARANTINE, changes_name, check_table, page_name
+from tailrace.landing.names import MANIFEST, QUARANTINE, changes_name, check_table, page_name, settled_name
 from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
 from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, name_digest, pack
 from tailrace.landing.store import Store
@@ -172,21 +173,44 @@ class Landing:
             lineage=draft.lineage,
         )
 
+    def write_settled(self, folder: str, lines: Sequence[bytes], window_end: int) -> WrittenSegment:
+        """Make settled rows of an export's window durable beside its files. Other contents get another name."""
+        packed = pack(lines)
+        name = settled_name(folder, packed.sha256)
+        size = self._create_packed(name, packed)
+        return WrittenSegment(name, "settle", len(lines), size, packed.sha256, window_end * 1000, {})
+
     def read_segment(self, segment: Segment) -> Iterator[bytes]:
         """The object's bytes in chunks. Raises SegmentMissing, or SegmentCorrupt where the length differs."""
-        total = 0
+        total, digest = 0, hashlib.md5(usedforsecurity=False)
         with self._open(segment) as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 total += len(chunk)
                 if total > segment.bytes:
                     break
+                if segment.md5 is not None:
+                    digest.update(chunk)
                 yield chunk
         if total != segment.bytes:
             more = "more than" if total > segment.bytes else f"{total} instead of"
             raise self._corrupt(segment, f"it has {more} the {segment.bytes} bytes that the manifest lists")
+        if segment.md5 not in (None, base64.b64encode(digest.digest()).decode("ascii")):
+            raise self._corrupt(segment, "its content has another MD5 than DynamoDB's manifest lists")
+
+    def md5(self, name: str) -> str:
+        """Base64 of the MD5 of any object of the store, as DynamoDB's manifests have it."""
+        digest = hashlib.md5(usedforsecurity=False)
+        with self.store.open(name) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+        return base64.b64encode(digest.digest()).decode("ascii")
 
     def verify_segment(self, segment: Segment) -> None:
         """Compare length and content with what was published. Raises SegmentCorrupt or SegmentMissing."""
+        if segment.md5 is not None:
+            for _ in self.read_segment(segment):
+                pass
+            return
         try:
             sha256 = content_sha256(self.read_segment(segment))
         except SegmentCorrupt as error:

@@ -51,6 +51,11 @@ def page_name(first_number: int, last_number: int, sha256: str) -> str:
     return f"manifest/{first_number}-{last_number}-{sha256[:8]}.json"
 
 
+def settled_name(folder: str, sha256: str) -> str:
+    """Rows read from the table itself to settle an export's window, in the window's folder."""
+    return f"{folder}/settled-{sha256[:8]}.json.gz"
+
+
 def quarantine_name(origin: str, sha256: str) -> str:
     """One object of set-aside records. `origin` is where they came from: a segment's name, or a word."""
     return f"{QUARANTINE}{origin.removesuffix('.json.gz').replace('/', '.')}-{sha256[:8]}.json.gz"

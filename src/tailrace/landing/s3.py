@@ -84,7 +84,8 @@ class S3Store:
                 for found in page.get("Contents", ()):
                     name = found["Key"].removeprefix(self._prefix)
                     if not is_own(name):
-                        yield Listed(name, found["Size"], int(found["LastModified"].timestamp() * 1000))
+                        modified_ms = int(found["LastModified"].timestamp() * 1000)
+                        yield Listed(name, found["Size"], modified_ms, found.get("ETag", "").strip('"'))
         except Exception as error:
             raise self.translated(error, "ListObjectsV2", prefix) from error
 

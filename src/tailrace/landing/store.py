@@ -17,11 +17,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of a listing. `name` is relative to the store's root."""
+    """One line of a listing. `name` is relative to the store's root; `etag` is S3's, without quotes, else empty."""
 
     name: str
     bytes: int
     modified_ms: int
+    etag: str = ""
 
 
 class Store(Protocol):

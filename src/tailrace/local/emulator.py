@@ -12,10 +12,14 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote, unquote
 
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+
+Watcher: TypeAlias = Callable[[str, list[str], Mapping[str, Any] | None, Mapping[str, Any] | None], None]
+"""Gets the table's ARN, the names of its key attributes, and the item before and after."""
 
 DYNAMODB: Final = "DynamoDB_20120810."
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,]+)/[0-9]*/([a-z0-9-]+)/")
@@ -51,10 +55,9 @@ class Owner:
         _, _, _, region, account, _ = arn.split(":", 5)
         return cls(account, region)
 
-    @property
-    def authorization(self) -> str:
+    def authorization_of(self, service: str) -> str:
         """Of a request in its name."""
-        scope = f"{self.account}/20260101/{self.region}/dynamodb/aws4_request"
+        scope = f"{self.account}/20260101/{self.region}/{service}/aws4_request"
         return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
 
 
@@ -65,14 +68,37 @@ class Emulator:
         os.environ.pop("MINISTACK_ACCOUNT_ID", None)
         os.environ.pop("MINISTACK_REGION", None)
         from ministack.app import app
+        from ministack.services import dynamodb
         from ministack.services.dynamodb import stream_records_since
 
         self._app = app
+        self._tables = dynamodb
+        self._watchers: list[Watcher] = []
+        self._emit = dynamodb._emit_stream_event
+        dynamodb._emit_stream_event = self._observe
         self._records_since = stream_records_since
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Any request, answered by the emulator alone."""
         await self._app(scope, receive, send)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call this with every write to any table, whether or not it has a stream, before the write is answered."""
+        self._watchers.append(watcher)
+
+    def _observe(self, table: str, event: str, old: Any, new: Any, *rest: Any, **more: Any) -> None:
+        self._emit(table, event, old, new, *rest, **more)
+        described = self._tables._tables.get(table)
+        if described and (old or new):
+            names = [key["AttributeName"] for key in described["KeySchema"]]
+            for watcher in self._watchers:
+                watcher(described["TableArn"], names, old or None, new or None)
+
+    async def put_object(self, bucket: str, key: str, data: bytes, owner: Owner) -> int:
+        """PutObject; the HTTP status."""
+        path = f"/{bucket}/{quote(key)}"
+        status, _ = await self._request("PUT", path, data, {"authorization": owner.authorization_of("s3")})
+        return status
 
     def changes_since(self, owner: Owner, table: str, position: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """A table's stream records from a position on; it counts from 0 when the stream is switched on or the process starts."""
@@ -83,22 +109,29 @@ class Emulator:
 
     async def call(self, operation: str, request: Mapping[str, Any], owner: Owner) -> dict[str, Any]:
         """One DynamoDB call. Raises ServiceError."""
-        body = json.dumps(request).encode()
         headers = {
-            "host": "127.0.0.1",
             "x-amz-target": DYNAMODB + operation,
             "content-type": "application/x-amz-json-1.0",
-            "content-length": str(len(body)),
-            "authorization": owner.authorization,
+            "authorization": owner.authorization_of("dynamodb"),
         }
+        status, body = await self._request("POST", "/", json.dumps(request).encode(), headers)
+        answer = json.loads(body or b"{}")
+        if status >= 400:
+            code = str(answer.get("__type", "InternalServerError")).rpartition("#")[2]
+            raise ServiceError(code, answer.get("message") or answer.get("Message") or code, status)
+        return dict(answer)
+
+    async def _request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Through the emulator's own front door; status and body of the answer."""
+        headers = {"host": "127.0.0.1", "content-length": str(len(body)), **headers}
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": method,
             "scheme": "http",
-            "path": "/",
-            "raw_path": b"/",
+            "path": unquote(path),
+            "raw_path": path.encode(),
             "query_string": b"",
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
             "client": ("127.0.0.1", 0),
@@ -114,8 +147,4 @@ class Emulator:
 
         await self._app(scope, receive, send)
         status = next(m["status"] for m in sent if m["type"] == "http.response.start")
-        answer = json.loads(b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body") or b"{}")
-        if status >= 400:
-            code = str(answer.get("__type", "InternalServerError")).rpartition("#")[2]
-            raise ServiceError(code, answer.get("message") or answer.get("Message") or code, status)
-        return dict(answer)
+        return status, b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")

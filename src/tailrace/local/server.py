@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.errors import UsageInvalid
+from tailrace.local.backups import Backups
 from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
 from tailrace.local.expiry import Expiry
 from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
@@ -46,6 +47,7 @@ class LocalApp:
         self._background: asyncio.Task[None] | None = None
         self._streams = StreamService(emulator, self.now, options)
         self._expiry = Expiry(emulator, self._streams, self.now)
+        self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
             STREAMS + "DescribeStream": self._streams.describe_stream,
@@ -53,6 +55,11 @@ class LocalApp:
             STREAMS + "GetRecords": self._streams.get_records,
             DYNAMODB + "DescribeTimeToLive": self._expiry.describe,
             DYNAMODB + "UpdateTimeToLive": self._expiry.update,
+            DYNAMODB + "DescribeContinuousBackups": self._backups.describe,
+            DYNAMODB + "UpdateContinuousBackups": self._backups.update,
+            DYNAMODB + "ExportTableToPointInTime": self._backups.export,
+            DYNAMODB + "DescribeExport": self._backups.describe_export,
+            DYNAMODB + "ListExports": self._backups.list_exports,
         }
 
     def now(self) -> float:
@@ -144,13 +151,14 @@ class LocalApp:
                 await self._streams.register(table, owner)
                 if operation == "DeleteTable" and message["status"] == 200:
                     self._expiry.forget(table, owner)
+                    self._backups.forget(table, owner)
             await send(message)
 
         return wrapped
 
     async def _keeps_its_stream(self, table: str, owner: Owner, body: bytes) -> bool:
         """Whether an UpdateTable would switch on what is on: a stream's view type never changes."""
-        wanted = json.loads(body).get("StreamSpecification") or {}
+        wanted = _document(body).get("StreamSpecification") or {}
         current = await self._streams.register(table, owner)
         if current is not None:
             self._streams.take_changes_of(current)  # the last ones, should this switch it off
@@ -163,18 +171,12 @@ class LocalApp:
         what, method = scope["path"].removeprefix(CONTROL), scope["method"]
         calls = {"clock": self._control_clock, "faults": self._control_faults}
         try:
-            text = await _body(receive)
-            request = json.loads(text or b"{}")
-            if not isinstance(request, dict):
-                raise ValueError("a JSON object is wanted")
+            request = _control_document(await _body(receive))
             if what not in calls or method not in ("GET", "POST", "DELETE"):
                 raise ValueError(f"{method} {scope['path']} is not known; there are {CONTROL}clock and {CONTROL}faults")
             answer = await calls[what](method, request)
-        except json.JSONDecodeError as error:
-            await _send_control(send, 400, {"error": f"the request is not JSON: {error}", "example": _EXAMPLES[what]})
         except (ValueError, LookupError) as error:
-            reason = error.args[0] if error.args else str(error)
-            await _send_control(send, 400, {"error": reason, "example": _EXAMPLES.get(what, _EXAMPLES["clock"])})
+            await _send_control(send, 400, {"error": str(error), "example": _EXAMPLES.get(what, _EXAMPLES["clock"])})
         else:
             await _send_control(send, 200, answer)
 
@@ -194,6 +196,7 @@ class LocalApp:
             self._offset += seconds
             await self._expiry.expire()
             self._streams.settle()
+            await self._backups.settle()
         return {"now": self.now()}
 
     async def _control_faults(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,6 +216,9 @@ class LocalApp:
     def _change_stream(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What happens at once, to the stream of one table."""
         kind = request["kind"]
+        if kind == "fail_export":
+            self._backups.fail_next(str(request.get("table")), str(request.get("code", "S3AccessDenied")))
+            return {}
         unknown = request.keys() - {"kind", "table", *_AT_ONCE[kind]}
         if unknown or not isinstance(request.get("table"), str):
             allowed = ", ".join(("table", *_AT_ONCE[kind]))
@@ -286,6 +292,7 @@ _AT_ONCE: Final = {
     "hide_children": ("seconds",),
     "expire_iterators": (),
     "duplicate": ("count",),
+    "fail_export": ("code",),
 }
 _EXAMPLES: Final = {
     "clock": {"advance_seconds": 3600},
@@ -326,10 +333,30 @@ def _planned(fault: Fault, target: str) -> ServiceError:
 
 def _writes_by_statement(body: bytes) -> bool:
     """Whether PartiQL here is more than SELECT: the emulator would carry it out and leave nothing in the stream."""
-    request = json.loads(body)
+    request = _document(body)
     statements = [request, *request.get("Statements", ()), *request.get("TransactStatements", ())]
     texts = [str(statement["Statement"]) for statement in statements if "Statement" in statement]
     return any(not text.lstrip().upper().startswith("SELECT") for text in texts)
+
+
+def _control_document(body: bytes) -> dict[str, Any]:
+    """Raises ValueError with a sentence."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ValueError(f"the request is not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise ValueError("a JSON object is wanted")
+    return request
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """A request's JSON; empty where there is none, which the emulator then answers in its own way."""
+    try:
+        request = json.loads(body)
+    except ValueError:
+        return {}
+    return request if isinstance(request, dict) else {}
 
 
 async def _body(receive: Receive) -> bytes:

@@ -38,6 +38,7 @@ class Options:
     split_records_per_second: int = 1000
     empty_page_share: float = 0.0
     first_number: int = FIRST_NUMBER
+    export_seconds: float = 300.0  # how long an export takes, of the movable clock
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import fields
 from types import UnionType
 from typing import Any, Literal, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -11,13 +11,13 @@ from typing import Any, Literal, NewType, TypeVar, Union, cast, get_args, get_or
 T = TypeVar("T")
 
 
-def build(cls: type[T], value: Mapping[str, Any]) -> T:
-    """`cls` from exactly its fields, each of its declared type. Raises ValueError, TypeError."""
+def build(cls: type[T], value: Mapping[str, Any], optional: Collection[str] = ()) -> T:
+    """`cls` from exactly its fields, each of its declared type; `optional` ones may be absent. Raises ValueError, TypeError."""
     known = _checks(cast(Hashable, cls))
-    if value.keys() != known.keys():
+    if value.keys() - known.keys() or known.keys() - value.keys() - set(optional):
         raise ValueError(f"{cls.__name__} has the fields {', '.join(known)}, not {', '.join(map(str, value))}")
     for name, is_declared in known.items():
-        if not is_declared(value[name]):
+        if name in value and not is_declared(value[name]):
             raise ValueError(f"{cls.__name__}.{name} cannot be {value[name]!r:.80}")
     return cls(**value)
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ManifestInvalid
 from tailrace.model.documents import array, build
+from tailrace.model.exports import ExportState
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 from tailrace.model.segments import Segment
@@ -87,7 +88,7 @@ class ShardState:
 class Gap:
     """Changes not proven to be captured. Leaves `detected` only by a completed repair or a new epoch."""
 
-    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, segment_missing
+    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, segment_missing, pitr_reset
     reason: str
     detected_ms: int
     shard: str | None = None
@@ -163,6 +164,7 @@ class Manifest:
     captured_through_ms: int | None = None
     next_number: int = 1
     shards: Mapping[str, ShardState] = field(default_factory=dict)
+    exports: ExportState | None = None  # of a table that is captured by exports; it has no shards then
     segments: tuple[Segment, ...] = ()
     pages: tuple[Page, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -194,6 +196,7 @@ class Manifest:
             "captured_through_ms": self.captured_through_ms,
             "next_number": self.next_number,
             "shards": {shard_id: shard.to_json() for shard_id, shard in sorted(self.shards.items())},
+            **({} if self.exports is None else {"exports": self.exports.to_json()}),
             "gaps": [gap.to_json() for gap in self.gaps],
             "counters": dict(sorted(self.counters.items())),
             "pages": [page.to_json() for page in self.pages],
@@ -226,10 +229,12 @@ class Manifest:
                     "incarnation": Incarnation.from_json(value["incarnation"]),
                     "pause": None if pause is None else build(Pause, pause),
                     "shards": {i: ShardState.from_json(s) for i, s in value["shards"].items()},
+                    **({"exports": ExportState.from_json(value["exports"])} if "exports" in value else {}),
                     "gaps": tuple(map(Gap.from_json, array(value["gaps"]))),
                     "pages": tuple(build(Page, p) for p in array(value["pages"])),
                     "segments": tuple(map(Segment.from_json, array(value["segments"]))),
                 },
+                optional=("exports",),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(

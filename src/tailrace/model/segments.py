@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from tailrace.model.documents import array, build
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 
-SegmentKind: TypeAlias = Literal["stream", "base", "export", "replay"]
+SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Segment:
     `number` is the publish order, dense from 1 within a table; loaders apply in this order.
     `name` is relative to the table's folder. `sha256` covers the uncompressed bytes, `bytes` counts the compressed ones.
     `through_ms`: every change that its shards had before this moment (Unix milliseconds) is in this or an earlier segment.
+    A file that DynamoDB wrote is listed where it lies: `md5` (base64, of the compressed bytes) stands instead of `sha256`.
+    `window_end` belongs to the records of an export's window, in Unix seconds: it comes first in their order.
     `lineage` holds what this one was made from: the segments that were compacted, or the quarantine object that was replayed;
     empty for an original.
     """
@@ -53,6 +55,8 @@ class Segment:
     newest_change_ms: int | None = None
     shards: Mapping[str, ShardRange] = field(default_factory=dict)
     lineage: tuple[str, ...] = ()
+    md5: str | None = None
+    window_end: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -67,10 +71,14 @@ class Segment:
             "newest_change_ms": self.newest_change_ms,
             "shards": {i: [str(r.first), str(r.last), r.rows] for i, r in sorted(self.shards.items())},
             "lineage": list(self.lineage),
+            **({} if self.md5 is None else {"md5": self.md5}),
+            **({} if self.window_end is None else {"window_end": self.window_end}),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Segment:
         """Raises KeyError, TypeError, ValueError, AttributeError where `value` is no entry."""
         shards = {shard: ShardRange.from_json(part) for shard, part in value["shards"].items()}
-        return build(cls, {**value, "shards": shards, "lineage": tuple(array(value["lineage"]))})
+        return build(
+            cls, {**value, "shards": shards, "lineage": tuple(array(value["lineage"]))}, optional=("md5", "window_end")
+        )

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
 from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
-from tailrace.jobs.capture import Capturer, CaptureReport
+from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.model.manifest import Manifest
 
 if TYPE_CHECKING:
-    from tailrace.pipeline import Pipeline, TableRun
+    from tailrace.pipeline import AnyCapturer, Pipeline, TableRun
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Daemon:
 
     def _capture(self, table: str) -> None:
         pace = _Pace()
-        capturer: Capturer | None = None
+        capturer: AnyCapturer | None = None
         try:
             while not self._budget.spent():
                 try:
@@ -138,7 +138,7 @@ class Daemon:
                 self._capturing.discard(table)
             self._wake(table)
 
-    def _end_capture(self, table: str, capturer: Capturer) -> None:
+    def _end_capture(self, table: str, capturer: AnyCapturer) -> None:
         try:
             self._captured(table, capturer.flush(), heals=False)
         except Exception as error:

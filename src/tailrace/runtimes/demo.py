@@ -77,9 +77,9 @@ class Demo:
     def run(self, after: Callable[[DemoResult, str], None] = lambda result, url: None) -> DemoResult:
         """Start, write while replicating, catch up, verify. `after` gets the result and the endpoint while all is still up."""
         begun = time.monotonic()
-        self._prepare_folder()
+        prepare_folder(self._folder)
         self._say("starting an AWS endpoint on this machine …")
-        with LocalAws(seed=7) as aws, _environment(aws.env()):
+        with LocalAws(seed=7) as aws, environment(aws.env()):
             pipeline = self._pipeline(aws)
             writer = self._replicate(pipeline, aws)
             self._say("verifying every key …")
@@ -87,18 +87,6 @@ class Demo:
             result = self._result(pipeline, writer, report, time.monotonic() - begun)
             after(result, aws.endpoint_url)
         return result
-
-    def _prepare_folder(self) -> None:
-        marker = self._folder / MARKER
-        if self._folder.exists() and any(self._folder.iterdir()) and not marker.exists():
-            raise UsageInvalid(
-                "The folder holds something that the demo did not make",
-                hint="Name another one with --dir.",
-                folder=self._folder,
-            )
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        marker.touch()
 
     def _pipeline(self, aws: LocalAws) -> Pipeline:
         settings = AwsSettings(region="us-east-1", endpoint_url=aws.endpoint_url)
@@ -193,8 +181,20 @@ class Demo:
         )
 
 
+def prepare_folder(folder: Path) -> None:
+    """An empty folder. Raises UsageInvalid where it holds something that no demo made."""
+    marker = folder / MARKER
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
+        raise UsageInvalid(
+            "The folder holds something that the demo did not make", hint="Name another one with --dir.", folder=folder
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    marker.touch()
+
+
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environment(variables: dict[str, str]) -> Iterator[None]:
     """The endpoint's placeholder credentials for this process; whatever the user has is put back afterwards."""
     names = (*variables, "AWS_PROFILE", "AWS_SESSION_TOKEN")
     before = {name: os.environ.pop(name) for name in names if name in os.environ}

@@ -98,6 +98,7 @@ class ModelSource:
         self.repeats = 0  # records of the page before that come again with each page
         self._lock = threading.RLock()
         self._iterators: dict[str, tuple[str, int, int, int]] = {}  # shard, after, empty pages to come, given at ms
+        self._given = 0
 
     # ---- the world
 
@@ -230,7 +231,8 @@ class ModelSource:
         return ShardInfo(shard.shard_id, parent, SequenceNumber(shard.first), last)
 
     def _iterator(self, shard_id: str, after: int, empty_pages: int) -> str:
-        iterator = f"{shard_id}/{len(self._iterators)}"
+        self._given += 1
+        iterator = f"{shard_id}/{self._given}"
         self._iterators[iterator] = (shard_id, after, empty_pages, self.clock.ms)
         return iterator
 

@@ -19,6 +19,7 @@ from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, T
 WAIT_SECONDS: Final = 30.0  # how long another program may hold the file before we give up
 PAUSE_SECONDS_MIN: Final = 0.01
 PAUSE_SECONDS_MAX: Final = 0.5
+SEALED: Final[dict[str, Any]] = {"enable_external_access": False, "lock_configuration": True}
 INSERT_ROWS: Final = 500  # plain rows in one statement
 
 Perform: TypeAlias = Callable[[str, Callable[[], Any]], Any]
@@ -103,14 +104,17 @@ class DatabaseFile:
         return self.path.exists()
 
     @contextmanager
-    def session(self, *, read_only: bool) -> Iterator[Session]:
-        """Open, work, close. Raises TargetBusy when the file stays held, UserFault when it cannot be used at all."""
+    def session(self, *, read_only: bool, sealed: bool = False) -> Iterator[Session]:
+        """Open, work, close. Raises TargetBusy when the file stays held, UserFault when it cannot be used at all.
+
+        `sealed`: statements can reach no other file and no network, and cannot change that.
+        """
         deadline = self._clock.monotonic() + self._wait_seconds
         lock = _lock_of(self.path)
         if not lock.acquire(timeout=self._wait_seconds):
             raise self._busy("another part of this program holds it")
         try:
-            connection = self._perform("open", lambda: self._open(read_only, deadline))
+            connection = self._perform("open", lambda: self._open(read_only, SEALED if sealed else {}, deadline))
             try:
                 yield Session(connection, self._perform)
             except duckdb.Error as error:
@@ -120,13 +124,13 @@ class DatabaseFile:
         finally:
             lock.release()
 
-    def _open(self, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
+    def _open(self, read_only: bool, config: dict[str, Any], deadline: float) -> duckdb.DuckDBPyConnection:
         pause = PAUSE_SECONDS_MIN
         while True:
             try:
                 if not read_only:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-                return duckdb.connect(str(self.path), read_only=read_only)
+                return duckdb.connect(str(self.path), read_only=read_only, config=config)
             except (duckdb.Error, OSError) as error:
                 if not _is_held(error):
                     raise self._translate(error) from error

@@ -1,8 +1,7 @@
 """One load into one table: fold the changes, compare with what stands, replace. Runs inside the caller's transaction.
 
 The newest change of a key wins by ``_tr_pos`` and by nothing else, so loads may come late, twice and in any order. Keys are
-found by ``_tr_hash``, a 64-bit hash of the key, because reading eight bytes of every row is what makes a load into a large
-table cheap; the keys themselves are compared after that, so two keys with one hash stay two keys.
+compared as typed columns; only tombstones hold a key as one text, because a number column may become wider.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ META_COLUMNS: Final[dict[Mode, dict[str, str]]] = {
         "_tr_ts": "BIGINT",
         "_tr_pos": "VARCHAR",
         "_tr_loaded_at": "TIMESTAMP",
-        "_tr_hash": "UBIGINT",
     },
     "soft_delete": {
         "_tr_op": "VARCHAR",
@@ -36,7 +34,6 @@ META_COLUMNS: Final[dict[Mode, dict[str, str]]] = {
         "_tr_deleted": "BOOLEAN",
         "_tr_expired": "BOOLEAN",
         "_tr_image_pos": "VARCHAR",
-        "_tr_hash": "UBIGINT",
     },
     "changelog": {
         "_tr_op": "VARCHAR",
@@ -67,11 +64,14 @@ class Merge:
         keys: KeySchema,
         loaded_ms: int,
     ) -> None:
+        self._run = session.run
         self._session = session
         self._target = target
         self._tombstones = tombstones
         self._columns = columns
         self._keys = [_column_of(columns, a.name, a.tag) for a in keys.attributes]
+        self._incoming_keys = [f"c{columns.index(column)}" for column in self._keys]
+        self._latest_keys = [f"k{n}" for n in range(len(self._keys))]
         self._loaded = f"make_timestamp({loaded_ms * 1000})"
 
     def run(self, mode: Mode, changes: pa.Table, *, replayed: bool = False) -> None:
@@ -83,7 +83,7 @@ class Merge:
         if mode == "changelog":
             self._append(replayed)
             return
-        self._stage()
+        self._fold(images=mode == "soft_delete")
         self._check_order()
         if mode == "current":
             self._replace()
@@ -93,110 +93,110 @@ class Merge:
     def _incoming(self, changes: pa.Table) -> pa.Table:
         """Typed columns under neutral names (c0, c1, …), because attribute names are anything, and the meta fields."""
         typed = project(changes, self._columns)
-        arrays = [
-            *typed.columns,
-            *changes.columns[: len(META_FIELDS)],
-            pa.array(range(changes.num_rows), pa.int64()),
-        ]
-        names = [f"c{i}" for i in range(typed.num_columns)] + ["op", "ts", "pos", "expired", "line"]
-        return pa.table(arrays, names=names)
-
-    def _stage(self) -> None:
-        """``staged``: a narrow line per change. The key is one text, injective and the same whatever the number's type."""
-        key = key_expression(self._keys, [f"c{self._columns.index(column)}" for column in self._keys])
-        self._session.run(
-            "CREATE TEMP TABLE staged AS SELECT line, op, ts, pos, coalesce(expired, false) AS expired, key,"
-            f" md5_number_lower(key) AS hash FROM (SELECT *, {key} AS key FROM temp.incoming)"
-        )
-        if self._session.value("SELECT count(*) FROM temp.staged WHERE key IS NULL OR pos IS NULL"):
+        meta = changes.columns[: len(META_FIELDS)]
+        names = [f"c{n}" for n in range(typed.num_columns)] + ["op", "ts", "pos", "expired", "line"]
+        incoming = pa.table([*typed.columns, *meta, pa.array(range(changes.num_rows), pa.int64())], names=names)
+        if any(incoming[name].null_count for name in [*self._incoming_keys, "pos"]):
             raise RecordInvalid(
                 "A change has no key or no position", hint="Decode it with the key schema of its table."
             )
+        return incoming
+
+    def _fold(self, *, images: bool) -> None:
+        """``latest``: a narrow row per key, which says where its newest change (and image) stands in ``incoming``."""
+        keys = ", ".join(f"{c} AS {k}" for c, k in zip(self._incoming_keys, self._latest_keys, strict=True))
+        image = ", max(pos) FILTER (op <> 'd') AS image_pos, arg_max(line, pos) FILTER (op <> 'd') AS image_line"
+        self._run(
+            f"CREATE TEMP TABLE latest AS SELECT {keys}, count(*) AS changes, max(pos) AS pos,"
+            f" arg_max(line, pos) AS line, arg_max(op, pos) AS op{image if images else ''}"
+            " FROM temp.incoming GROUP BY ALL"
+        )
 
     def _check_order(self) -> None:
         """A change may come twice; two different ones at one place are damage. Only changes of this load are compared."""
-        self._session.run(
-            "CREATE TEMP TABLE doubled AS SELECT key, pos FROM temp.staged GROUP BY key, pos HAVING count(*) > 1"
+        keys = ", ".join(self._incoming_keys)
+        self._run(
+            f"CREATE TEMP TABLE doubled AS SELECT {keys}, pos FROM temp.incoming SEMI JOIN"
+            f" (SELECT * FROM temp.latest WHERE changes > 1) l ON {self._same_key(self._incoming_keys)}"
+            " GROUP BY ALL HAVING count(*) > 1"
         )
         if not self._session.value("SELECT count(*) FROM temp.doubled"):
             return
-        content = ", ".join(["s.op", "s.ts", "s.expired", *(f"i.c{n}" for n in range(len(self._columns)))])
-        found = self._session.run(
-            f"SELECT key, pos FROM (SELECT DISTINCT s.key, s.pos, {content} FROM temp.staged s"
-            " JOIN temp.doubled d ON s.key = d.key AND s.pos = d.pos JOIN temp.incoming i ON i.line = s.line)"
-            " GROUP BY key, pos HAVING count(*) > 1 ORDER BY key LIMIT 1"
+        different = self._run(
+            f"SELECT {keys}, pos FROM (SELECT DISTINCT * EXCLUDE (line, expired), coalesce(expired, false)"
+            f" FROM temp.incoming SEMI JOIN temp.doubled USING ({keys}, pos)) GROUP BY ALL HAVING count(*) > 1"
+            " ORDER BY ALL LIMIT 1"
         )
-        if found:
+        if different:
+            *key, position = different[0]
             raise OrderConflict(
                 "Two different changes have one key and one position",
                 hint="The landing zone is damaged, or two tables write into it. Nothing of this load was applied.",
-                key=found[0][0],
-                position=found[0][1],
+                key=", ".join(map(str, key)),
+                position=position,
             )
+
+    def _same_key(self, expressions: Sequence[str]) -> str:
+        """The condition that these are the key of a row of ``latest l``."""
+        return " AND ".join(f"{e} = l.{k}" for e, k in zip(expressions, self._latest_keys, strict=True))
+
+    def _find_standing(self, values: str) -> None:
+        """``standing``: rows of the target that have a key of this load, each with its line in ``incoming``.
+
+        The one statement that reads the whole table, and so the one that is given all threads.
+        """
+        same_key = self._same_key([f"t.{quote(column.name)}" for column in self._keys])
+        self._run("RESET threads")
+        self._run(
+            f"CREATE TEMP TABLE standing AS SELECT t.rowid AS place, l.line, {values}"
+            f" FROM {self._target} t JOIN temp.latest l ON {same_key}"
+        )
+        self._run("SET threads = 1")
 
     # ---- current: the newest change of each key; deleted keys leave a tombstone
 
     def _replace(self) -> None:
-        run = self._session.run
+        """``lost`` holds the lines of changes that are no newer than what stands; nearly always it is empty."""
+        run = self._run
+        key = key_expression(self._keys, self._latest_keys)
+        self._find_standing("t._tr_pos >= l.pos AS lost")
         run(
-            "CREATE TEMP TABLE latest AS SELECT key, any_value(hash) AS hash, max(pos) AS pos, arg_max(line, pos) AS line,"
-            " arg_max(op, pos) AS op FROM temp.staged GROUP BY key"
-        )
-        run(f"CREATE TEMP TABLE standing AS {self._standing('t._tr_pos AS pos')}")
-        run(
-            f"CREATE TEMP TABLE buried AS SELECT rowid AS place, key, pos FROM {self._tombstones}"
-            " WHERE hash IN (SELECT hash FROM temp.latest)"
+            "CREATE TEMP TABLE buried AS SELECT b.rowid AS place, line, b.pos >= l.pos AS lost"
+            f" FROM {self._tombstones} b JOIN (SELECT *, {key} AS key FROM temp.latest) l ON b.key = l.key"
         )
         run(
-            "CREATE TEMP TABLE winners AS SELECT l.* FROM temp.latest l LEFT JOIN (SELECT key, max(pos) AS pos FROM"
-            " (SELECT key, pos FROM temp.standing UNION ALL SELECT key, pos FROM temp.buried) GROUP BY key) s"
-            " ON l.key = s.key WHERE s.pos IS NULL OR l.pos > s.pos"
+            "CREATE TEMP TABLE lost AS SELECT line FROM temp.standing WHERE lost"
+            " UNION ALL SELECT line FROM temp.buried WHERE lost"
         )
-        won = "SELECT place FROM temp.{} WHERE key IN (SELECT key FROM temp.winners)"
-        run(f"DELETE FROM {self._target} WHERE rowid IN ({won.format('standing')})")
-        run(f"DELETE FROM {self._tombstones} WHERE rowid IN ({won.format('buried')})")
-        run(f"INSERT INTO {self._tombstones} SELECT hash, key, pos FROM temp.winners WHERE op = 'd'")
+        for name, place in ((self._target, "standing"), (self._tombstones, "buried")):
+            run(f"DELETE FROM {name} WHERE rowid IN (SELECT place FROM temp.{place} ANTI JOIN temp.lost USING (line))")
+        won = "temp.latest ANTI JOIN temp.lost USING (line)"
+        run(f"INSERT INTO {self._tombstones} SELECT {key}, pos FROM {won} WHERE op = 'd'")
         meta = {
             "_tr_op": "i.op",
             "_tr_ts": "i.ts",
             "_tr_pos": "i.pos",
             "_tr_loaded_at": self._loaded,
-            "_tr_hash": "w.hash",
         }
-        self._insert(meta, "JOIN temp.winners w ON w.line = i.line WHERE w.op <> 'd'")
-
-    def _standing(self, values: str) -> str:
-        """Rows of the target that may hold a staged key: found by hash alone, which reads eight bytes a row."""
-        key = key_expression(self._keys, [f"t.{quote(column.name)}" for column in self._keys])
-        return (
-            f"SELECT t.rowid AS place, {key} AS key, {values} FROM {self._target} t"
-            " WHERE t._tr_hash IN (SELECT hash FROM temp.latest)"
-        )
+        self._insert(meta, f"JOIN (SELECT line FROM {won} WHERE op <> 'd') w ON w.line = i.line")
 
     # ---- soft_delete: the newest image of each key, and apart from it the newest change of any kind
 
     def _mark(self) -> None:
         """Images and deletes are folded apart, so a row is the same however the changes were cut into loads."""
-        run = self._session.run
-        run(
-            "CREATE TEMP TABLE latest AS SELECT key, any_value(hash) AS hash, max(pos) AS pos, arg_max(line, pos) AS line,"
-            " max(pos) FILTER (op <> 'd') AS image_pos, arg_max(line, pos) FILTER (op <> 'd') AS image_line"
-            " FROM temp.staged GROUP BY key"
+        run = self._run
+        self._find_standing(
+            "t._tr_pos AS pos, t._tr_image_pos AS image_pos, t._tr_op AS op, t._tr_ts AS ts, t._tr_expired AS expired"
         )
         run(
-            "CREATE TEMP TABLE standing AS SELECT * FROM ("
-            + self._standing("t._tr_pos AS pos, t._tr_image_pos AS image_pos, t._tr_op AS op, t._tr_ts AS ts,"
-                             " t._tr_expired AS expired")
-            + ") QUALIFY row_number() OVER (PARTITION BY key ORDER BY pos DESC NULLS LAST) = 1"
-        )  # fmt: skip
-        run(
-            "CREATE TEMP TABLE winners AS SELECT l.key, l.hash, s.place,"
+            "CREATE TEMP TABLE winners AS SELECT s.place,"
             " l.image_pos IS NOT NULL AND (s.image_pos IS NULL OR l.image_pos > s.image_pos) AS new_image,"
             " s.pos IS NULL OR l.pos > s.pos AS new_top, coalesce(l.image_line, l.line) AS source_line,"
             " CASE WHEN new_image THEN l.image_pos ELSE s.image_pos END AS image_pos,"
-            " CASE WHEN new_top THEN l.pos ELSE s.pos END AS pos, CASE WHEN new_top THEN c.op ELSE s.op END AS op,"
-            " CASE WHEN new_top THEN c.ts ELSE s.ts END AS ts, CASE WHEN new_top THEN c.expired ELSE s.expired END AS expired"
-            " FROM temp.latest l JOIN temp.staged c ON c.line = l.line LEFT JOIN temp.standing s ON s.key = l.key"
+            " CASE WHEN new_top THEN l.pos ELSE s.pos END AS pos, CASE WHEN new_top THEN i.op ELSE s.op END AS op,"
+            " CASE WHEN new_top THEN i.ts ELSE s.ts END AS ts,"
+            " CASE WHEN new_top THEN coalesce(i.expired, false) ELSE s.expired END AS expired"
+            " FROM temp.latest l JOIN temp.incoming i ON i.line = l.line LEFT JOIN temp.standing s ON s.line = l.line"
             " WHERE new_image OR new_top"
         )
         run(
@@ -213,7 +213,6 @@ class Merge:
             "_tr_deleted": "w.op = 'd'",
             "_tr_expired": "w.expired",
             "_tr_image_pos": "w.image_pos",
-            "_tr_hash": "w.hash",
         }
         self._insert(meta, "JOIN temp.winners w ON w.source_line = i.line WHERE w.new_image OR w.place IS NULL")
 
@@ -222,11 +221,13 @@ class Merge:
     def _append(self, replayed: bool) -> None:
         fresh = ""
         if replayed:
-            key = key_expression(self._keys, [f"i.c{self._columns.index(column)}" for column in self._keys])
-            held = key_expression(self._keys, [f"t.{quote(column.name)}" for column in self._keys])
+            held = " AND ".join(
+                f"t.{quote(c.name)} = i.{n}" for c, n in zip(self._keys, self._incoming_keys, strict=True)
+            )
+            place = ", ".join(f"i.{name}" for name in [*self._incoming_keys, "pos"])
             fresh = (
-                f"ANTI JOIN {self._target} t ON t._tr_pos = i.pos AND {held} = {key}"
-                f" QUALIFY row_number() OVER (PARTITION BY {key}, i.pos ORDER BY i.line) = 1"
+                f"ANTI JOIN {self._target} t ON t._tr_pos = i.pos AND {held}"
+                f" QUALIFY row_number() OVER (PARTITION BY {place} ORDER BY i.line) = 1"
             )
         self._insert(
             {
@@ -243,7 +244,7 @@ class Merge:
         """Whole rows, so an attribute that an item no longer has becomes NULL."""
         names = [quote(column.name) for column in self._columns] + list(meta)
         values = [f"i.c{n}" for n in range(len(self._columns))] + list(meta.values())
-        self._session.run(
+        self._run(
             f"INSERT INTO {self._target} ({', '.join(names)}) SELECT {', '.join(values)} FROM temp.incoming i {which}"
         )
 

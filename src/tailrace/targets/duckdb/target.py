@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -57,19 +57,17 @@ class DuckDbTarget:
 
     def apply(self, load: Load) -> Applied:
         with self._file.session(read_only=False) as session, session.transaction():
+            session.run("SET threads = 1")  # a second thread costs more than it saves: docs/performance.md, "Loading"
             internal.prepare(session)
             state = internal.find(session, load.table)
-            held = (
-                set()
-                if state is None
-                else internal.applied_among(session, state, [s.segment.number for s in load.segments])
-            )
-            fresh = [s for s in load.segments if s.segment.number not in held]
-            if not fresh:
-                return Applied(0, len(held), 0, state.columns if state is not None else ())
+            numbers = [s.segment.number for s in load.segments]
+            held = set() if state is None else internal.applied_among(session, state, numbers)
+            fresh, changes = _fresh(load, held)
+            skipped = len(load.segments) - len(fresh)
+            if state is not None and not fresh:
+                return Applied(0, skipped, 0, state.columns)
             state = internal.create(session, load.table) if state is None else state
             plan = self._evolve(session, load, state)
-            changes = _rows_of(load, held)
             merge = Merge(
                 session,
                 _name(load.table),
@@ -82,7 +80,7 @@ class DuckDbTarget:
             internal.enter(session, state, self._ledger_rows(load, fresh, changes))
         return Applied(
             segments=len(fresh),
-            skipped=len(held),
+            skipped=skipped,
             rows=changes.num_rows,
             columns=plan.columns,
             added=tuple(column.name for column in plan.added),
@@ -99,6 +97,8 @@ class DuckDbTarget:
             yield from session.connection.execute(_live_rows(table, state)).to_arrow_reader(BATCH_ROWS)
 
     def find(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]]) -> pa.Table:
+        if not self._file.exists:
+            return pa.table({})
         with self._file.session(read_only=True) as session:
             state = internal.find(session, table)
             if state is None:
@@ -114,13 +114,16 @@ class DuckDbTarget:
                 hint="Load something first: tailrace run.",
                 path=self.path,
             )
-        with self._file.session(read_only=True) as session:
+        with self._file.session(read_only=True, sealed=True) as session:
             try:
                 if len(session.connection.extract_statements(sql)) != 1:
                     raise UsageInvalid("Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"')
                 return session.answer(sql)
             except duckdb.Error as error:
-                raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
+                raise UsageInvalid(
+                    f"The query failed: {error}",
+                    hint="Correct the SQL; it may only read, and only tables of this file.",
+                ) from error
 
     def _evolve(self, session: Session, load: Load, state: TableState) -> ColumnPlan:
         """Bring the table's columns to what the load needs, and record the mapping."""
@@ -161,16 +164,18 @@ def _name(table: TableSpec) -> str:
     return quote("main", table.name)
 
 
-def _rows_of(load: Load, held: set[int]) -> pa.Table:
-    """The changes without those of segments that are applied already: rows lie segment by segment."""
+def _fresh(load: Load, held: Collection[int]) -> tuple[list[LoadedSegment], pa.Table]:
+    """The segments that are not applied yet, each once, and their changes: rows lie segment by segment."""
     if sum(s.rows for s in load.segments) != load.changes.num_rows:
         raise AssertionError("a load's rows are not those of its segments")
-    pieces, start = [], 0
+    fresh, pieces, taken, start = [], [load.changes.slice(0, 0)], set(held), 0
     for s in load.segments:
-        if s.segment.number not in held:
+        if s.segment.number not in taken:
+            taken.add(s.segment.number)
+            fresh.append(s)
             pieces.append(load.changes.slice(start, s.rows))
         start += s.rows
-    return pa.concat_tables(pieces)
+    return fresh, pa.concat_tables(pieces)
 
 
 def _lag_ms(written_us: pa.ChunkedArray, now_ms: int) -> tuple[int | None, int | None]:
@@ -204,7 +209,7 @@ def _spelled(plan: ColumnPlan) -> ColumnPlan:
 def _create(session: Session, table: TableSpec, state: TableState, columns: Sequence[Column]) -> None:
     """The table, without a primary key: DuckDB checks one eagerly within a transaction and pays for it on every row."""
     session.run(f"CREATE TABLE {_name(table)} ({_definition(table, columns)})")
-    session.run(f"CREATE TABLE {internal.tombstones(state)} (hash UBIGINT, key VARCHAR, pos VARCHAR)")
+    session.run(f"CREATE TABLE {internal.tombstones(state)} (key VARCHAR, pos VARCHAR)")
 
 
 def _definition(table: TableSpec, columns: Sequence[Column]) -> str:

@@ -1,0 +1,179 @@
+"""A table with point-in-time recovery, in memory: writes, exports in AWS's own layout, consistent reads.
+
+For our tests and the simulator's. Its clock moves only when told to; its exports land in whatever store it is given.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tailrace.capture.exports import ExportAnswer, ExportRequest, Status
+from tailrace.capture.table import Item
+from tailrace.errors import NotFound, UserFault
+from tailrace.landing.store import Store
+from tailrace.local.export_files import ExportFacts, export_objects, full_lines, incremental_lines
+from tailrace.local.history import TableHistory
+from tailrace.model.exports import Restorable
+from tailrace.model.keys import KeySchema
+from tailrace.model.manifest import Incarnation
+
+ACCOUNT: Final = "111122223333"
+REGION: Final = "eu-west-1"
+
+
+@dataclass(slots=True)
+class _Export:
+    request: ExportRequest
+    arn: str
+    begun: float
+    status: Status = "IN_PROGRESS"
+    code: str = ""
+
+
+@dataclass(slots=True)
+class ModelTable:
+    """Keeps `ExportSource` and `TableSource`. `now` is Unix seconds.
+
+    `lag_seconds`: how far what is restorable is behind. `export_seconds`: how long an export takes. `equal_images`: whether
+    a window has a record for a key whose image it left as it was. `failing`: codes with which the next exports fail.
+    """
+
+    store: Store
+    name: str
+    keys: KeySchema
+    now: float
+    lag_seconds: float = 300.0
+    export_seconds: float = 300.0
+    equal_images: bool = False
+    partitions: int = 2
+    recovery: bool = True
+    table_id: str = "11111111-2222-3333-4444-555555555555"
+    failing: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    history: TableHistory = field(default_factory=lambda: TableHistory(0))
+    items: dict[str, tuple[Item, Item]] = field(default_factory=dict)
+    _exports: dict[str, _Export] = field(default_factory=dict)
+    _recovery_begun: float = 0.0
+
+    # ---- writing
+
+    def put(self, item: Item) -> None:
+        """Write an item now; writing the same again is a write."""
+        key = {name: item[name] for name in self.keys.names}
+        self.items[str(key)] = (key, item)
+        self.history.record(key, item, int(self.now * 1_000_000))
+
+    def delete(self, key: Item) -> None:
+        """Delete an item now."""
+        if self.items.pop(str(key), None) is not None:
+            self.history.record(key, None, int(self.now * 1_000_000))
+
+    def state_at(self, seconds: float) -> list[Item]:
+        """The items before a moment."""
+        return list(self.history.state_at(int(seconds * 1_000_000)))
+
+    def switch_recovery(self, on: bool) -> None:
+        """Off and on again begins anew: nothing before it can be restored."""
+        if on and not self.recovery:
+            self._recovery_begun = self.now
+        self.recovery = on
+
+    # ---- ExportSource
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.name}"
+
+    def incarnation(self) -> Incarnation:
+        return Incarnation(ACCOUNT, REGION, self.name, self.table_id, "", "", self.keys)
+
+    def restorable(self) -> Restorable | None:
+        if not self.recovery:
+            return None
+        return Restorable(-int(-self._recovery_begun // 1), int(self.now - self.lag_seconds))
+
+    def enable_recovery(self) -> None:
+        self.calls.append("enable_recovery")
+        self.switch_recovery(True)
+
+    def start(self, request: ExportRequest) -> ExportAnswer:
+        self.calls.append("start")
+        for export in self._exports.values():
+            if export.request.token == request.token:
+                assert export.request == request, "a token was used for two requests"
+                return self._answer(export)
+        restorable = self.restorable()
+        if restorable is None:
+            raise _refused("PointInTimeRecoveryUnavailableException", "recovery is off")
+        start = request.moment if request.window is None else request.window.start
+        if start < restorable.earliest or request.moment > restorable.latest:
+            raise _refused("InvalidExportTimeException", "outside what can be restored")
+        arn = f"{self.arn}/export/{int(self.now * 1000):014d}-{len(self._exports):08x}"
+        export = self._exports[arn] = _Export(request, arn, self.now)
+        return self._answer(export)
+
+    def describe(self, arn: str) -> ExportAnswer:
+        self.calls.append("describe")
+        if arn not in self._exports:
+            raise NotFound("There is no such export", hint="A model forgets.", arn=arn)
+        export = self._exports[arn]
+        if export.status == "IN_PROGRESS" and self.now >= export.begun + self.export_seconds:
+            self._finish(export)
+        return self._answer(export)
+
+    def find(self, prefix: str, since_ms: int) -> ExportAnswer | None:
+        self.calls.append("find")
+        for export in reversed(self._exports.values()):
+            if export.request.prefix == prefix and export.status != "FAILED":
+                return self._answer(export)
+        return None
+
+    def _finish(self, export: _Export) -> None:
+        if self.failing:
+            export.status, export.code = "FAILED", self.failing.pop(0)
+            return
+        request = export.request
+        window = None if request.window is None else (request.window.start * 1000, request.window.end * 1000)
+        facts = ExportFacts(
+            export_arn=export.arn,
+            table_arn=self.arn,
+            table_id=self.table_id,
+            bucket=request.bucket,
+            prefix=request.prefix,
+            started_ms=int(export.begun * 1000),
+            ended_ms=int(self.now * 1000),
+            moment_ms=request.moment * 1000,
+            window_ms=window,
+            view="NEW_IMAGE",
+        )
+        if window is None:
+            lines = full_lines(self.history.state_at(request.moment * 1_000_000))
+        else:
+            bounds = window[0] * 1000, window[1] * 1000
+            lines = incremental_lines(self.history.changes(*bounds, equal_images=self.equal_images), facts.view)
+        root = posixpath.dirname(request.prefix[: request.prefix.index(f"/{self.name}/") + 1])
+        for key, data in export_objects(facts, lines, self.partitions).objects:
+            self.store.create(key.removeprefix(f"{root}/"), data)
+        export.status = "COMPLETED"
+
+    def _answer(self, export: _Export) -> ExportAnswer:
+        request = export.request
+        return ExportAnswer(export.arn, export.status, request.prefix, request.moment, request.window, code=export.code)
+
+    # ---- TableSource
+
+    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
+        found = sorted(self.items.items())
+        yield [item for place, (_, (_, item)) in enumerate(found) if place % scan_segments == scan_segment]
+
+    def get_items(self, keys: Sequence[Item]) -> list[Item]:
+        self.calls.append("get_items")
+        return [self.items[str(dict(key))][1] for key in keys if str(dict(key)) in self.items]
+
+
+def _refused(code: str, message: str) -> UserFault:
+    facts: Mapping[str, Any] = {"aws_code": code}
+    return UserFault(message, hint="It is a model.", **facts)

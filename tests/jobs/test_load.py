@@ -1,0 +1,443 @@
+"""The load job over a store in memory and a real DuckDB file: what is taken, what blocks, and every effect failing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.clock import Budget, ManualClock
+from tailrace.decide.load import LoadLimits
+from tailrace.errors import OrderConflict, SegmentCorrupt, SegmentMissing, TailraceError, TargetBusy
+from tailrace.jobs.load import Loader, LoadReport, table_spec
+from tailrace.landing import Landing, SegmentDraft
+from tailrace.landing.segments import pack
+from tailrace.model.manifest import Incarnation, Manifest
+from tailrace.model.positions import SequenceNumber
+from tailrace.model.segments import Segment, SegmentKind
+from tailrace.targets.duckdb import DuckDbTarget
+from tailrace.targets.target import Applied, Load, Mode, Target
+from tailrace.testing.faults import FaultPlan, Faulty, FaultyStore, effects_of, every_fault, stopped
+from tailrace.testing.stores import MemoryStore
+from tailrace.testing.target_contract import PK, Change, Replica, delete, put
+
+POISON = b'{"Metadata":{},"Keys":{}}'
+
+
+class World:
+    """A landing zone, one target, and what should be in it."""
+
+    def __init__(self, folder: Path, mode: Mode = "current") -> None:
+        self.clock = ManualClock()
+        self.store = MemoryStore()
+        self.landing = Landing(self.store, "Orders")
+        self.target = DuckDbTarget("local", folder / "warehouse.duckdb", self.clock)
+        self.replica = Replica(self.target, mode)
+        self.mode: Mode = mode
+        incarnation = Incarnation("111122223333", "eu-west-1", "Orders", "table-id-1", "arn:s", "NEW_IMAGE", PK)
+        self.landing.save(Manifest(incarnation), None, "w")
+
+    def publish(self, *changes: Change | bytes, kind: SegmentKind = "stream", rows: int | None = None) -> Segment:
+        """List a segment of these records or raw lines; `rows` where the manifest is to say something else."""
+        lines = [change if isinstance(change, bytes) else change.line(PK).rstrip() for change in changes]
+        published = self.landing.load()
+        assert published is not None
+        manifest, now = published.manifest, self.clock.now_ms()
+        number = manifest.next_number
+        draft = SegmentDraft(kind, lines, SequenceNumber(number), SequenceNumber(number), now)
+        entry = self.landing.write_segment(draft).entry(number, now, now)
+        entry = entry if rows is None else replace(entry, rows=rows)
+        self.landing.save(
+            replace(manifest, segments=(*manifest.segments, entry), next_number=number + 1, captured_through_ms=now),
+            published,
+            "w",
+        )
+        self.replica.applied[number] = [change for change in changes if isinstance(change, Change)]
+        return entry
+
+    def loader(self, target: Target | None = None, landing: Landing | None = None, **limits: int) -> Loader:
+        return Loader(
+            landing or self.landing, target or self.target, "orders", self.mode, self.clock, LoadLimits(**limits)
+        )
+
+    def tick(self, **limits: int) -> LoadReport:
+        return self.loader(**limits).tick(Budget(self.clock))
+
+    def object_of(self, segment: Segment) -> str:
+        return f"Orders/{segment.name}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+class Watching:
+    """A target that notes the numbers of each load, and may be told to do something first."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.name, self.kind = target.name, target.kind
+        self.loads: list[list[int]] = []
+        self.before: Any = lambda load: None
+
+    def apply(self, load: Load) -> Applied:
+        self.before(load)
+        self.loads.append([s.segment.number for s in load.segments])
+        return self._target.apply(load)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+# ---- what is taken
+
+
+def test_nothing_published_is_nothing_to_do(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert (
+        Loader(Landing(MemoryStore(), "Never"), world.target, "orders", "current", world.clock).step() == LoadReport()
+    )
+    assert world.tick() == LoadReport()
+    assert not world.target.path.exists()
+
+
+def test_segments_are_applied_in_publish_order_within_the_limits(world: World) -> None:
+    sizes = [len(world.publish(*(put(10 * n + m, str(m)) for m in range(n))).name) for n in range(1, 7)]
+    assert len(sizes) == 6
+    target = Watching(world.target)
+    report = world.loader(target, segments=2, rows=6).tick(Budget(world.clock))
+    assert target.loads == [[1, 2], [3], [4], [5], [6]]
+    assert (report.loads, report.segments, report.rows, report.unloaded, report.more) == (5, 6, 21, 0, False)
+    world.replica.check()
+
+
+def test_a_segment_beyond_the_limits_is_taken_alone(world: World) -> None:
+    world.publish(put(1), put(2))
+    world.publish(*(put(n) for n in range(3, 9)))
+    target = Watching(world.target)
+    world.loader(target, rows=2, bytes=1).tick(Budget(world.clock))
+    assert target.loads == [[1], [2]]
+
+
+def test_base_rows_and_changes_never_share_a_load(world: World) -> None:
+    base = Change("r", {"pk": {"S": "b"}})
+    world.publish(put(1))
+    world.publish(base, Change("r", {"pk": {"S": "a"}, "x": {"S": "older"}}), kind="base")
+    world.publish(put(2, "c"))
+    target = Watching(world.target)
+    world.loader(target).tick(Budget(world.clock))
+    assert target.loads == [[1], [2], [3]]
+    world.replica.check()
+
+
+def test_a_tick_ends_with_its_budget_and_the_next_goes_on(world: World) -> None:
+    for number in range(1, 6):
+        world.publish(put(number))
+    budget = Budget(world.clock, 10)
+    target = Watching(world.target)
+    target.before = lambda load: setattr(world.clock, "ms", world.clock.ms + 4000)
+    report = world.loader(target, segments=1).tick(budget)
+    assert target.loads == [[1], [2], [3]]
+    assert (report.more, report.unloaded, report.segments) == (True, 2, 3)
+    assert world.tick().segments == 2
+    world.replica.check()
+
+
+def test_a_stopped_tick_starts_nothing_more(world: World) -> None:
+    world.publish(put(1))
+    world.publish(put(2))
+    budget = Budget(world.clock)
+    target = Watching(world.target)
+    target.before = lambda load: budget.stop.set()
+    report = world.loader(target, segments=1).tick(budget)
+    assert (target.loads, report.more) == ([[1]], True)
+    assert world.loader(target).tick(budget) == LoadReport(more=True)
+
+
+def test_what_another_loader_applied_meanwhile_is_skipped(world: World) -> None:
+    world.publish(put(1))
+    world.publish(put(2))
+    target = Watching(world.target)
+
+    def other(load: Load) -> None:
+        target.before = lambda load: None
+        world.tick(segments=1)
+
+    target.before = other
+    report = world.loader(target).tick(Budget(world.clock))
+    assert (report.segments, report.skipped, report.rows, report.unloaded) == (0, 2, 0, 0)
+    world.replica.check()
+
+
+def test_a_loader_remembers_the_ledger_only_while_it_is_true(world: World) -> None:
+    world.publish(put(1))
+    loader = world.loader()
+    assert loader.step().segments == 1
+    world.publish(put(2))
+    world.tick()
+    world.publish(put(3))
+    assert loader.tick(Budget(world.clock)).segments == 1
+    world.replica.check()
+
+
+def test_a_manifest_in_hand_is_not_read_again(world: World) -> None:
+    world.publish(put(1))
+    published = world.landing.load()
+    assert published is not None
+    world.store.objects.pop("Orders/manifest.json")
+    assert world.loader().step(published.manifest).segments == 1
+
+
+def test_columns_are_reported(world: World) -> None:
+    world.publish(put(1, x={"N": "1"}))
+    world.publish(put(2, x={"N": "1.5"}, y={"S": ""}))
+    report = world.tick(segments=1)
+    assert (report.added, report.widened) == (("pk", "x", "y"), ("x",))
+    world.replica.check()
+
+
+def test_decoding_on_threads_gives_the_same(world: World) -> None:
+    for number in range(1, 9):
+        world.publish(*(put(100 * number + n, str(n), **{f"x{number}": {"N": str(n)}}) for n in range(20)))
+    Loader(world.landing, world.target, "orders", "current", world.clock, threads=3).step()
+    world.replica.check()
+
+
+# ---- what blocks
+
+
+def damage(world: World, segment: Segment, how: str) -> None:
+    name = world.object_of(segment)
+    data = world.store.objects[name]
+    if how == "missing":
+        del world.store.objects[name]
+    elif how == "cut":
+        world.store.objects[name] = data[:-4]
+    elif how == "flipped":
+        middle = len(data) // 2
+        world.store.objects[name] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    elif how == "longer":
+        world.store.objects[name] = data + b"\0"
+    elif how == "emptied":
+        world.store.objects[name] = b""
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_damaged_segment_blocks_what_is_behind_it_and_nothing_before_it(world: World, how: str, at: int) -> None:
+    """Rows 40, 41 and 64 of the fault matrix."""
+    segments = [world.publish(put(number, str(number))) for number in range(1, 7)]
+    good = world.store.objects[world.object_of(segments[at - 1])]
+    damage(world, segments[at - 1], how)
+    report = world.tick()
+    assert isinstance(report.blocked, SegmentMissing if how == "missing" else SegmentCorrupt)
+    assert report.blocked.facts["segment"] == segments[at - 1].name
+    assert report.blocked.facts["table"] == "Orders"
+    assert report.blocked.hint
+    assert (report.segments, report.more, report.unloaded) == (at - 1, False, 7 - at)
+    assert world.replica.ledger.applied_through == at - 1
+    assert world.tick().segments == 0
+    world.store.objects[world.object_of(segments[at - 1])] = good
+    report = world.tick()
+    assert (report.segments, report.blocked) == (7 - at, None)
+    world.replica.check()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_segment_with_another_number_of_records_is_damaged(world: World, rows: int) -> None:
+    """Row 41: what gzip's checksum cannot see, because it was written anew."""
+    world.publish(put(1))
+    segment = world.publish(put(2), put(3), rows=rows)
+    report = world.tick()
+    assert isinstance(report.blocked, SegmentCorrupt)
+    assert f"holds 2 records where the manifest says {rows}" in report.blocked.message
+    assert report.blocked.facts["segment"] == segment.name
+    assert report.segments == 1
+
+
+def test_two_contents_at_one_place_end_the_load(world: World) -> None:
+    world.publish(put(1, x={"N": "1"}))
+    world.publish(put(1, x={"N": "2"}))
+    with pytest.raises(OrderConflict):
+        world.tick()
+    assert world.replica.ledger.applied_through == 0
+
+
+def test_a_busy_target_is_the_callers_matter(world: World) -> None:
+    world.publish(put(1))
+    target = Watching(world.target)
+
+    def busy(load: Load) -> None:
+        raise TargetBusy("planned")
+
+    target.before = busy
+    loader = world.loader(target)
+    with pytest.raises(TargetBusy):
+        loader.step()
+    target.before = lambda load: None
+    assert loader.step().segments == 1
+
+
+# ---- quarantine
+
+
+def test_what_cannot_be_represented_is_set_aside_before_the_load_commits(world: World) -> None:
+    segment = world.publish(put(1), POISON, put(2, "b"), b"not json", put(3, "c"))
+    target = Watching(world.target)
+    seen: list[int] = []
+    target.before = lambda load: seen.append(sum(len(file.records) for file in world.landing.quarantined()))
+    report = world.loader(target).tick(Budget(world.clock))
+    assert seen == [2]
+    assert (report.rows, report.quarantined) == (3, 2)
+    [file] = world.landing.quarantined()
+    assert [(r.segment, r.line, r.payload) for r in file.records] == [
+        (segment.name, 2, POISON),
+        (segment.name, 4, b"not json"),
+    ]
+    [row] = world.replica.ledger.recent
+    assert (row.rows, row.quarantined) == (3, 2)
+    world.replica.check()
+
+
+def test_nothing_is_loaded_while_nothing_can_be_set_aside(world: World) -> None:
+    """Row 58: a record is never dropped because quarantine is not available."""
+    world.publish(put(1), POISON)
+
+    class NoQuarantine(MemoryStore):
+        def create(self, name: str, data: bytes) -> None:
+            raise TargetBusy("planned") if "quarantine" in name else AssertionError(name)
+
+    store = NoQuarantine()
+    store.objects = world.store.objects
+    with pytest.raises(TargetBusy):
+        world.loader(landing=Landing(store, "Orders")).step()
+    assert world.replica.ledger.applied_through == 0
+    assert world.tick().quarantined == 1
+    world.replica.check()
+
+
+def test_a_segment_of_nothing_but_poison_is_applied(world: World) -> None:
+    world.publish(POISON)
+    world.publish(put(1))
+    report = world.tick()
+    assert (report.segments, report.rows, report.quarantined) == (2, 1, 1)
+    assert world.tick() == LoadReport()
+    world.replica.check()
+
+
+# ---- every effect failing
+
+
+CRASHING: Sequence[Sequence[Change | bytes]] = (
+    (put(1, x={"N": "1"}), put(2, "b")),
+    (delete(3, "b"), POISON, put(4, "c", x={"N": "1.5"})),
+    (put(5, "b"), put(6, x={"S": "s"})),
+)
+
+
+@pytest.fixture(scope="module", params=["current", "changelog"])
+def crashing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("crashing"), request.param)
+    for changes in CRASHING:
+        world.publish(*changes)
+    return world
+
+
+def test_wherever_a_load_fails_the_next_one_makes_it_whole(crashing: World, tmp_path: Path) -> None:
+    """Rows 8 to 11: every read, every write and the load itself, in every way; afterwards each change counts once."""
+
+    def scenario(plan: FaultPlan) -> None:
+        store = MemoryStore()
+        store.objects = dict(crashing.store.objects)
+        folder = tmp_path / str(plan)
+        shutil.rmtree(folder, ignore_errors=True)
+        target = DuckDbTarget("local", folder / "warehouse.duckdb", crashing.clock)
+        faulty = Faulty(target, plan, writes=("apply",), reads=("ledger",))
+        landing = Landing(FaultyStore(store, plan), "Orders")
+        with stopped():
+            crashing.loader(faulty, landing, segments=2).tick(Budget(crashing.clock))
+        crashing.loader(target, Landing(store, "Orders")).tick(Budget(crashing.clock))
+        replica = Replica(target, crashing.mode)
+        replica.applied = crashing.replica.applied
+        replica.check()
+        assert replica.ledger.applied_through == len(CRASHING)
+        quarantined = [record for file in Landing(store, "Orders").quarantined() for record in file.records]
+        assert [record.payload for record in quarantined] == [POISON]
+
+    names = [name.split()[0] for name, _ in effects_of(scenario)]
+    assert {"read", "open", "ledger", "apply", "create"} <= set(names)
+    for plan in every_fault(scenario):
+        scenario(plan)
+        assert plan.struck, plan
+
+
+def test_a_loader_goes_on_after_an_answer_that_was_lost(crashing: World, tmp_path: Path) -> None:
+    """The same loader, whose memory of the ledger must not outlive the doubt."""
+    for fault in ("lost_answer", "lost_request", "error"):
+        target = DuckDbTarget("local", tmp_path / fault / "warehouse.duckdb", crashing.clock)
+        plan = FaultPlan(2, fault)  # ledger, apply
+        loader = crashing.loader(Faulty(target, plan, writes=("apply",), reads=("ledger",)), segments=2)  # type: ignore[arg-type]
+        with pytest.raises(TailraceError):
+            loader.tick(Budget(crashing.clock))
+        loader.tick(Budget(crashing.clock))
+        replica = Replica(target, crashing.mode)
+        replica.applied = crashing.replica.applied
+        replica.check()
+
+
+# ---- figures
+
+
+def test_lag_is_from_the_write_to_the_commit(world: World) -> None:
+    now = world.clock.now_ms()
+    ages_ms = [*(10 * n for n in range(1, 100)), 60_000]
+    lines = [
+        put(n, str(n)).line(PK).replace(str(1_700_000_000_000_000 + n).encode(), str((now - age) * 1000).encode())
+        for n, age in enumerate(ages_ms, 1)
+    ]
+    world.publish(*(line.rstrip() for line in lines))
+    world.tick()
+    [row] = world.replica.ledger.recent
+    assert (row.lag_ms_p50, row.lag_ms_p99) == (500, 990)
+    assert (row.applied_ms, row.through_ms) == (now, now)
+
+
+def test_a_target_knows_the_table_by_its_incarnation(world: World) -> None:
+    published = world.landing.load()
+    assert published is not None
+    spec = table_spec(published.manifest, "orders", "soft_delete")
+    assert (spec.source, spec.name, spec.mode, spec.keys, spec.incarnation) == (
+        "Orders",
+        "orders",
+        "soft_delete",
+        PK,
+        "table-id-1",
+    )
+
+
+def test_old_segments_on_pages_are_loaded(world: World) -> None:
+    from tailrace.landing import landing as module
+
+    for number in range(1, module.SEGMENTS_MAX + 5):
+        world.store.objects[f"Orders/changes/{number}"] = pack([put(number, str(number % 7)).line(PK).rstrip()]).data
+        world.replica.applied[number] = [put(number, str(number % 7))]
+    entries = tuple(
+        Segment(
+            number, f"changes/{number}", "stream", 1, len(world.store.objects[f"Orders/changes/{number}"]), "0" * 64, 1
+        )
+        for number in world.replica.applied
+    )
+    published = world.landing.load()
+    assert published is not None
+    saved = world.landing.save(
+        replace(published.manifest, segments=entries, next_number=len(entries) + 1), published, "w"
+    )
+    assert saved.manifest.pages
+    report = world.tick(segments=700)
+    assert (report.loads, report.segments, report.unloaded) == (2, len(entries), 0)
+    world.replica.check()
