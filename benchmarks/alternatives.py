@@ -127,8 +127,9 @@ def pyarrow_json(name: str, path: Path) -> Iterator[Any]:
         return pa.StructArray.from_arrays(arrays, [column for column, _, _ in columns], mask=array.is_null())
 
     shape = SHAPES[name]
+    inflated = pa.PythonFile(io.BufferedReader(igzip.open(path), 1 << 20), "r") if path.suffix == ".gz" else None
     reader = pj.open_json(
-        pa.PythonFile(io.BufferedReader(igzip.open(path), 1 << 20), "r"),
+        inflated or pa.memory_map(str(path)),
         read_options=pj.ReadOptions(use_threads=False, block_size=2 << 20),
         parse_options=pj.ParseOptions(
             explicit_schema=pa.schema([("Item", inner(shape))]), unexpected_field_behavior="ignore"

@@ -5,6 +5,7 @@
 Speed is in MB of plain JSON per CPU second. ``loses`` says what a tool drops or rounds; what Tailrace gives is
 complete. Every result is checked: the number of rows, and the sum of one attribute. Slow tools get a small file.
 Batches are counted and let go, as a pipeline of bounded memory would; ``-1GB`` shows that its memory does not grow.
+``-plain`` leaves gunzip out, in which all are alike.
 """
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ class Case:
     small: DataSet
     form: str
     big: bool = False
+    plain: bool = False
 
-    def gz(self, data: DataSet) -> Iterator[bytes]:
-        return datasets.stream_gz(data, BIG_BYTES) if self.big else chunks(data.gz)
+    def path(self, data: DataSet) -> Path:
+        return data.plain if self.plain else data.gz
+
+    def pieces(self, data: DataSet) -> Iterator[bytes]:
+        return datasets.stream_gz(data, BIG_BYTES) if self.big else chunks(self.path(data))
 
     @property
     def output(self) -> Path:
@@ -140,7 +145,7 @@ def tailrace(engine_name: str, case: Case) -> harness.Job:
     def decoded() -> Iterator[Any]:
         nonlocal columns
         decoder, schema = engine.decoder("0001|0|"), None
-        for batch in _pushed(decoder, case.gz(data)):
+        for batch in _pushed(decoder, case.pieces(data)):
             if case.form == "arrow":
                 yield batch
                 continue
@@ -166,11 +171,26 @@ def _pushed(decoder: Any, pieces: Iterable[bytes]) -> Iterator[Any]:
 
 
 @harness.prepares
+def tailrace_decode(case: Case) -> harness.Job:
+    """What ``tailrace decode`` does: one file whose columns fit all of its input, the four fields of metadata included."""
+    from tailrace import convert
+
+    data = case.data
+
+    def job() -> Callable[[], harness.Figures]:
+        done = convert.convert([case.path(data)], case.output, "parquet")
+        place = next(i for i, c in enumerate(done.columns) if (c.attribute, c.tag) == (data.summed, "N"))
+        return lambda: _read_back([case.output], lambda s: s.get_field_index(done.columns[place].name)).checked(data)
+
+    return job
+
+
+@harness.prepares
 def pyarrow(case: Case) -> harness.Job:
     importlib.import_module("pyarrow.json")
     data = case.data
     loses = ", ".join(filter(None, (LOSSES[data.name], "" if data.name == "A" else "B stays base64")))
-    batches = functools.partial(alternatives.pyarrow_json, data.name, data.gz)
+    batches = functools.partial(alternatives.pyarrow_json, data.name, case.path(data))
     return _job(case, data, batches, lambda schema: schema.get_field_index(data.summed), loses)
 
 
@@ -180,7 +200,7 @@ def polars(case: Case) -> harness.Job:
 
     data = case.data
     more = {"loses": LOSSES[data.name]} if LOSSES[data.name] else {}
-    frame = alternatives.polars_frame(data.name, data.gz)
+    frame = alternatives.polars_frame(data.name, case.path(data))
 
     def count() -> harness.Figures:
         rows, total = 0, Decimal(0)
@@ -202,7 +222,7 @@ def duckdb(case: Case) -> harness.Job:
 
     data = case.data
     more = {"loses": LOSSES[data.name]} if LOSSES[data.name] else {}
-    query = alternatives.duckdb_query(data.name, data.gz)
+    query = alternatives.duckdb_query(data.name, case.path(data))
     connection = db.connect()
     connection.execute("SET threads = 1")
 
@@ -233,6 +253,25 @@ def boto3(case: Case) -> harness.Job:
     )
 
 
+@harness.prepares
+def boto3_dicts(case: Case) -> harness.Job:
+    """Dictionaries as boto3 gives them, and no Arrow."""
+    importlib.import_module("boto3.dynamodb.types")
+    importlib.import_module("orjson")
+    data = case.small
+
+    def job() -> harness.Figures:
+        rows, total = 0, Decimal(0)
+        for item in alternatives.boto3_items(data.gz):
+            rows += 1
+            value = item.get(data.summed)
+            if isinstance(value, Decimal):
+                total += value
+        return Result(rows, total, {}).checked(data)
+
+    return job
+
+
 def gunzip(library: str, case: Case) -> harness.Job:
     """Inflating in chunks and nothing else: the floor for whoever reads a .gz."""
     zlib: Any = importlib.import_module(library)
@@ -253,11 +292,13 @@ def _with(tool: Callable[[str, Case], harness.Job], name: str) -> harness.Tool:
 
 TOOLS: dict[str, harness.Tool] = {
     "tailrace native": _with(tailrace, "native"),
+    "tailrace decode": tailrace_decode,
     "tailrace python": _with(tailrace, "python"),
     "pyarrow": pyarrow,
     "polars": polars,
     "duckdb": duckdb,
     "boto3": boto3,
+    "boto3 dicts": boto3_dicts,
     "gunzip isal": _with(gunzip, "isal.isal_zlib"),
     "gunzip zlib": _with(gunzip, "zlib"),
 }
@@ -272,13 +313,18 @@ def skip(tool: str, case: str) -> bool:
         return True
     if is_big(tool, case):
         return tool not in ("tailrace native", "tailrace python") or (tool == "tailrace python" and case[0] != "A")
-    return tool.startswith("gunzip") and case.endswith("-parquet")
+    if case.endswith("-plain"):
+        return tool not in ("tailrace native", "pyarrow", "polars", "duckdb")
+    if case.endswith("-parquet"):
+        return tool.startswith("gunzip") or tool == "boto3 dicts"
+    return tool == "tailrace decode"
 
 
 def main() -> None:
     size = "quick" if harness.QUICK else "part"
     data = {name: (datasets.ensure(name, size), datasets.ensure(name, "quick")) for name in "ABC"}
     cases = {name: Case(*pair, "arrow") for name, pair in data.items()}
+    cases |= {f"{name}-plain": Case(*pair, "arrow", plain=True) for name, pair in data.items()}
     cases |= {f"{name}-parquet": Case(*pair, "parquet") for name, pair in data.items()}
     if not harness.QUICK:
         cases |= {f"{name}-1GB": Case(*pair, "parquet", big=True) for name, pair in data.items()}
