@@ -44,9 +44,9 @@ from tailrace.errors import (
 )
 from tailrace.jobs.capture import CaptureReport, counted, totalled
 from tailrace.jobs.settle import settled_lines
-from tailrace.landing import Landing, Published
+from tailrace.landing import Landing, Listed, Published
 from tailrace.landing.exports import ExportFile, ExportListing, read_listing
-from tailrace.model.exports import ExportPlan, ExportState, Restorable
+from tailrace.model.exports import ExportPlan, ExportState, PublishedWindow, Restorable
 from tailrace.model.manifest import Gap, Incarnation, Manifest, Pause
 from tailrace.model.segments import Segment
 
@@ -118,7 +118,7 @@ class ExportCapturer:
             wait_seconds = self._step()
         except StateContended:
             log.info("another worker captures %s; going on from what it published", self._landing.table)
-            self._published, wait_seconds = None, 0.0
+            self._published = None
             return replace(self._report, standby=True, wait_seconds=1.0)
         except PermissionMissing as error:
             self._pause(Pause(error.message, str(error.facts.get("operation", "")), self._landing.table))
@@ -170,13 +170,8 @@ class ExportCapturer:
 
     def _open(self, incarnation: Incarnation) -> None:
         """The first manifest, once it is sure that the table can be exported at all."""
-        if self._source.restorable() is None and not self._settings.enable_recovery:
-            raise UserFault(
-                "Point-in-time recovery is off, so the table cannot be exported",
-                hint="aws dynamodb update-continuous-backups --point-in-time-recovery-specification "
-                "PointInTimeRecoveryEnabled=true, or set enable_pitr = true.",
-                table=incarnation.table,
-            )
+        if self._source.restorable() is None:
+            self._check_enabling()
         self._publish(Manifest(incarnation=incarnation, config_hash=self._settings.config_hash, exports=ExportState()))
 
     def _check(self, found: Incarnation) -> None:
@@ -210,19 +205,23 @@ class ExportCapturer:
         """What can be exported; a broken chain is recorded and raised. None: recovery was only now switched on."""
         restorable = self._source.restorable()
         start = next_start(self._state, self._settings.rule)
-        if start is not None:
+        if start is not None and self._state.base is not None:  # before the full export nothing can be missing
             gap = pitr_gap(start, restorable, self._clock.now_ms())
             if gap is not None:
                 self._gap(gap)
         if restorable is None:
-            if not self._settings.enable_recovery:
-                raise UserFault(
-                    "Point-in-time recovery is off, so the table cannot be exported",
-                    hint="Switch it on, or set enable_pitr = true.",
-                    table=self._landing.table,
-                )
+            self._check_enabling()
             self._source.enable_recovery()
         return restorable
+
+    def _check_enabling(self) -> None:
+        if not self._settings.enable_recovery:
+            raise UserFault(
+                "Point-in-time recovery is off, so the table cannot be exported",
+                hint="Set enable_pitr = true, or: aws dynamodb update-continuous-backups --table-name "
+                f"{self._landing.table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+                table=self._landing.table,
+            )
 
     def _gap(self, gap: Gap) -> None:
         """Make it durable, then stop: a window laid over a hole would not make the target equal anything."""
@@ -319,11 +318,10 @@ class ExportCapturer:
             list(pool.map(lambda file: self._check_file(file, stored.get(file.name)), listing.files))
         return listing, {file.name: stored[file.name].bytes for file in listing.files}
 
-    def _check_file(self, file: ExportFile, stored: object) -> None:
+    def _check_file(self, file: ExportFile, stored: Listed | None) -> None:
         if stored is None:
             raise ExportInvalid("A file that the export lists is missing", hint=_REPEATED, file=file.name)
-        etag = getattr(stored, "etag", "")
-        if etag and etag == file.etag:
+        if stored.etag and stored.etag == file.etag:
             return  # what lies there is what DynamoDB wrote; its bytes are compared when they are loaded
         if self._landing.md5(file.name) != file.md5:
             raise ExportInvalid("A file of the export has another MD5 than listed", hint=_REPEATED, file=file.name)
@@ -389,13 +387,12 @@ class ExportCapturer:
         entry = written.entry(self._manifest.next_number + len(entries), self._clock.now_ms(), None)
         return replace(entry, window_end=plan.window.end)
 
-    def _segments_of(self, windows: Sequence[object]) -> list[Segment]:
-        numbers = [(w.first_number, w.last_number) for w in windows]  # type: ignore[attr-defined]
-        filled = [(first, last) for first, last in numbers if last >= first]
-        if not filled:
+    def _segments_of(self, windows: Sequence[PublishedWindow]) -> list[Segment]:
+        """Windows lie one behind the other, so their segments do."""
+        if not windows:
             return []
-        found = self._landing.segments(self._manifest, after=min(first for first, _ in filled) - 1)
-        return [s for s in found if any(first <= s.number <= last for first, last in filled)]
+        first, last = windows[0].first_number, windows[-1].last_number
+        return [s for s in self._landing.segments(self._manifest, after=first - 1) if s.number <= last]
 
     def _save(self, state: ExportState) -> None:
         self._publish(replace(self._manifest, exports=state))

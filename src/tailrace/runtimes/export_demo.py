@@ -105,7 +105,7 @@ class ExportDemo:
         path = self._folder / "tailrace.toml"
         path.write_text(CONFIG.format(bucket=BUCKET, endpoint_url=aws.endpoint_url, table=TABLE) + RULES)
         pipeline = Pipeline.from_config(path, clock)
-        pipeline.run(capture=True, load=False, budget_seconds=0.5)  # switches point-in-time recovery on
+        pipeline.capturer(TABLE).tick(Budget(clock))  # switches point-in-time recovery on
         return pipeline
 
     def _next_quarter(self, aws: LocalAws, pipeline: Pipeline, what: str, *, first: bool = False) -> VerifyReport:

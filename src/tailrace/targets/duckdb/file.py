@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -20,6 +20,7 @@ WAIT_SECONDS: Final = 30.0  # how long another program may hold the file before 
 PAUSE_SECONDS_MIN: Final = 0.01
 PAUSE_SECONDS_MAX: Final = 0.5
 SEALED: Final[dict[str, Any]] = {"enable_external_access": False, "lock_configuration": True}
+AWAKE_SECONDS: Final = 0.2  # a signal's handler runs only when the main thread is awake
 INSERT_ROWS: Final = 500  # plain rows in one statement
 
 Perform: TypeAlias = Callable[[str, Callable[[], Any]], Any]
@@ -50,6 +51,8 @@ class Session:
         with ThreadPoolExecutor(1, thread_name_prefix="tailrace-query") as pool:
             running = pool.submit(lambda: self.connection.execute(sql).to_arrow_table())
             try:
+                while not running.done():
+                    wait([running], AWAKE_SECONDS)
                 return running.result()
             except KeyboardInterrupt:
                 self.connection.interrupt()
