@@ -221,7 +221,8 @@ def test_24_a_shard_that_is_not_there(source: DynamoDbStreamSource) -> None:
 
 
 def test_a_short_number_is_spelled_as_aws_wants_it(source: DynamoDbStreamSource) -> None:
-    assert source.iterator(source.shards()[0].shard_id, after=SequenceNumber(7))
+    with pytest.raises(UserFault, match=r"SequenceNumber 0{20}7 is not of shard"):
+        source.iterator(source.shards()[0].shard_id, after=SequenceNumber(7))
 
 
 def test_an_iterator_that_is_none_is_the_callers_fault(source: DynamoDbStreamSource) -> None:

@@ -256,7 +256,10 @@ def histories() -> st.SearchStrategy[list[tuple[int, str, int | None]]]:
 
 
 def run_history(world: World, history: list[tuple[int, str, int | None]], check: Callable[[World], None]) -> None:
-    """Write a history while steps happen all the time; `check` is called after each published window."""
+    """Write a history while steps happen all the time; `check` is called after each published window.
+
+    Steps come right before each write, so that without delays the table is read as it was at the window's end.
+    """
     capturer = world.capturer()
     seen = 0
 
@@ -270,13 +273,15 @@ def run_history(world: World, history: list[tuple[int, str, int | None]], check:
             if done > seen:
                 seen = done
                 check(world)
-            if report.caught_up or report.wait_seconds > 0:
+            if report.wait_seconds > 0:  # nothing more can be done now
                 return
+        raise AssertionError("it never catches up")
 
     for pause, key, value in history:
         for _ in range(pause // 20):
             work()
             world.advance(20)
+        work()
         if value is None:
             world.delete(key)
         else:
