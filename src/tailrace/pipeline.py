@@ -11,9 +11,10 @@ import functools
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tailrace.aws import Aws
 from tailrace.capture.exports import DynamoDbExportSource
@@ -34,6 +35,7 @@ from tailrace.model.manifest import Gap, Manifest
 from tailrace.targets.target import LedgerRow, Target
 
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
+READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,16 @@ class Pipeline:
     def loader(self, table: str, target: str) -> Loader:
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
-        return Loader(self.landing(table), self.target(target), self.config.name_of(table), mode, self.clock, limits)
+        return Loader(
+            self.landing(table),
+            self.target(target),
+            self.config.name_of(table),
+            mode,
+            self.clock,
+            limits,
+            threads=READERS,
+            ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
+        )
 
     # ---- jobs
 

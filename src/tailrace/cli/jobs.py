@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tailrace.cli.output import FAILED, IN_PART, Context, print_json, size, span
+from tailrace.clock import Clock, SystemClock
 from tailrace.errors import UserFault
 from tailrace.pipeline import TableRun
 
@@ -55,6 +56,7 @@ def terminated_as_interrupted() -> Iterator[None]:
 def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget: float | None, tables: str) -> None:
     """Run, show and leave with the right exit code."""
     pipeline = context.pipeline()
+    remaining = Remaining(SystemClock())
     with stopped_by_signals() as stop:
         runs = pipeline.run(
             tables=tables,
@@ -63,7 +65,7 @@ def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget:
             capture=capture,
             load=load,
             stop=stop,
-            on_change=lambda run: context.say(_line(run)),
+            on_change=lambda run: context.say(_line(run, remaining)),
         )
     if context.as_json:
         print_json([_document(run) for run in runs])
@@ -78,10 +80,28 @@ def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget:
         click.get_current_context().exit(IN_PART)
 
 
-def _line(run: TableRun) -> str:
+class Remaining:
+    """How long loading still takes, judged by the segments a second since this was made."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun = clock.monotonic()
+
+    def seconds(self, done: int, left: int) -> float | None:
+        """None where nothing is left, or nothing can be said yet."""
+        if not done or not left:
+            return None
+        return (self._clock.monotonic() - self._begun) * left / done
+
+
+def _line(run: TableRun, remaining: Remaining | None = None) -> str:
     capture = run.capture
     parts = [f"{run.table}: captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})"]
-    parts += [f"{name}: {load.rows} rows applied, {load.unloaded} segments to go" for name, load in run.loads.items()]
+    for name, load in run.loads.items():
+        parts.append(f"{name}: {load.rows} rows applied, {load.unloaded} segments to go")
+        seconds = None if remaining is None else remaining.seconds(load.segments, load.unloaded)
+        if seconds is not None:
+            parts[-1] += f", about {span(seconds)} left"
     parts += [f"lag {span(capture.lag_seconds)}", capture.state]
     if run.quarantined:
         parts.append(f"{run.quarantined} quarantined")

@@ -17,7 +17,7 @@ class LoadLimits:
 
     segments: int = 500
     rows: int = 250_000
-    bytes: int = 32 << 20
+    bytes: int = 10 << 20
 
 
 @dataclass(frozen=True, slots=True)
