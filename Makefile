@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test check lint types rust format bench kill lock clean
+.PHONY: help setup demo demo-exports test check lint types rust format bench kill sim sim-long lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,12 @@ bench: setup  ## compare with real alternatives on this machine; results in benc
 
 kill: setup  ## long: kill -9 a running pipeline again and again, then verify (ROUNDS=1000)
 	@$(BIN)/python tests/processes/kill_loop.py --rounds $(or $(ROUNDS),1000)
+
+sim: setup  ## 20,000 simulated histories under faults (SEEDS=0:20000 JOBS=2)
+	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:20000) --jobs $(or $(JOBS),2)
+
+sim-long: setup  ## long: a million of them
+	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:1000000) --jobs $(or $(JOBS),2)
 
 lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt

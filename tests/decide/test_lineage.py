@@ -244,17 +244,28 @@ def test_a_shard_that_is_its_own_ancestor_is_read_and_its_broken_order_is_a_gap(
 @pytest.mark.parametrize(("looked", "is_gap"), [(T0 - RETENTION_MS - 1, True), (T0 - RETENTION_MS, False)])
 def test_a_shard_without_a_mark_that_nobody_looked_at_for_a_day_is_a_gap(looked: int, is_gap: bool) -> None:
     shards = {"a": state(since_ms=looked - 5), "b": state(since_ms=looked, mark=N(3)), "c": state(finished_ms=T0)}
-    found = unread_beyond_retention(shards, looked, T0)
+    found = unread_beyond_retention(shards, [], looked, T0)
     assert ([gap.shard for gap in found.gaps] if found else None) == (["a"] if is_gap else None)
     if found is not None:
-        assert (found.shards["a"].since_ms, found.shards["a"].start) == (T0, "TRIM_HORIZON")
-        assert unread_beyond_retention(found.shards, looked, T0 + 1) is None
+        assert found.shards["a"].start == "TRIM_HORIZON"
+        assert unread_beyond_retention(found.shards, found.gaps, looked, T0 + 1) is None
+        assert unread_beyond_retention(found.shards, found.gaps, looked, T0 + RETENTION_MS + 1) is not None
+
+
+def test_a_gap_of_a_shard_is_no_look_at_the_listing() -> None:
+    """A shard that nobody had listed by then may be as old as the last real look."""
+    now_ms = T0 + RETENTION_MS + 10
+    found = unread_beyond_retention({"a": state(since_ms=T0)}, [], None, now_ms)
+    assert found is not None
+    listing = [info("a"), info("b")]
+    shards, _ = merge(found.shards, listing, now_ms=now_ms, gaps=found.gaps, looked_ms=None)
+    assert shards["b"].since_ms == T0
 
 
 def test_a_shard_first_listed_today_was_looked_at_today() -> None:
-    assert unread_beyond_retention({"a": state(since_ms=T0 - 5)}, T0 - 3 * RETENTION_MS, T0) is None
-    assert unread_beyond_retention({"a": state(since_ms=T0 - RETENTION_MS - 1)}, None, T0) is not None
-    assert unread_beyond_retention({"a": state(since_ms=None)}, None, T0) is None  # of an older release
+    assert unread_beyond_retention({"a": state(since_ms=T0 - 5)}, [], T0 - 3 * RETENTION_MS, T0) is None
+    assert unread_beyond_retention({"a": state(since_ms=T0 - RETENTION_MS - 1)}, [], None, T0) is not None
+    assert unread_beyond_retention({"a": state(since_ms=None)}, [], None, T0) is None  # of an older release
 
 
 # ---- order
@@ -289,6 +300,12 @@ def test_order_is_checked_at_a_shards_first_record_only() -> None:
     assert order_violation({"a": state(mark=N(9)), "b": state("a", mark=N(3))}, "b", N(5)) is None
     assert order_violation({"b": state("a")}, "b", N(5)) is None
     assert order_violation({"a": state(), "b": state("a")}, "b", N(5)) is None
+
+
+def test_a_parent_without_a_record_vouches_for_nobody_before_it() -> None:
+    shards = {"a": state(mark=N(9)), "b": state("a", last=N(3)), "c": state("b")}
+    assert order_violation(shards, "c", N(10)) is None
+    assert order_violation(shards, "c", N(5)) == "shard c begins at 5, its ancestor a ended at 9"
 
 
 # ---- the property

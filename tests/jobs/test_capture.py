@@ -412,6 +412,25 @@ def test_23_a_shard_without_a_mark_is_a_gap_after_a_day_without_a_look(is_restar
     assert len(world.manifest.gaps) == 1
 
 
+def test_23_a_process_that_slept_for_days_before_its_first_read_tells_the_gap() -> None:
+    world = World()
+    world.source.write("a", 1)
+    original, slept = world.source.iterator, []
+
+    def sleep(*args: Any, **more: Any) -> str:
+        if not slept:
+            slept.append(True)
+            world.source.age(DAY + 3600)
+            world.source.write("a", 2)
+        return original(*args, **more)
+
+    world.source.iterator = sleep  # type: ignore[method-assign]
+    world.run(world.capturer(), 2 * DAY, until=lambda: len(published(world.landing)) > 0)
+    assert world.manifest.state == "GAP"
+    assert [gap.kind for gap in world.manifest.gaps] == ["stream_trimmed"]
+    assert [number for number, _ in published(world.landing)] == [world.source.log[1].number]
+
+
 def test_23_a_quiet_table_that_is_watched_has_no_gap() -> None:
     world = World()
     capturer = world.capturer()
@@ -983,6 +1002,24 @@ def test_85_the_other_shards_go_on() -> None:
     outside = [w for w in world.source.log if w.shard_id != child]
     assert len(published(world.landing)) == len(outside) > 0
     assert world.manifest.state == "PAUSED"
+
+
+def test_85_another_trouble_that_comes_and_goes_does_not_hide_a_refused_shard() -> None:
+    world = World()
+    world.source.write("a", 1)
+    world.source.model._number -= 500_000_000
+    world.source.roll()
+    world.source.write("a", 2)
+    capturer = world.capturer()
+    world.run(capturer, 30)
+    world.source.denied = {"shards"}
+    world.run(capturer, 30)
+    assert world.manifest.state == "PAUSED"
+    world.source.denied = set()
+    world.run(capturer, 120)
+    pause = world.manifest.pause
+    assert pause is not None
+    assert (world.manifest.state, pause.reason[:15]) == ("PAUSED", "sequence_order:")
 
 
 # ---- LATEST

@@ -32,7 +32,7 @@ class ShardReader:
     misses: int = 0  # in a row: not found, or trimmed
     answered: bool = False  # a page came since this reader began, or since we were refused
     checked: bool = False  # its first number follows its parent's last one
-    refused: bool = False  # it does not: nothing of this shard may be published
+    refused: str = ""  # why it does not: nothing of this shard may be published
     ended: bool = False  # the null iterator was seen: the shard is closed and read to its end
     empty_pages: int = 0
     through_ms: int | None = None
@@ -130,9 +130,9 @@ class ShardReader:
         """What was read is durable and listed."""
         self._forget()
 
-    def refuse(self) -> None:
+    def refuse(self, why: str) -> None:
         """Nothing of this shard may be published."""
-        self.refused = True
+        self.refused = why
         self.through_ms = None
         self._forget()
 

@@ -173,22 +173,24 @@ def _childless_too_long(shards: Mapping[str, ShardState], gaps: Sequence[Gap], n
 
 
 def unread_beyond_retention(
-    shards: Mapping[str, ShardState], captured_through_ms: int | None, now_ms: int
+    shards: Mapping[str, ShardState], gaps: Sequence[Gap], captured_through_ms: int | None, now_ms: int
 ) -> Lineage | None:
     """Gaps of shards that have no mark to notice trimming with, when nobody has looked for longer than the stream keeps.
 
-    Those shards begin anew: at what is left, looked at now. None: there are none.
+    Those shards begin anew, at what is left; the gap's own moment counts as a look at them, but not at the listing, so
+    `since_ms` stays. None: there are none.
     """
+    told_ms = {gap.shard: gap.detected_ms for gap in gaps if gap.kind == "stream_trimmed"}
     changed: dict[str, ShardState] = {}
     for shard_id, shard in sorted(shards.items()):
-        looked_ms = max((ms for ms in (captured_through_ms, shard.since_ms) if ms is not None), default=now_ms)
+        looks = (captured_through_ms, shard.since_ms, told_ms.get(shard_id))
+        looked_ms = max((ms for ms in looks if ms is not None), default=now_ms)
         if shard.finished_ms is None and shard.mark is None and now_ms - looked_ms > RETENTION_MS:
-            changed[shard_id] = replace(shard, start="TRIM_HORIZON", since_ms=now_ms)
+            changed[shard_id] = replace(shard, start="TRIM_HORIZON")
     if not changed:
         return None
     reason = "nobody read the stream for longer than the 24 hours it keeps"
-    gaps = tuple(Gap("stream_trimmed", reason, now_ms, shard_id) for shard_id in changed)
-    return Lineage({**shards, **changed}, gaps)
+    return Lineage({**shards, **changed}, tuple(Gap("stream_trimmed", reason, now_ms, i) for i in changed))
 
 
 def ready_shards(shards: Mapping[str, ShardState]) -> tuple[str, ...]:
@@ -205,15 +207,23 @@ def waits(shards: Mapping[str, ShardState], shard: ShardState) -> bool:
 
 
 def order_violation(shards: Mapping[str, ShardState], shard_id: str, first: SequenceNumber) -> str | None:
-    """Why the first record of a shard cannot follow its parent's last one; None when it does.
+    """Why the first record of a shard cannot follow what came before it in its line; None when it does.
 
-    The order of a key's changes rests on numbers that grow along the lineage. AWS does not promise it, so it is checked.
+    The order of a key's changes rests on numbers that grow along the lineage. AWS does not promise it, so it is checked: against
+    every ancestor that is remembered, because a parent that never held a record says nothing of the one before it.
     """
-    shard = shards[shard_id]
-    parent = None if shard.parent is None else shards.get(shard.parent)
-    if shard.mark is not None or parent is None:
+    if shards[shard_id].mark is not None:
         return None
-    before = max((n for n in (parent.mark, parent.last) if n is not None), default=None)
-    if before is None or first > before:
-        return None
-    return f"shard {shard_id} begins at {first}, its parent {shard.parent} ended at {before}"
+    parent_id, passed = shards[shard_id].parent, {shard_id}
+    while parent_id is not None and parent_id in shards and parent_id not in passed:
+        passed.add(parent_id)
+        parent = shards[parent_id]
+        before = max((n for n in (parent.mark, parent.last) if n is not None), default=None)
+        if before is not None and first <= before:
+            return f"shard {shard_id} begins at {first}, its {_relation(passed)} {parent_id} ended at {before}"
+        parent_id = parent.parent
+    return None
+
+
+def _relation(passed: Collection[str]) -> str:
+    return "parent" if len(passed) == 2 else "ancestor"

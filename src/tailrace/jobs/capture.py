@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields, replace
 from typing import Final, NoReturn
@@ -329,7 +329,7 @@ class Capturer:
             for shard_id in self._ready
             if shard_id in self._readers or self._is_listed(shard_id)
         }
-        self._check_retention()
+        self._check_retention(self._readers.values())
         self._start_reads()
         self._collect(block_seconds=min(COLLECT_SECONDS_MAX, self._settings.flush_seconds))
 
@@ -344,15 +344,20 @@ class Capturer:
             reader.skip_before_ms = shard.since_ms - LATEST_MARGIN_MS
         return reader
 
-    def _check_retention(self) -> None:
-        """Shards of which nothing was ever read have no position that could be refused: only time tells that they lost some."""
+    def _check_retention(self, readers: Iterable[ShardReader]) -> None:
+        """Shards of which nothing was ever read have no position that could be refused: only time tells that they lost some.
+
+        So the clock is looked at before a read and after it: this process may have slept for days in between.
+        """
         now_ms = self._clock.now_ms()
         unread = {
             reader.shard_id: self._manifest.shards[reader.shard_id]
-            for reader in self._readers.values()
+            for reader in readers
             if reader.read_to is None and now_ms - (reader.through_ms or 0) > RETENTION_MS
         }
-        lost = unread_beyond_retention(unread, self._manifest.captured_through_ms, now_ms)
+        if not unread:
+            return
+        lost = unread_beyond_retention(unread, self._manifest.gaps, self._manifest.captured_through_ms, now_ms)
         if lost is not None:
             self._publish_gaps(Lineage({**self._manifest.shards, **lost.shards}, lost.gaps))
             for gap in lost.gaps:
@@ -405,6 +410,9 @@ class Capturer:
             self._take_page(reader, page, asked_ms)
 
     def _take_page(self, reader: ShardReader, page: RecordsPage, asked_ms: int) -> None:
+        self._check_retention([reader])
+        if self._readers[reader.shard_id] is not reader:
+            return  # a gap came before it: read once more
         reader.take(page, None if reader.shard_id in self._parents else asked_ms)
         if not reader.checked and reader.began_at is not None:
             self._check_order(reader, reader.began_at)
@@ -417,8 +425,8 @@ class Capturer:
         violation = order_violation(self._manifest.shards, reader.shard_id, first)
         reader.checked = True
         if violation is not None:
-            reader.refuse()
-            self._pause(Pause(f"sequence_order: {violation}", "report this to the maintainers", reader.shard_id))
+            reader.refuse(violation)
+            self._pause(_order_pause(reader))
             raise SourceChanged(
                 f"The order of changes cannot be proved: {violation}",
                 hint="Nothing of this shard was published. Please report it; a new epoch starts over.",
@@ -534,7 +542,13 @@ class Capturer:
             self._publish(replace(self._manifest, pause=pause, state=state))
 
     def _pause_left(self) -> Pause | None:
-        """None once pages come again: of the very shard where the pause is about one, of any where it is not."""
+        """None once pages come again: of the very shard where the pause is about one, of any where it is not.
+
+        A shard that we refuse outlives every other reason: nothing else would tell that it is not captured.
+        """
+        refused = next((reader for reader in self._readers.values() if reader.refused), None)
+        if refused is not None:
+            return _order_pause(refused)
         pause = self._manifest.pause
         if pause is None:
             return None
@@ -620,6 +634,10 @@ class Capturer:
 def _doubled(seconds: float, times: int, seconds_max: float) -> float:
     """`seconds` doubled so often (not at all below 1), and never more than `seconds_max`."""
     return min(seconds_max, seconds * float(2 ** min(max(times, 0), 30)))
+
+
+def _order_pause(reader: ShardReader) -> Pause:
+    return Pause(f"sequence_order: {reader.refused}", "report this to the maintainers", reader.shard_id)
 
 
 def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:

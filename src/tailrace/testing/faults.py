@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final, Literal, TypeAlias
+from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias
 
 from tailrace.capture.source import RecordsPage, StreamSource
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError
@@ -36,6 +36,16 @@ WRITE_FAULTS: Final[tuple[Fault, ...]] = (
     "lost_request",
 )
 READ_FAULTS: Final[tuple[Fault, ...]] = ("error", "crash_before")
+
+
+class Effects(Protocol):
+    """Lets effects happen, or not: a FaultPlan, or a process of the simulator."""
+
+    def read(self, name: str, effect: Callable[[], Any]) -> Any:
+        """Pass an effect that changes nothing."""
+
+    def write(self, name: str, effect: Callable[[], Any]) -> Any:
+        """Pass an effect that changes something."""
 
 
 class SimulatedCrash(BaseException):
@@ -114,7 +124,7 @@ def stopped() -> Iterator[None]:
 class FaultyStore:
     """A store whose every call passes through a plan."""
 
-    def __init__(self, store: Store, plan: FaultPlan) -> None:
+    def __init__(self, store: Store, plan: Effects) -> None:
         self._store = store
         self._plan = plan
 
@@ -150,7 +160,7 @@ class FaultyStore:
 class FaultySource:
     """A stream source whose every call passes through a plan; all of them are reads."""
 
-    def __init__(self, source: StreamSource, plan: FaultPlan) -> None:
+    def __init__(self, source: StreamSource, plan: Effects) -> None:
         self._source = source
         self._plan = plan
 
@@ -175,9 +185,7 @@ class FaultySource:
 class Faulty:
     """Any other port, named methods passed through a plan: ``Faulty(target, plan, writes=("apply",))``."""
 
-    def __init__(
-        self, port: Any, plan: FaultPlan, *, writes: tuple[str, ...] = (), reads: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, port: Any, plan: Effects, *, writes: tuple[str, ...] = (), reads: tuple[str, ...] = ()) -> None:
         self._port = port
         self._plan = plan
         self._perform = {**dict.fromkeys(writes, plan.write), **dict.fromkeys(reads, plan.read)}

@@ -20,13 +20,13 @@ import gzip
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tailrace.capture.records import line_of, payload_of
+from tailrace.capture.records import TTL_PRINCIPAL, line_of, payload_of
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage
 from tailrace.clock import ManualClock
 from tailrace.errors import IteratorExpired, NotFound, PermissionMissing, RecordInvalid, StreamTrimmed, TailraceError
@@ -102,14 +102,25 @@ class ModelSource:
 
     # ---- the world
 
-    def write(self, key: str, value: int = 0, *, remove: bool = False, **odd: Any) -> Written:
-        """One change. `odd` replaces parts of the record's envelope; None takes them away."""
+    def write(
+        self,
+        key: str,
+        value: int = 0,
+        *,
+        remove: bool = False,
+        expired: bool = False,
+        image: Mapping[str, Any] | None = None,
+        **odd: Any,
+    ) -> Written:
+        """One change; `image` without its key. `odd` replaces parts of the record's envelope; None takes them away."""
         with self._lock:
             keys = {"pk": {"S": key}}
             change: dict[str, Any] = {"Keys": keys, "ApproximateCreationDateTime": int(self._now)}
             if not remove:
-                change["NewImage"] = {**keys, "value": {"N": str(value)}}
-            body = {"eventName": "REMOVE" if remove else "MODIFY", "dynamodb": change}
+                change["NewImage"] = {**keys, **({"value": {"N": str(value)}} if image is None else image)}
+            body: dict[str, Any] = {"eventName": "REMOVE" if remove else "MODIFY", "dynamodb": change}
+            if expired:
+                body["userIdentity"] = {"Type": "Service", "PrincipalId": TTL_PRINCIPAL}
             self.model.append(key, 100, self._now, lambda number, _: self._keep(number, body))
             number = next(reversed(self.bodies))
             change["SequenceNumber"] = str(number)
@@ -118,7 +129,7 @@ class ModelSource:
                 place[name] = part
                 if part is None:
                     del place[name]
-            shard_id = next(i for i, s in self.model.shards.items() if s.records and s.records[-1].number == number)
+            shard_id = next(i for i, s in self.model.shards.items() if s.last is None and s.newest == number)
             given = _as_boto3_gives_it(body)
             try:
                 line = line_of(given).data

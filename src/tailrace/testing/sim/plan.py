@@ -1,0 +1,158 @@
+"""What a seed decides: how the world is, what happens in it, and where it strikes. Drawn whole before anything runs.
+
+So a history is data: it can be replayed, and made smaller by leaving out what does not matter.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+Capture: TypeAlias = Literal["stream", "tiling", "sliding"]
+ACTIONS_MIN: Final = 40
+ACTIONS_MAX: Final = 110
+EFFECTS_STRUCK: Final = 1000  # strikes come so far; few histories have more effects
+
+# What may happen beside the work itself, by trouble: a history has some of them on, the others off.
+COMMON: Final[Mapping[str, float]] = {"sleep": 1, "crash": 0.7, "bad_value": 0.5, "ttl": 0.7}
+OF_STREAMS: Final[Mapping[str, float]] = {
+    "split": 1.5,
+    "roll": 1,
+    "hide": 0.7,
+    "empty": 0.7,
+    "poison": 0.7,
+    "fail": 1,
+    "expire": 0.7,
+    "deny": 0.5,
+    "unlist": 0.7,
+    "age": 0.6,
+    "vanish": 0.5,
+    "digits": 0.5,
+    "disorder": 0.2,
+    "replace": 0.15,
+}
+WORK: Final[Mapping[str, float]] = {"write": 6, "capture": 9, "load": 4, "flush": 0.7, "tick": 0.4}
+STRIKES: Final = ("error", "crash_before", "crash_after", "lost_answer", "lost_request", "pause", "pause_after")
+SHARES: Final = (0.0, 0.004, 0.02, 0.1)
+
+
+class Bits:
+    """A number that choices are taken from, so that an action is the same whatever happened before it."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+
+    def below(self, limit: int) -> int:
+        self._bits, chosen = divmod(self._bits, limit)
+        return chosen
+
+    def of(self, options: Sequence[Any]) -> Any:
+        return options[self.below(len(options))]
+
+    def one_in(self, count: int) -> bool:
+        return self.below(count) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that happens between effects: work that begins, a write, a trouble."""
+
+    kind: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What befalls the first effect from the `at`-th on: a fault of `testing.faults`, or a pause before or after it."""
+
+    at: int
+    kind: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How the world of a history is made."""
+
+    capture: Capture
+    processes: int
+    keys: int
+    shards: int
+    first_number: int
+    page_records: int
+    repeats: int
+    flush_seconds: float
+    flush_bytes: int
+    buffer_bytes: int
+    load_segments: int
+    load_rows: int
+    skew_ms: tuple[int, ...]  # of each process's clock
+    hands_manifest_on: bool  # from capture to the loader of the same process
+    restarts: bool  # at the end another process takes over, else all go on
+    troubles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole history, before it runs."""
+
+    seed: int
+    setup: Setup
+    actions: tuple[Action, ...]
+    strikes: tuple[Strike, ...]
+
+
+def draw(seed: int) -> Plan:
+    """The history of a seed. Each draws which kinds of trouble there are, and how often (a swarm)."""
+    dice = random.Random(seed)
+    setup = _draw_setup(dice)
+    kinds = {**WORK, **{kind: share for kind, share in {**COMMON, **OF_STREAMS}.items() if kind in setup.troubles}}
+    count = dice.randint(ACTIONS_MIN, ACTIONS_MAX)
+    names = dice.choices(list(kinds), list(kinds.values()), k=count)
+    actions = tuple(Action(name, dice.getrandbits(60)) for name in names)
+    return Plan(seed, setup, actions, _draw_strikes(dice))
+
+
+def _draw_setup(dice: random.Random) -> Setup:
+    troubles = {**COMMON, **OF_STREAMS}
+    some = dice.choice([0.1, 0.3, 0.6])
+    processes = dice.choice([1, 2, 2, 3])
+    is_skewed = dice.random() < 0.1
+    chosen = [name for name in troubles if dice.random() < some]
+    if "disorder" in chosen:  # where the shards in between were lost, nobody could tell that numbers went back
+        chosen = [name for name in chosen if name not in ("age", "vanish")]
+    return Setup(
+        capture="stream",
+        processes=processes,
+        keys=dice.choice([1, 2, 3, 5, 8]),
+        shards=dice.choice([1, 1, 2, 3]),
+        first_number=dice.choice([10**21 - 300_000_000, 10**21 - 3_000_000, 10**22 - 5_000_000, 10**39 - 5_000_000]),
+        page_records=dice.choice([1, 2, 5, 1000]),
+        repeats=dice.choice([0, 0, 0, 2]),
+        flush_seconds=dice.choice([0.0, 0.0, 0.5, 30.0]),
+        flush_bytes=dice.choice([300, 1 << 20]),
+        buffer_bytes=dice.choice([400, 1 << 20]),
+        load_segments=dice.choice([1, 3, 500]),
+        load_rows=dice.choice([1, 5, 250_000]),
+        skew_ms=tuple(dice.randint(-3_600_000, 3_600_000) if is_skewed else 0 for _ in range(processes)),
+        hands_manifest_on=dice.random() < 0.5,
+        restarts=dice.random() < 0.3,
+        troubles=tuple(chosen),
+    )
+
+
+def _draw_strikes(dice: random.Random) -> tuple[Strike, ...]:
+    """Each kind of fault has a rate of its own; pauses are where interleavings come from, so they are common."""
+    rates = {kind: dice.choice(SHARES) if dice.random() < 0.5 else 0.0 for kind in STRIKES}
+    rates["pause"] = dice.choice([0.0, 0.02, 0.06, 0.15])
+    rates["pause_after"] = dice.choice([0.0, 0.0, 0.02, 0.06])
+    total = sum(rates.values())
+    if not total:
+        return ()
+    strikes, at = [], 0.0
+    kinds, weights = list(rates), list(rates.values())
+    while (at := at + 1 + dice.expovariate(total)) < EFFECTS_STRUCK:
+        strikes.append(Strike(int(at), dice.choices(kinds, weights)[0], dice.getrandbits(30)))
+    return tuple(strikes)
