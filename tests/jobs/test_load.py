@@ -42,7 +42,19 @@ class World:
         incarnation = Incarnation("111122223333", "eu-west-1", "Orders", "table-id-1", "arn:s", "NEW_IMAGE", PK)
         self.landing.save(Manifest(incarnation), None, "w")
 
-    def publish(self, *changes: Change | bytes, kind: SegmentKind = "stream", rows: int | None = None) -> Segment:
+    @property
+    def manifest(self) -> Manifest:
+        published = self.landing.load()
+        assert published is not None
+        return published.manifest
+
+    def publish(
+        self,
+        *changes: Change | bytes,
+        kind: SegmentKind = "stream",
+        rows: int | None = None,
+        window_end: int | None = None,
+    ) -> Segment:
         """List a segment of these records or raw lines; `rows` where the manifest is to say something else."""
         lines = [change if isinstance(change, bytes) else change.line(PK).rstrip() for change in changes]
         published = self.landing.load()
@@ -51,7 +63,7 @@ class World:
         number = manifest.next_number
         draft = SegmentDraft(kind, lines, SequenceNumber(number), SequenceNumber(number), now)
         entry = self.landing.write_segment(draft).entry(number, now, now)
-        entry = entry if rows is None else replace(entry, rows=rows)
+        entry = replace(entry, rows=entry.rows if rows is None else rows, window_end=window_end)
         self.landing.save(
             replace(manifest, segments=(*manifest.segments, entry), next_number=number + 1, captured_through_ms=now),
             published,
@@ -303,6 +315,21 @@ def damage(world: World, segment: Segment, how: str) -> None:
         world.store.objects[name] = data + b"\0"
     elif how == "emptied":
         world.store.objects[name] = b""
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])
+def test_of_a_window_with_a_damaged_file_nothing_is_applied(world: World, how: str) -> None:
+    world.publish(put(1))
+    files = [world.publish(put(number), kind="export", window_end=900) for number in range(2, 6)]
+    good = world.store.objects[world.object_of(files[2])]
+    damage(world, files[2], how)
+    report = world.tick()
+    assert (report.segments, report.unloaded) == (1, 4)
+    assert report.blocked is not None
+    assert report.blocked.facts["segment"] == files[2].name
+    assert world.target.ledger(table_spec(world.manifest, "orders", "current")).applied_through == 1
+    world.store.objects[world.object_of(files[2])] = good
+    assert world.tick().segments == 4
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])

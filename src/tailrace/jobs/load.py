@@ -120,13 +120,14 @@ class Loader:
     def _load_some(
         self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger
     ) -> LoadReport:
-        """Load these, or only the ones before a segment that cannot be read, found by halving."""
+        """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
         try:
             return self._load(table, manifest, segments, ledger)
         except (SegmentMissing, SegmentCorrupt) as error:
-            if len(segments) > 1:
+            if len(segments) > 1 and segments[0].window_end is None:
                 return self._load_some(table, manifest, segments[: len(segments) // 2], ledger)
-            error.facts = {"table": table.source, "segment": segments[0].name, **error.facts}
+            at = segments[error.facts.pop("part", 0)]
+            error.facts = {"table": table.source, "segment": at.name, **error.facts}
             log.error("%s", error)
             return LoadReport(blocked=error)
 
