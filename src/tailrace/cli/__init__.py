@@ -20,7 +20,8 @@ from tailrace.errors import UsageInvalid
 COMMANDS: Final = {
     "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture",
     "backfill": "backfill", "load": "load",
-    "status": "status", "why": "why", "verify": "verify", "query": "query", "decode": "decode", "quarantine": "quarantine",
+    "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
+    "quarantine": "quarantine",
 }  # fmt: skip
 INTERRUPTED: Final = 130
 
@@ -98,6 +99,7 @@ SUMMARIES: Final = {
     "why": "One segment's whole life.",
     "verify": "Compare every item of a table with its targets.",
     "query": "Run a read-only statement on a target.",
+    "export": "DynamoDB exports by hand: start, list, inspect, read.",
     "decode": "Turn DynamoDB JSON files into Parquet, Arrow, CSV or NDJSON.",
     "quarantine": "Records that were set aside: list, show, replay, drop.",
 }
