@@ -545,7 +545,7 @@ class Capturer:
         return None if reader is not None and reader.checked and not reader.refused else pause
 
     def _stand_by(self) -> None:
-        """Another worker published first: forget what it has published, and let it work for a while."""
+        """Another worker published first: forget what it has published, and let it work for a while, if it captures."""
         before = None if self._published is None else self._manifest.shards
         self._adopt(self._landing.load())
         after: Mapping[str, ShardState] = {} if self._published is None else self._manifest.shards
@@ -554,6 +554,8 @@ class Capturer:
                 del self._readers[shard_id]
         if not self._has_news():
             self._buffered_since = None
+        if before is not None and before == after:
+            return  # a replay or a compaction: nobody moved a mark
         self._standby_until = self._clock.monotonic() + STANDBY_SECONDS * self._jitter.uniform(0.5, 1.0)
         log.info("another worker captures %s; standing by", self._landing.table)
 
