@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tailrace.errors import ManifestInvalid
 from tailrace.model.keys import KeyAttribute, KeySchema
-from tailrace.model.manifest import Gap, Incarnation, Manifest, Page, Pause, ShardState
+from tailrace.model.manifest import Gap, Garbage, Incarnation, Manifest, Page, Pause, ShardState
 from tailrace.model.positions import SequenceNumber
-from tailrace.model.segments import Segment, ShardRange
+from tailrace.model.segments import Place, Segment, ShardRange
 
 KEYS = KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N"))
 STREAM = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-22T00:00:00.000"
@@ -54,7 +54,20 @@ FULL = Manifest(
     },
     segments=(
         SEGMENT,
-        replace(SEGMENT, number=13, kind="base", through_ms=None, newest_change_ms=None, shards={}, lineage=()),
+        replace(
+            SEGMENT,
+            number=13,
+            kind="base",
+            through_ms=None,
+            newest_change_ms=None,
+            shards={},
+            lineage=(),
+            place=Place("changes/dt=2026-11-22/hr=05/compacted-1-13-0badcafe.json.gz", 812),
+        ),
+    ),
+    compacted_through=13,
+    garbage=(
+        Garbage("changes/compacted-1-13-0badcafe.json.gz", 1795323000000, 1, 13, ("manifest/1-11-0a0a0a0a.json",)),
     ),
     pages=(Page("manifest/1-11-119ed8c8.json", 1, 11, 40, 9000),),
     gaps=(Gap("stream_trimmed", "older than 24 hours", 1795323000000, "shard-a", SequenceNumber(5), "repairing"),),
@@ -115,6 +128,7 @@ def fields(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 PATHS = list(fields(DOCUMENT))
 # Names that the writer chose; a document without one of them, or with another value there, may be whole.
 FREE = {("shards", "shard-a"), ("shards", "shard-b"), ("segments", 0, "shards", "shard-b")}
+OPTIONAL = {("compacted_through",), ("garbage",), ("segments", 1, "place")}
 NULLABLE = {
     *("parent", "mark", "since_ms", "last", "finished_ms", "shard", "after"),
     *("pause", "captured_through_ms", "through_ms", "newest_change_ms"),
@@ -133,7 +147,9 @@ def changed(path: tuple[Any, ...], value: Any = None, *, remove: bool = False) -
     return json.dumps(document).encode()
 
 
-FIELDS = [path for path in PATHS if isinstance(path[-1], str) and path not in FREE and path[:-1] != ("counters",)]
+FIELDS = [
+    path for path in PATHS if isinstance(path[-1], str) and path not in FREE | OPTIONAL and path[:-1] != ("counters",)
+]
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=str)
@@ -149,7 +165,7 @@ def is_legal(path: tuple[Any, ...], old: Any, new: Any) -> bool:
         return name in NULLABLE
     if isinstance(old, bool) or isinstance(new, bool):
         return type(old) is type(new)
-    if name in ("lineage", "segments", "pages", "gaps") and new == []:
+    if name in ("lineage", "segments", "pages", "gaps", "garbage") and new == []:
         return True
     if name in ("shards", "counters") and new in ({}, {"x": 5}):
         return new == {} or name == "counters"

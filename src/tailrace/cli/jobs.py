@@ -1,4 +1,4 @@
-"""What run, capture and load do alike: call the pipeline, show what happens, and sum it up."""
+"""What run, capture, load and compact do alike: call the pipeline, show what happens, and sum it up."""
 
 from __future__ import annotations
 
@@ -52,7 +52,16 @@ def terminated_as_interrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget: float | None, tables: str) -> None:
+def run_jobs(
+    context: Context,
+    *,
+    capture: bool = False,
+    load: bool = False,
+    compact: bool = False,
+    once: bool,
+    budget: float | None,
+    tables: str,
+) -> None:
     """Run, show and leave with the right exit code."""
     pipeline = context.pipeline()
     with stopped_by_signals() as stop:
@@ -62,6 +71,7 @@ def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget:
             budget_seconds=budget,
             capture=capture,
             load=load,
+            compact=compact,
             stop=stop,
             on_change=lambda run: context.say(_line(run)),
         )
@@ -79,15 +89,23 @@ def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget:
 
 
 def _line(run: TableRun) -> str:
-    capture = run.capture
-    parts = [f"{run.table}: captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})"]
+    capture, compaction = run.capture, run.compaction
+    parts = []
+    if capture.state != "NEW":
+        parts.append(f"captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})")
     parts += [f"{name}: {load.rows} rows applied, {load.unloaded} segments to go" for name, load in run.loads.items()]
-    parts += [f"lag {span(capture.lag_seconds)}", capture.state]
+    if compaction.outputs or compaction.deleted:
+        parts.append(
+            f"compacted {compaction.segments} segments ({size(compaction.bytes)}) into {compaction.outputs}, "
+            f"deleted {compaction.deleted} objects"
+        )
+    if capture.state != "NEW":
+        parts += [f"lag {span(capture.lag_seconds)}", capture.state]
     if run.quarantined:
         parts.append(f"{run.quarantined} quarantined")
     if run.error is not None:
         parts.append(f"{run.error.code} {run.error}")
-    return "; ".join(parts)
+    return f"{run.table}: {'; '.join(parts) or 'nothing to do'}"
 
 
 def _document(run: TableRun) -> dict[str, Any]:
@@ -103,6 +121,12 @@ def _document(run: TableRun) -> dict[str, Any]:
         "loaded": {
             name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded}
             for name, load in run.loads.items()
+        },
+        "compacted": {
+            "segments": run.compaction.segments,
+            "bytes": run.compaction.bytes,
+            "outputs": run.compaction.outputs,
+            "deleted": run.compaction.deleted,
         },
         "quarantined": run.quarantined,
         "error": None
