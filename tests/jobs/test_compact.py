@@ -530,6 +530,25 @@ def test_inputs_of_a_damaged_output_are_not_deleted(site: Site, how: str) -> Non
     site.replica.check()
 
 
+@pytest.mark.parametrize("left", [0, 2, 5])
+def test_an_output_that_ends_early_blocks_the_load_at_the_segment_that_is_cut(site: Site, left: int) -> None:
+    segments = publish(site, 5)
+    site.an_hour_later()
+    site.compact()
+    [name] = (name for name in site.changes if "/compacted-" in name)
+    whole = site.store.objects[name]
+    site.store.objects[name] = whole[: sum(segment.bytes for segment in segments[:left])]
+    report = site.tick()
+    assert report.segments == left
+    if left < 5:
+        assert isinstance(report.blocked, SegmentCorrupt)
+        assert report.blocked.facts["segment"] == segments[left].name
+        assert f"Orders/{report.blocked.facts['object']}" == name
+    site.store.objects[name] = whole
+    site.tick()
+    site.replica.check()
+
+
 # ---- every effect failing
 
 

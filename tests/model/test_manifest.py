@@ -111,6 +111,11 @@ def test_a_range_is_neither_empty_nor_reversed(first: int, last: int, rows: int)
         ShardRange(SequenceNumber(first), SequenceNumber(last), rows)
 
 
+def test_no_place_lies_before_an_objects_beginning() -> None:
+    with pytest.raises(ManifestInvalid):
+        Manifest.from_bytes(FULL.to_bytes().replace(b'0badcafe.json.gz",812]', b'0badcafe.json.gz",-1]'))
+
+
 # ---- damage -----------------------------------------------------------------------------------------------
 
 DOCUMENT: dict[str, Any] = json.loads(FULL.to_bytes())

@@ -38,6 +38,10 @@ class Place:
     name: str
     offset: int
 
+    def __post_init__(self) -> None:
+        if self.offset < 0:
+            raise ValueError(f"a place before the object's first byte: {self}")
+
     def to_json(self) -> list[Any]:
         return [self.name, self.offset]
 
