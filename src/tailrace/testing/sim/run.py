@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import hashlib
 import logging
@@ -14,9 +15,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tailrace.model.manifest import Manifest
 from tailrace.testing.sim.baton import Baton
+from tailrace.testing.sim.patches import patched
 from tailrace.testing.sim.plan import COMMON, OF_STREAMS, STRIKES, Plan, draw
-from tailrace.testing.sim.world import Outcome, run
+from tailrace.testing.sim.streams import StreamWorld
+from tailrace.testing.sim.world import Outcome
 
 CHUNK: Final = 200  # histories that a process runs before it reports
 COLLECT_EVERY: Final = 50  # histories between two garbage collections, which otherwise cost a tenth of the time
@@ -84,6 +88,13 @@ class Summary:
             "failures": [{"seed": seed, "violation": what} for seed, what in self.failures],
             "hits": dict(sorted(self.hits.items())),
         }
+
+
+def run(plan: Plan, baton: Baton) -> Outcome:
+    """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
+    read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
+    with patched(Manifest, "from_bytes", staticmethod(read)):
+        return StreamWorld(plan).run(baton)
 
 
 @contextlib.contextmanager
