@@ -40,7 +40,7 @@ class Fact:
     key: tuple[Any, ...]
     position: str
     op: str
-    written_us: int
+    written_us: int | None  # base rows have none
     expired: bool
     values: Values
     number: int  # SequenceNumber; 0 where there is none
@@ -197,7 +197,7 @@ def fact_of(line: bytes, segment: Segment, epoch: int) -> Fact:
     if "Item" in record:
         image = record["Item"]
         values = values_of(image)
-        return Fact((_pk(image),), f"{epoch:04d}|0|{0:040d}", "u", 0, False, values, 0, _is_good(values))
+        return Fact((_pk(image),), f"{epoch:04d}|0|{0:040d}", "r", None, False, values, 0, _is_good(values))
     meta = record["Metadata"]
     image, written_us = record.get("NewImage"), int(meta["WriteTimestampMicros"]["N"])
     number = int(meta["SequenceNumber"]["S"]) if "SequenceNumber" in meta else written_us

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from tailrace.model.manifest import Manifest
 from tailrace.testing.sim.baton import Baton
+from tailrace.testing.sim.exports import ExportWorld
 from tailrace.testing.sim.patches import patched
-from tailrace.testing.sim.plan import COMMON, OF_STREAMS, STRIKES, Plan, draw
+from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_STREAMS, STRIKES, Plan, draw
 from tailrace.testing.sim.streams import StreamWorld
 from tailrace.testing.sim.world import Outcome
 
@@ -30,6 +31,7 @@ FAILURES_KEPT: Final = 20
 MET: Final = (
     *COMMON,
     *OF_STREAMS,
+    *OF_EXPORTS,
     *STRIKES,
     "zombie",
     "another writer",
@@ -41,6 +43,12 @@ MET: Final = (
     "gap shard_vanished",
     "gap stream_trimmed",
     "gap stream_replaced",
+    "gap pitr_reset",
+    "gap source_replaced",
+    "shows CONSISTENT",
+    "CAPTURING to BASE_LOADING",
+    "PAUSED to BASE_LOADING",
+    "BASE_LOADING to GAP",
     "CAPTURING to CONSISTENT",
     "CONSISTENT to GAP",
     "CONSISTENT to PAUSED",
@@ -94,7 +102,8 @@ def run(plan: Plan, baton: Baton) -> Outcome:
     """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
     read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
     with patched(Manifest, "from_bytes", staticmethod(read)):
-        return StreamWorld(plan).run(baton)
+        world = StreamWorld if plan.setup.capture == "stream" else ExportWorld
+        return world(plan).run(baton)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tailrace.clock import ManualClock
 from tailrace.errors import IteratorExpired, ServiceUnavailable, Throttled
 from tailrace.jobs.capture import Capturer, CaptureSettings
 from tailrace.landing import Landing
@@ -15,7 +14,7 @@ from tailrace.model.manifest import Gap, Manifest, ShardState
 from tailrace.model.segments import Segment
 from tailrace.testing.faults import FaultySource
 from tailrace.testing.sim.oracles import Fact, Judge, Violation, values_of
-from tailrace.testing.sim.plan import Bits, Plan
+from tailrace.testing.sim.plan import Bits, Setup
 from tailrace.testing.sim.world import TABLE, Process, World
 from tailrace.testing.source import InlineExecutor, ModelSource, Written
 
@@ -226,22 +225,19 @@ class StreamWorld(World):
 
     judge: StreamJudge
 
-    def __init__(self, plan: Plan) -> None:
-        self.clock = ManualClock()
-        setup = plan.setup
+    # ---- its parts
+
+    def make_source(self, setup: Setup) -> None:
         self.source = ModelSource(
-            self.clock, table=TABLE, shards=setup.shards, seed=plan.seed, first_number=setup.first_number
+            self.clock, table=TABLE, shards=setup.shards, seed=self.plan.seed, first_number=setup.first_number
         )
         self.source.page_records, self.source.repeats = setup.page_records, setup.repeats
         self.is_replaced = self.is_disordered = False
         self._listed_again_ms = -LISTED_MS
-        super().__init__(plan)
-        self._note_lineage()
-
-    # ---- its parts
 
     def make_judge(self, **parts: Any) -> StreamJudge:
-        return StreamJudge(**parts, source=self.source)
+        parents = {shard_id: shard.parent for shard_id, shard in self.source.model.shards.items()}
+        return StreamJudge(**parts, source=self.source, parents=parents)
 
     def make_capturer(self, process: Process, landing: Landing) -> Capturer:
         setup = self.plan.setup

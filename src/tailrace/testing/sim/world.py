@@ -9,12 +9,12 @@ import math
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tailrace.clock import Budget, ManualClock
-from tailrace.decide.load import LoadLimits
+from tailrace.decide.load import LoadLimits, shown_state
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError
 from tailrace.jobs.capture import Capturer
 from tailrace.jobs.exports import ExportCapturer
@@ -25,13 +25,12 @@ from tailrace.model.manifest import Manifest
 from tailrace.testing.faults import FaultyStore, SimulatedCrash
 from tailrace.testing.sim.baton import Baton, Strand
 from tailrace.testing.sim.oracles import Judge, Violation, are_same_values, values_of
-from tailrace.testing.sim.plan import Action, Bits, Plan, Strike
+from tailrace.testing.sim.plan import Action, Bits, Plan, Setup, Strike
 from tailrace.testing.sim.target import ModelTarget, TargetClient
 from tailrace.testing.stores import MemoryStore
 
 TABLE: Final = "orders"
 ZOMBIE_TURNS: Final = (8, 40)
-FINALE_TURNS: Final = 250  # of all processes, until everything must be consistent
 
 
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
@@ -151,11 +150,17 @@ class World:
     What is said here holds of every table; where its changes come from, a subclass knows.
     """
 
-    clock: ManualClock
     judge: Judge
+    step_ms: Sequence[int] = (10, 300, 1000, 3000)  # what may pass after a step
+    sleep_ms: Sequence[int] = (20_000, 700_000, 3_600_000)
     long_ago_ms = 200_000  # what is hidden is listed by then, back-offs and leases are over
+    finale_turns = 250  # of all processes, until everything must be consistent
 
     # ---- what a kind of capture has of its own
+
+    def make_source(self, setup: Setup) -> None:
+        """The table, before anybody looks at it."""
+        raise NotImplementedError
 
     def make_judge(self, **parts: Any) -> Judge:
         """Who compares what is published with what was written."""
@@ -176,6 +181,9 @@ class World:
     def begin_turn(self) -> None:
         """Before each action."""
 
+    def begin_effect(self) -> None:
+        """Before each effect."""
+
     def calm(self) -> None:
         """All troubles of the source are over."""
         raise NotImplementedError
@@ -184,23 +192,29 @@ class World:
         """What was published is complete, and the state says how it is."""
         raise NotImplementedError
 
+    def is_consistent(self, manifest: Manifest) -> bool:
+        """Whether a reader may be told so at the end."""
+        return not manifest.open_gaps and manifest.pause is None
+
     # ---- the course of it
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         setup = plan.setup
+        self.clock = ManualClock()
         self.began_ms = self.clock.ms
         self.hits: Counter[str] = Counter()
         self.trace: list[tuple[int, str, str]] = []
         self.store = WatchedStore()
+        self.items: dict[str, dict[str, Any]] = {}
+        self.unsure: set[str] = set()  # keys of which a change was lost, or cannot be decoded
+        self.values = 0
+        self.make_source(setup)
         self.target = ModelTarget(self)
         self.judge = self.make_judge(
             store=self.store, table=TABLE, target=self.target, time_is_exact=not any(setup.skew_ms)
         )
         self.store.on_manifest = self._published
-        self.items: dict[str, dict[str, Any]] = {}
-        self.unsure: set[str] = set()  # keys of which a change was lost, or cannot be decoded
-        self.values = 0
         self._lives = 0
         self.processes = [self._process(skew_ms) for skew_ms in setup.skew_ms]
         self.effects = 0
@@ -273,7 +287,7 @@ class World:
                 return task if self._turn >= task.until else None
             process.wish = "step" if action.kind == "capture" else action.kind
             self._step(task)
-            self.clock.ms += bits.of((10, 300, 1000, 3000))
+            self.clock.ms += bits.of(self.step_ms)
         else:
             self.hits[action.kind] += 1
             self._guarded(lambda: getattr(self, f"do_{action.kind}")(bits))
@@ -322,6 +336,7 @@ class World:
         return self._perform(perform)
 
     def _perform(self, perform: Callable[[], Any]) -> Any:
+        self.begin_effect()
         try:
             return perform()
         except Violation as violation:  # not for the job's own handlers
@@ -445,7 +460,7 @@ class World:
         self._write(key, Bits(1), bad=True)
 
     def do_sleep(self, bits: Bits) -> None:
-        self.clock.ms += bits.of((20_000, 700_000, 3_600_000))
+        self.clock.ms += bits.of(self.sleep_ms)
 
     def do_crash(self, bits: Bits) -> None:
         self._kill(self.processes[bits.below(len(self.processes))])
@@ -459,7 +474,7 @@ class World:
         if self.plan.setup.restarts:
             for process in list(self.processes):
                 self._kill(process)
-        for turn in range(FINALE_TURNS):
+        for turn in range(self.finale_turns):
             for process in self.processes:
                 process.wish = "step"
                 self._step(process.capture)
@@ -488,6 +503,10 @@ class World:
         self.check_end(manifest)
         if self.judge.applied != set(range(1, manifest.next_number)):
             raise Violation("I16", f"applied are {sorted(self.judge.applied)} of {manifest.next_number - 1}")
+        shown = shown_state(manifest, self.judge.applied_through, 0)
+        self.hits[f"shows {shown}"] += 1
+        if (shown == "CONSISTENT") != self.is_consistent(manifest):
+            raise Violation("I14", f"shown as {shown}, with {manifest.open_gaps}, {manifest.pause}")
         live = {key[0]: row for key, row in self.target.contents.rows.items() if row.op != "d"}
         for key in sorted((live.keys() | self.items.keys()) - self.unsure):
             if key not in live or key not in self.items:
