@@ -86,8 +86,10 @@ class ExportJudge(Judge):
             return self.manifest is not None and self.source.table_id != self.manifest.incarnation.table_id
         assert self.manifest is not None
         assert self.manifest.exports is not None
-        start, covered = next_start(self.manifest.exports, self.rule), self.source.covered()
-        return covered is None or start is None or covered.earliest > start
+        state, covered = self.manifest.exports, self.source.covered()
+        planned = [plan.window.start for plan in state.under_way if plan.window is not None]
+        starts = [start for start in (next_start(state, self.rule), *planned) if start is not None]
+        return covered is None or not starts or covered.earliest > min(starts)
 
     # ---- at each commit
 
