@@ -4,14 +4,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tailrace.codec import decode
     from tailrace.pipeline import Pipeline
+    from tailrace.reading import decode, read_export
 
-__all__ = ["Pipeline", "__version__", "decode"]
+__all__ = ["Pipeline", "__version__", "decode", "read_export"]
 
 __version__ = "0.1.0"
 
-_HOMES = {"Pipeline": "tailrace.pipeline", "decode": "tailrace.codec"}  # imported on use: they bring pyarrow along
+_HOMES = {  # imported on use: they bring pyarrow along
+    "Pipeline": "tailrace.pipeline",
+    "decode": "tailrace.reading",
+    "read_export": "tailrace.reading",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -155,16 +155,19 @@ class Aws:
         self.settings = settings
         self._session: boto3.Session | None = None
 
-    def client(self, service: str, *, connections: int = 16, attempts: int = ATTEMPTS) -> Any:
+    def client(
+        self, service: str, *, connections: int = 16, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS
+    ) -> Any:
         """A client for ``dynamodb``, ``dynamodbstreams`` or ``s3``; safe to share between threads.
 
-        `attempts` counts botocore's own: few where the caller backs off itself and must not hold its thread meanwhile.
+        `attempts` counts botocore's own repetitions: few where the caller backs off itself and must not hold its thread.
+        `read_seconds`: how long it waits for an answer.
         """
         from botocore.config import Config
 
         config = Config(
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             max_pool_connections=connections,
             retries={"mode": "standard", "max_attempts": attempts},
             s3={"addressing_style": "path"} if self.settings.endpoint_url else None,

@@ -31,6 +31,7 @@ from tailrace.decide.windows import QUARTER_SECONDS, WindowRule
 from tailrace.errors import ConfigInvalid, TailraceError
 from tailrace.landing import split_url
 from tailrace.landing.names import check_table
+from tailrace.model.scan import SCAN_SEGMENTS_MAX
 
 FILE_NAME: Final = "tailrace.toml"
 ENVIRONMENT: Final = "TAILRACE_CONFIG"
@@ -172,7 +173,9 @@ class _Rules(_Section):
 
     targets: list[str] | None = Field(default=None, min_length=1)
     capture: Literal["streams", "exports"] | None = None
-    base: Literal["none"] | None = None
+    base: Literal["scan", "none"] | None = None
+    scan_segments: Annotated[int, Field(ge=1, le=SCAN_SEGMENTS_MAX)] | None = None
+    backfill_units: Annotated[int, Field(ge=1, le=10**9)] | None = None
     mode: Mode | None = None
     start: Literal["TRIM_HORIZON", "LATEST"] | None = None
     flush_seconds: Annotated[Seconds, Field(ge=0.05, le=900)] | None = None
@@ -226,6 +229,12 @@ class Config(_Section):
         """A window and step that leave nothing behind, and a landing zone that DynamoDB can write to."""
         if not self.by_exports(table):
             return
+        if self.by_scan(table):
+            raise _Finding(
+                'the base of a table that is captured by exports is its full export, not base = "scan"',
+                hint='Leave base away, or set capture = "streams".',
+                place=f"tables.{table}.base",
+            )
         if not self.landing.url.startswith("s3:"):
             raise _Finding(
                 'exports need a landing url that begins with "s3://"',
@@ -241,6 +250,10 @@ class Config(_Section):
 
     def by_exports(self, table: str) -> bool:
         return bool(self.rule(table, "capture", "streams") == "exports")
+
+    def by_scan(self, table: str) -> bool:
+        """Whether the table is scanned for what it held before its changes were captured."""
+        return bool(self.rule(table, "base", "none") == "scan")
 
     def windows_of(self, table: str) -> WindowRule:
         """How the windows of a table captured by exports follow one another. Raises ValueError."""

@@ -11,9 +11,10 @@ import base64
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TypeAlias
@@ -21,22 +22,20 @@ from typing import Any, BinaryIO, Final, Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.codec import META_FIELDS, ORDER_PREFIX, Decoder, Rejected, engine, named, read_chunks, records_of
+from tailrace.codec import META_FIELDS, Rejected, named
 from tailrace.codec.tables import decoded_schema
-from tailrace.decide.schema import plan_columns
-from tailrace.errors import NotFound, RecordInvalid, SegmentCorrupt, TailraceError, UsageInvalid
+from tailrace.errors import SegmentCorrupt, TailraceError
+from tailrace.inputs import Input
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column, Seen, join_seen
+from tailrace.reading import THREADS, OnRead, columns_of, read_pieces
 
 Format: TypeAlias = Literal["parquet", "arrow", "csv", "ndjson"]
 
 FORMATS: Final[dict[str, Format]] = {
     ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson",
 }  # fmt: skip
-INPUT_NAMES: Final = (".json", ".json.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")  # in a folder
 ROW_GROUP_BYTES: Final = 32 << 20  # of Arrow in one row group of Parquet
-REJECTED_BYTES_MAX: Final = 256 << 20  # of one input; beyond it is another kind of file
-REJECTED_LOOK_BYTES: Final = 8 << 20  # of input between looks at what was rejected
 FORMULA_STARTS: Final = r"^[=+\-@\t\r]"
 
 
@@ -52,137 +51,67 @@ class Conversion:
     looks: int
 
 
-def find_inputs(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are named; of folders the files of records below them, by name. Each once.
-
-    Passed over in folders: manifests, what begins with ``.`` or ``_``, quarantine, and names that are not in `INPUT_NAMES`.
-    Raises NotFound, UsageInvalid.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
-            below = sorted(_below(path))
-            if not below:
-                raise NotFound("The folder holds no files of records", hint="Name the files themselves.", path=path)
-            found |= dict.fromkeys(below)
-        elif path.is_file():
-            found[path] = None
-        elif path.exists():
-            raise UsageInvalid(
-                "An input is a regular file, because it may be read twice", hint="Save it first.", path=path
-            )
-        else:
-            raise NotFound("No such file", hint="Check its name.", path=path)
-    return list(found)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith((".", "_")) and f not in ("quarantine", "manifest")]
-        yield from (
-            Path(place, name)
-            for name in files
-            if name.endswith(INPUT_NAMES) and not name.startswith((".", "_", "manifest"))
-        )
-
-
 def convert(
-    inputs: Sequence[Path],
+    inputs: Sequence[Input],
     output: Path | BinaryIO,
     form: Format,
     *,
+    threads: int = THREADS,
     on_read: Callable[[int, int], None] = lambda look, count: None,
-    on_rejected: Callable[[Path, Rejected], None] = lambda path, rejected: None,
+    on_rejected: Callable[[Input, Rejected], None] = lambda source, rejected: None,
 ) -> Conversion:
     """Decode `inputs`, in their order, into `output`: a path, replaced only when all is written, or a stream.
 
-    To a stream nothing is written before all inputs were read whole. `on_read` hears of bytes read, by look (1 or 2).
-    Raises SegmentCorrupt and RecordInvalid with the input in their facts, NotFound, and TailraceError where the output cannot
-    be written; the output is then as it was.
+    To a stream nothing is written before all inputs were read whole. `on_read` hears of bytes read, by look (1 or 2), from
+    any of the `threads`. Raises SegmentCorrupt, ExportInvalid and RecordInvalid with the input in their facts, NotFound, and
+    TailraceError where the output cannot be written; the output is then as it was.
     """
     draft: _Draft | None = None
     is_settled = isinstance(output, Path)
     seen: Seen = {}
     rows = rejected = 0
     try:
-        for path in inputs:
-            decoder = engine().decoder(ORDER_PREFIX, known=seen)
-            for batch in _batches(path, decoder, lambda count: on_read(1, count)):
-                columns = _columns(join_seen(seen, decoder.seen))
-                draft = draft or (_Draft(output, form, columns) if is_settled else None)
-                if draft is not None and _layout(columns) == draft.layout:
-                    draft.write(batch)
-                elif draft is not None:
-                    draft.drop()
-                    draft, is_settled = None, False
-            for line in decoder.rejected:
-                on_rejected(path, line)
-            rows, rejected = rows + decoder.rows, rejected + len(decoder.rejected)
-            seen = join_seen(seen, decoder.seen)
-        columns = _columns(seen)
+        with closing(read_pieces(inputs, lambda: seen, threads=threads, on_read=partial(on_read, 1))) as pieces:
+            for piece in pieces:
+                columns = columns_of(join_seen(seen, piece.seen))
+                for batch in piece.batches:
+                    draft = draft or (_Draft(output, form, columns) if is_settled else None)
+                    if draft is not None and _layout(columns) == draft.layout:
+                        draft.write(batch)
+                    elif draft is not None:
+                        draft.drop()
+                        draft, is_settled = None, False
+                for line in piece.rejected:
+                    on_rejected(inputs[piece.number], line)
+                if piece.is_last:
+                    rows, rejected = rows + piece.rows, rejected + len(piece.rejected)
+                    seen = join_seen(seen, piece.seen)
         looks = 1 if draft is not None or rows == 0 else 2
-        draft = draft or _Draft(output, form, columns)
+        draft = draft or _Draft(output, form, columns_of(seen))
         if looks == 2:
-            _second_look(inputs, draft, seen, rows, lambda count: on_read(2, count))
+            _second_look(inputs, draft, seen, rows, threads, partial(on_read, 2))
         draft.commit()
     finally:
         if draft is not None:
             draft.drop()
-    return Conversion(len(inputs), rows, rejected, seen, columns, looks)
+    return Conversion(len(inputs), rows, rejected, seen, columns_of(seen), looks)
 
 
-def _second_look(
-    inputs: Sequence[Path], draft: _Draft, known: Seen, rows: int, on_bytes: Callable[[int], None]
-) -> None:
+def _second_look(inputs: Sequence[Input], draft: _Draft, known: Seen, rows: int, threads: int, on_read: OnRead) -> None:
     schema = decoded_schema(known)
-    for path in inputs:
-        decoder = engine().decoder(ORDER_PREFIX, known=known)
-        for batch in _batches(path, decoder, on_bytes):
-            if not batch.schema.equals(schema):
-                raise _changed()
-            draft.write(batch)
-        rows -= decoder.rows
+    with closing(read_pieces(inputs, lambda: known, threads=threads, on_read=on_read)) as pieces:
+        for piece in pieces:
+            for batch in piece.batches:
+                if not batch.schema.equals(schema):
+                    raise _changed()
+                draft.write(batch)
+            rows -= piece.rows
     if rows:
         raise _changed()
 
 
 def _changed() -> SegmentCorrupt:
     return SegmentCorrupt("An input was changed while it was read", hint="Wait until it is whole, and repeat.")
-
-
-def _batches(path: Path, decoder: Decoder, on_bytes: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
-    def counted() -> Iterator[bytes]:
-        for chunk in read_chunks(path):
-            on_bytes(len(chunk))
-            yield chunk
-
-    unlooked = 0
-    try:
-        for chunk in records_of(counted()):
-            yield from decoder.push(chunk)
-            unlooked += len(chunk)
-            if unlooked > REJECTED_LOOK_BYTES:
-                unlooked = 0
-                _refuse_foreign(decoder)
-        yield from decoder.finish()
-    except (SegmentCorrupt, RecordInvalid) as error:
-        error.facts = {"path": path, **error.facts}
-        raise
-
-
-def _refuse_foreign(decoder: Decoder) -> None:
-    """Rejected lines are held in memory, so a large file of something else must not be read to its end."""
-    if sum(len(line.raw) for line in decoder.rejected) > REJECTED_BYTES_MAX:
-        first = decoder.rejected[0]
-        raise RecordInvalid(
-            f"The file holds too many lines that are no records of DynamoDB, the first one because: {first.reason}",
-            hint="Check that it is an export in DYNAMODB_JSON, a segment, or stream records.",
-            line=first.line,
-        )
-
-
-def _columns(seen: Seen) -> tuple[Column, ...]:
-    return plan_columns((), seen, None, reserved=META_FIELDS).columns
 
 
 def _layout(columns: Iterable[Column]) -> list[Any]:

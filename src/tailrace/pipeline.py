@@ -11,9 +11,10 @@ import functools
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tailrace.aws import Aws
 from tailrace.capture.exports import DynamoDbExportSource
@@ -24,6 +25,7 @@ from tailrace.config import Config, load_config
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
 from tailrace.decide.windows import moment_text, window_text
 from tailrace.errors import NotFound, SegmentCorrupt, TailraceError, UsageInvalid
+from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.exports import ExportCapturer, ExportSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
@@ -33,7 +35,10 @@ from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.targets.target import LedgerRow, Target
 
+PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
+
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
+READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,14 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
-    """What a run did for one table. `errors`: the last failure of "capture" and of each target that has not recovered since."""
+    """What a run did for one table; `backfill` where its base is scanned.
+
+    `errors`: the last failure of "capture", of "backfill" and of each target that has not recovered since.
+    """
 
     table: str
     capture: CaptureReport
+    backfill: BackfillReport | None = None
     loads: dict[str, LoadReport] = field(default_factory=dict)
     errors: dict[str, TailraceError] = field(default_factory=dict)
 
@@ -215,10 +224,42 @@ class Pipeline:
             on_published=on_published,
         )
 
+    def backfiller(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> Backfiller:
+        """For a table with ``base = "scan"``."""
+        defaults = BackfillSettings()
+        rule = functools.partial(self.config.rule, table)
+        settings = BackfillSettings(
+            scan_segments=rule("scan_segments", defaults.scan_segments),
+            units=rule("backfill_units", defaults.units),
+            flush_bytes=rule("flush_bytes", defaults.flush_bytes),
+            flush_seconds=max(rule("flush_seconds", 0.0), defaults.flush_seconds),
+            workers=rule("workers", defaults.workers),
+        )
+        # A client of its own: its scans are raw, it backs off itself, and a page that hangs must not outlive a budget.
+        client = self.aws.client("dynamodb", connections=settings.workers + 1, attempts=0, read_seconds=PAGE_SECONDS)
+        return Backfiller(
+            DynamoDbTable(client, table, raw=True),
+            lambda: DynamoDbExportSource(self.dynamodb, table).incarnation().table_id,
+            self.landing(table),
+            settings,
+            self.clock,
+            secrets.token_hex(8),
+            on_published=on_published,
+        )
+
     def loader(self, table: str, target: str) -> Loader:
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
-        return Loader(self.landing(table), self.target(target), self.config.name_of(table), mode, self.clock, limits)
+        return Loader(
+            self.landing(table),
+            self.target(target),
+            self.config.name_of(table),
+            mode,
+            self.clock,
+            limits,
+            threads=READERS,
+            ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
+        )
 
     # ---- jobs
 
@@ -229,18 +270,21 @@ class Pipeline:
         until_caught_up: bool = False,
         budget_seconds: float | None = None,
         capture: bool = True,
+        backfill: bool = True,
         load: bool = True,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
-        """Capture and load until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
+        """Capture, scan and load until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
         One table's trouble does not stop the others: it is logged, shown in the result, and tried again.
         """
         from tailrace.runtimes.daemon import Daemon
 
         budget = Budget(self.clock, budget_seconds, stop)
-        return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(capture=capture, load=load)
+        return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(
+            capture=capture, backfill=backfill, load=load
+        )
 
     def verify(
         self,

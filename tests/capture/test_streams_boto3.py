@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tailrace.aws import Aws, AwsSettings
+from tailrace.capture.raw import take_out
 from tailrace.capture.records import line_of
-from tailrace.capture.streams import DynamoDbStreamSource, _keep_records_raw
+from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.clock import Budget, SystemClock
 from tailrace.errors import (
     IteratorExpired,
@@ -180,7 +181,7 @@ def test_records_make_the_same_lines_as_botocores_own(
 def test_an_answer_that_is_none_is_left_to_botocore(body: bytes) -> None:
     answer: dict[str, Any] = {"status_code": 200, "body": body}
     records: dict[str, Any] = {}
-    _keep_records_raw(answer, records)
+    take_out("Records", answer, records)
     assert (answer["body"], records) == (body, {})
 
 

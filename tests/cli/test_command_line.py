@@ -22,7 +22,9 @@ from click.testing import CliRunner
 
 from tailrace import __version__
 from tailrace.cli import COMMANDS, SUMMARIES, main
+from tailrace.cli.jobs import Remaining
 from tailrace.cli.output import set_up_logging
+from tailrace.clock import ManualClock
 from tailrace.model.quarantine import QuarantinedRecord
 
 TAILRACE = (sys.executable, "-m", "tailrace")
@@ -351,3 +353,12 @@ def test_each_exit_code_means_what_the_manual_says(project: Project) -> None:
     (project.folder / "landing" / "orders" / "manifest.json").write_bytes(b"damaged")
     assert project.run("status").exit_code == 1
     assert project.run("load").exit_code == 1
+
+
+def test_the_time_that_loading_still_takes_is_estimated_from_what_it_took() -> None:
+    clock = ManualClock()
+    remaining = Remaining(clock)
+    assert remaining.seconds(0, 10) is None
+    clock.ms += 30_000
+    assert remaining.seconds(6, 4) == pytest.approx(20)
+    assert remaining.seconds(6, 0) is None

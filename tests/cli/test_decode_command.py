@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,11 +20,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from made_exports import DAMAGE, T0, delete, full, upsert, window
 from pyarrow import parquet
 
-from tailrace import convert
+from tailrace import convert, reading
 from tailrace.cli import main
 from tailrace.errors import RecordInvalid, SegmentCorrupt
+from tailrace.inputs import find_inputs
 
 Run = Callable[..., Result]
 
@@ -179,8 +182,39 @@ def test_79_to_81_a_folder_gives_its_files_of_records_and_nothing_else() -> None
     write("landing/orders/changes/c.json.gz", {"id": {"N": "3"}})
     for name in ("manifest.json", "manifest/1-2-119ed8c8.json", "quarantine/q.json.gz", ".tailrace/x.json"):
         write(f"landing/orders/{name}", {"id": {"N": "9"}})
-    decode("AWSDynamoDB", "landing", "-o", "out.parquet")
+    decode(f"{root}/data", "landing", "-o", "out.parquet")
     assert [row["id"] for row in rows("out.parquet")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_folder_with_exports_gives_exactly_what_their_manifests_list(above: bool) -> None:
+    exports = [full().copy(Path("copy")), window([upsert("k1", T0 + 1), delete("k2", T0 + 2)]).copy(Path("copy"))]
+    write("copy/AWSDynamoDB/data/stray.json.gz", {"id": {"S": "stray"}})
+    result = decode(*(["copy"] if above else exports), "-o", "out.parquet")
+    assert sorted(row["id"] for row in rows("out.parquet")) == sorted([f"k{i}" for i in range(9)] + ["k1", "k2"])
+    assert parquet.read_table("out.parquet").column("_tr_op").to_pylist().count("d") == 1
+    said = result.stderr.splitlines()
+    assert said[-1] == "11 rows from 8 files into out.parquet"
+    assert said[:-1] == (["copy: 1 file beside the exports, which no manifest lists, is left out"] if above else [])
+
+
+def test_files_of_an_export_and_the_export_are_read_once() -> None:
+    folder = full().copy(Path("copy"))
+    decode(folder, *sorted((folder / "data").iterdir()), "-o", "out.parquet")
+    assert len(rows("out.parquet")) == 9
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_export_leaves_the_output_as_it_was(damage: str) -> None:
+    made, (spoil, said) = full(partitions=16), DAMAGE[damage]
+    spoil(made)
+    made.copy(Path("copy"))
+    Path("out.csv").write_text("yesterday's")
+    result = decode("copy", "-o", "out.csv", code=1)
+    assert re.search(said, result.stderr)
+    assert "TAILRACE-405" in result.stderr
+    assert "hint: Copy the export again" in result.stderr
+    assert Path("out.csv").read_text() == "yesterday's"
 
 
 def test_a_file_named_twice_is_read_once() -> None:
@@ -227,7 +261,7 @@ def test_columns_that_change_within_a_long_file() -> None:
         *({"f": filler, "n": {"N": str(i)}} for i in range(12)),
         {"n": {"N": "12.5"}, "late": {"BOOL": True}},
     )
-    found = convert.convert([Path("in.json")], Path("out.parquet"), "parquet")
+    found = convert.convert(find_inputs(["in.json"]), Path("out.parquet"), "parquet")
     assert (found.looks, found.rows) == (2, 13)
     table = parquet.read_table("out.parquet", columns=["n", "late"])
     assert table.column("n").to_pylist() == [*map(Decimal, range(12)), Decimal("12.5")]
@@ -237,7 +271,7 @@ def test_columns_that_change_within_a_long_file() -> None:
 def test_columns_that_do_not_change_need_one_look() -> None:
     write("a.json", {"n": {"N": "1"}})
     write("b.json", {"n": {"N": "200"}}, {"n": {"NULL": True}}, {})
-    found = convert.convert([Path("a.json"), Path("b.json")], Path("out.parquet"), "parquet")
+    found = convert.convert(find_inputs(["a.json", "b.json"]), Path("out.parquet"), "parquet")
     assert (found.looks, found.rows, found.inputs) == (1, 4, 2)
 
 
@@ -250,7 +284,7 @@ def test_an_input_that_changes_between_the_looks_is_noticed() -> None:
                 write("b.json", {"n": {"N": "0.5"}}, change)
 
         with pytest.raises(SegmentCorrupt, match="changed while it was read"):
-            convert.convert([first, second], Path("out.parquet"), "parquet", on_read=change_it)
+            convert.convert(find_inputs([first, second]), Path("out.parquet"), "parquet", on_read=change_it)
         assert not Path("out.parquet").exists()
 
 
@@ -324,11 +358,11 @@ def test_json_gives_one_document() -> None:
 
 
 def test_a_large_file_of_something_else_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convert, "REJECTED_BYTES_MAX", 100_000)
-    monkeypatch.setattr(convert, "REJECTED_LOOK_BYTES", 100_000)
+    monkeypatch.setattr(reading, "REJECTED_BYTES_MAX", 100_000)
+    monkeypatch.setattr(reading, "REJECTED_LOOK_BYTES", 100_000)
     Path("log.json").write_text('{"message":"something else"}\n' * 100_000)
     with pytest.raises(RecordInvalid, match="no records of DynamoDB") as caught:
-        convert.convert([Path("log.json")], Path("out.parquet"), "parquet")
+        convert.convert(find_inputs(["log.json"]), Path("out.parquet"), "parquet")
     assert list(caught.value.facts) == ["path", "line"]
     assert not Path("out.parquet").exists()
 
@@ -362,7 +396,7 @@ def test_the_second_look_leaves_nothing_half_done_either() -> None:
             Path("b.json").unlink(missing_ok=True)
 
     with pytest.raises(Exception, match="cannot be read"):
-        convert.convert([Path("a.json"), Path("b.json")], Path("out.parquet"), "parquet", on_read=remove)
+        convert.convert(find_inputs(["a.json", "b.json"]), Path("out.parquet"), "parquet", on_read=remove)
     assert not Path("out.parquet").exists()
 
 

@@ -16,8 +16,8 @@ import pytest
 from decoding import HAS_NATIVE, items, line
 
 import tailrace
-from tailrace import codec
-from tailrace.codec import decode_any, events, records_of
+from tailrace import codec, reading
+from tailrace.codec import DecodedSegments, events, records_of
 from tailrace.errors import NotFound, RecordInvalid, SegmentCorrupt
 from tailrace.model.keys import KeyAttribute, KeySchema
 
@@ -33,6 +33,11 @@ def engine_in_use(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     assert codec.engine().name == request.param
     yield request.param
     codec.engine.cache_clear()
+
+
+def decode_any(data: bytes) -> DecodedSegments:
+    """One file of whatever shape, rejected lines and all."""
+    return codec.decode_segments([records_of([data])], codec.ORDER_PREFIX)
 
 
 def stream_record(number: int = 1, event: str = "MODIFY", **members: Any) -> dict[str, Any]:
@@ -246,7 +251,7 @@ def test_damaged_gzip_is_an_error_that_says_which_file(data: bytes, tmp_path: Pa
     path.write_bytes(data)
     with pytest.raises(SegmentCorrupt, match="gzip") as caught:
         tailrace.decode(path)
-    assert caught.value.facts == {"path": path}
+    assert caught.value.facts == {"path": str(path)}
     with pytest.raises(SegmentCorrupt):
         tailrace.decode(data)
 
@@ -302,13 +307,13 @@ def test_the_key_schema_of_a_table_is_asked_of_events_too() -> None:
 
 
 def test_the_docstring_of_decode_is_true() -> None:
-    results = doctest.testmod(codec)
+    results = doctest.testmod(reading)
     assert (results.failed, results.attempted > 0) == (0, True)
 
 
 def test_importing_tailrace_is_cheap() -> None:
     code = "import sys, tailrace; assert not {'pyarrow', 'duckdb', 'boto3', 'click', 'json'} & set(sys.modules); tailrace.decode"
     subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=60)
-    assert set(tailrace.__all__) <= {*dir(tailrace), "Pipeline", "decode"}
+    assert set(tailrace.__all__) <= {*dir(tailrace), "Pipeline", "decode", "read_export"}
     with pytest.raises(AttributeError, match="nonsense"):
         tailrace.nonsense  # noqa: B018

@@ -53,7 +53,7 @@ def source(item: dict[str, Any]) -> list[Any]:
 def rows(*items: dict[str, Any]) -> tuple[tuple[Column, ...], list[tuple[Any, ...]]]:
     """What a target holds of these items: through the codec, in columns wide enough for all."""
     data = b"\n".join(json.dumps({"Item": item}).encode() for item in items)
-    decoded = codec.decode_any(data)
+    decoded = codec.decode_segments([[data]], codec.ORDER_PREFIX)
     assert decoded.rejected == ((),)
     columns = plan_columns((), decoded.seen, None, reserved=META_FIELDS).columns
     table: pa.Table = codec.project(decoded.table, columns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,19 @@ class World:
         incarnation = Incarnation("111122223333", "eu-west-1", "Orders", "table-id-1", "arn:s", "NEW_IMAGE", PK)
         self.landing.save(Manifest(incarnation), None, "w")
 
-    def publish(self, *changes: Change | bytes, kind: SegmentKind = "stream", rows: int | None = None) -> Segment:
+    @property
+    def manifest(self) -> Manifest:
+        published = self.landing.load()
+        assert published is not None
+        return published.manifest
+
+    def publish(
+        self,
+        *changes: Change | bytes,
+        kind: SegmentKind = "stream",
+        rows: int | None = None,
+        window_end: int | None = None,
+    ) -> Segment:
         """List a segment of these records or raw lines; `rows` where the manifest is to say something else."""
         lines = [change if isinstance(change, bytes) else change.line(PK).rstrip() for change in changes]
         published = self.landing.load()
@@ -50,7 +63,7 @@ class World:
         number = manifest.next_number
         draft = SegmentDraft(kind, lines, SequenceNumber(number), SequenceNumber(number), now)
         entry = self.landing.write_segment(draft).entry(number, now, now)
-        entry = entry if rows is None else replace(entry, rows=rows)
+        entry = replace(entry, rows=entry.rows if rows is None else rows, window_end=window_end)
         self.landing.save(
             replace(manifest, segments=(*manifest.segments, entry), next_number=number + 1, captured_through_ms=now),
             published,
@@ -208,6 +221,83 @@ def test_decoding_on_threads_gives_the_same(world: World) -> None:
     world.replica.check()
 
 
+# ---- decoding ahead
+
+
+@pytest.fixture
+def ahead() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def ahead_of(world: World, target: Target, pool: ThreadPoolExecutor) -> Loader:
+    limits = LoadLimits(segments=1)
+    return Loader(world.landing, target, "orders", world.mode, world.clock, limits, ahead=pool)
+
+
+def test_the_next_load_is_decoded_while_the_target_is_busy(world: World, ahead: ThreadPoolExecutor) -> None:
+    for number in range(1, 5):
+        world.publish(put(1, str(number), x={"N": f"{number}.{number}" if number == 3 else str(number)}))
+    target = Watching(world.target)
+    reads: list[str] = []
+    read_segment = world.landing.read_segment
+
+    def noted(segment: Segment) -> Any:
+        reads.append(segment.name)
+        return read_segment(segment)
+
+    def wait_for_the_next(load: Load) -> None:
+        ahead.submit(lambda: None).result()  # whatever was begun is finished
+        seen.append(len(reads))
+
+    seen: list[int] = []
+    target.before = wait_for_the_next
+    world.landing.read_segment = noted  # type: ignore[method-assign]
+    report = ahead_of(world, target, ahead).tick(Budget(world.clock))
+    assert (seen, reads) == ([2, 3, 4, 4], list(dict.fromkeys(reads)))  # one further each time, none read twice
+    assert (report.segments, report.widened, report.unloaded) == (4, ("x",), 0)
+    world.replica.check()
+
+
+@pytest.mark.parametrize("how", ["missing", "flipped"])
+def test_damage_that_is_met_ahead_blocks_in_its_turn(world: World, ahead: ThreadPoolExecutor, how: str) -> None:
+    world.publish(put(1))
+    damaged = world.publish(put(2))
+    good = world.store.objects[world.object_of(damaged)]
+    damage(world, damaged, how)
+    loader = ahead_of(world, world.target, ahead)
+    report = loader.tick(Budget(world.clock))
+    assert report.segments == 1
+    assert report.blocked is not None
+    assert report.blocked.facts["segment"] == damaged.name
+    world.store.objects[world.object_of(damaged)] = good
+    assert loader.tick(Budget(world.clock)).segments == 1
+    world.replica.check()
+
+
+def test_what_was_decoded_ahead_is_dropped_where_something_else_is_next(
+    world: World, ahead: ThreadPoolExecutor
+) -> None:
+    """Another loader takes the next segment, and a target that is busy makes this one begin again."""
+    for number in range(1, 5):
+        world.publish(put(number))
+    target = Watching(world.target)
+    loader = ahead_of(world, target, ahead)
+    assert loader.step().segments == 1
+    world.loader(segments=1).step()
+    assert loader.step().skipped == 1
+
+    def busy(load: Load) -> None:
+        target.before = lambda load: None
+        raise TargetBusy("held", hint="wait")
+
+    target.before = busy
+    with pytest.raises(TargetBusy):
+        loader.step()
+    assert loader.tick(Budget(world.clock)).segments == 2
+    world.replica.check()
+
+
 # ---- what blocks
 
 
@@ -225,6 +315,21 @@ def damage(world: World, segment: Segment, how: str) -> None:
         world.store.objects[name] = data + b"\0"
     elif how == "emptied":
         world.store.objects[name] = b""
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])
+def test_of_a_window_with_a_damaged_file_nothing_is_applied(world: World, how: str) -> None:
+    world.publish(put(1))
+    files = [world.publish(put(number), kind="export", window_end=900) for number in range(2, 6)]
+    good = world.store.objects[world.object_of(files[2])]
+    damage(world, files[2], how)
+    report = world.tick()
+    assert (report.segments, report.unloaded) == (1, 4)
+    assert report.blocked is not None
+    assert report.blocked.facts["segment"] == files[2].name
+    assert world.target.ledger(table_spec(world.manifest, "orders", "current")).applied_through == 1
+    world.store.objects[world.object_of(files[2])] = good
+    assert world.tick().segments == 4
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])

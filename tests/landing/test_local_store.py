@@ -14,6 +14,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -203,21 +204,25 @@ def test_a_file_system_that_ignores_locks_is_refused(store: LocalStore, monkeypa
 # ---- a disk that does not want to
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 4 KiB: a write fails in the middle, as on a full disk."""
+    """No file may grow beyond 4 KiB: a write fails in the middle, as on a full disk.
+
+    It holds for the whole process, so for the file that this run's own report may go to: around single writes only.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_write_that_fails_in_the_middle_leaves_nothing_and_can_be_repeated(store: LocalStore) -> None:
     version = store.replace("m", b"one", None)
-    with pytest.raises(ServiceUnavailable, match="no room"):
+    with small_files(), pytest.raises(ServiceUnavailable, match="no room"):
         store.create("a", b"x" * 10_000)
-    with pytest.raises(ServiceUnavailable, match="no room"):
+    with small_files(), pytest.raises(ServiceUnavailable, match="no room"):
         store.replace("m", b"x" * 10_000, version)
     assert everything_below(store.root) == [".tailrace/lock-m", "m"]
     assert store.read("m").data == b"one"

@@ -16,6 +16,7 @@ from tailrace.errors import ManifestInvalid
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Gap, Incarnation, Manifest, Page, Pause, ShardState
 from tailrace.model.positions import SequenceNumber
+from tailrace.model.scan import ScanPart, ScanState
 from tailrace.model.segments import Segment, ShardRange
 
 KEYS = KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N"))
@@ -57,6 +58,16 @@ FULL = Manifest(
         replace(SEGMENT, number=13, kind="base", through_ms=None, newest_change_ms=None, shards={}, lineage=()),
     ),
     pages=(Page("manifest/1-11-119ed8c8.json", 1, 11, 40, 9000),),
+    scan=ScanState(
+        epoch=2,
+        parts=(ScanPart({"pk": {"S": "é"}, "sk": {"B": "AP8="}}, 3), ScanPart(None, 2, is_done=True), ScanPart()),
+        begun_ms=1795323000000,
+        finished_ms=1795323000900,
+        last_number=13,
+        rows=3,
+        bytes=812,
+        units=77,
+    ),
     gaps=(Gap("stream_trimmed", "older than 24 hours", 1795323000000, "shard-a", SequenceNumber(5), "repairing"),),
     counters={"rows": 43, "bytes": 9812, "segments": 13, "quarantined": 1},
 )
@@ -114,7 +125,11 @@ def fields(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 PATHS = list(fields(DOCUMENT))
 # Names that the writer chose; a document without one of them, or with another value there, may be whole.
-FREE = {("shards", "shard-a"), ("shards", "shard-b"), ("segments", 0, "shards", "shard-b")}
+FREE = {
+    *(("shards", "shard-a"), ("shards", "shard-b"), ("segments", 0, "shards", "shard-b")),
+    *(("scan", "parts", 0, "after", name) for name in ("pk", "sk")),
+}
+OPTIONAL = {("scan",)}
 NULLABLE = {
     *("parent", "mark", "since_ms", "last", "finished_ms", "shard", "after"),
     *("pause", "captured_through_ms", "through_ms", "newest_change_ms"),
@@ -133,7 +148,9 @@ def changed(path: tuple[Any, ...], value: Any = None, *, remove: bool = False) -
     return json.dumps(document).encode()
 
 
-FIELDS = [path for path in PATHS if isinstance(path[-1], str) and path not in FREE and path[:-1] != ("counters",)]
+FIELDS = [
+    path for path in PATHS if isinstance(path[-1], str) and path not in FREE | OPTIONAL and path[:-1] != ("counters",)
+]
 
 
 @pytest.mark.parametrize("path", FIELDS, ids=str)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from tailrace.aws import translate
+from tailrace.capture.raw import keep_raw
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage
 from tailrace.errors import StreamViewUnsupported
 from tailrace.model.keys import KeySchema
@@ -17,20 +17,17 @@ from tailrace.model.shards import ShardInfo
 
 USABLE_VIEWS: Final = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
 
-RAW_EVENT: Final = "before-parse.dynamodb-streams.GetRecords"
-
 Answer = TypeVar("Answer")
 
 
 class DynamoDbStreamSource:
     """One table's stream; keeps `tailrace.capture.source.StreamSource`. The clients may be shared between threads.
 
-    Records come as the service wrote them, binary as base64 text and moments as seconds: botocore's walk through every
-    value would cost several times what everything else in capture costs.
+    Records come as the service wrote them, binary as base64 text and moments as seconds.
     """
 
     def __init__(self, dynamodb: Any, streams: Any, table: str) -> None:
-        streams.meta.events.register(RAW_EVENT, _keep_records_raw, unique_id=RAW_EVENT)
+        keep_raw(streams, "dynamodb-streams", "GetRecords", "Records")
         self._dynamodb = dynamodb
         self._streams = streams
         self.table = table
@@ -93,18 +90,6 @@ class DynamoDbStreamSource:
             return call()
         except Exception as error:
             raise translate(error, operation=operation, table=self.table, **facts) from error
-
-
-def _keep_records_raw(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Take the records out of an answer before botocore looks at it. What is no such answer stays as it is."""
-    if response_dict["status_code"] != 200:
-        return
-    try:
-        answer = json.loads(response_dict["body"])
-        customized_response_dict["Records"] = answer.pop("Records")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return
-    response_dict["body"] = json.dumps(answer).encode()
 
 
 def _spelled(number: SequenceNumber) -> str:

@@ -18,7 +18,8 @@ from tailrace.cli.output import WANTS_JSON, Context, fail, prepare_streams, set_
 from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
-    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture", "load": "load",
+    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture",
+    "backfill": "backfill", "load": "load",
     "status": "status", "why": "why", "verify": "verify", "query": "query", "decode": "decode", "quarantine": "quarantine",
 }  # fmt: skip
 INTERRUPTED: Final = 130
@@ -91,6 +92,7 @@ SUMMARIES: Final = {
     "init": "Write a commented tailrace.toml.",
     "run": "Capture and load all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
+    "backfill": "Scan what a table holds into the landing zone.",
     "load": "Load what is landed into the targets.",
     "status": "State, lag, gaps and quarantine of every table.",
     "why": "One segment's whole life.",

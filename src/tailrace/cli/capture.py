@@ -16,4 +16,4 @@ def command(context: Context, budget: float | None, tables: str) -> None:
     """Capture what is new into the landing zone, to the streams' tips, and stop."""
     from tailrace.cli.jobs import run_jobs
 
-    run_jobs(context, capture=True, load=False, once=True, budget=budget, tables=tables)
+    run_jobs(context, capture=True, once=True, budget=budget, tables=tables)

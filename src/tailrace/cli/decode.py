@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -17,32 +17,67 @@ from tailrace.errors import UsageInvalid
 if TYPE_CHECKING:
     from tailrace.codec import Rejected
     from tailrace.convert import Conversion
+    from tailrace.inputs import Input
 
 FORMAT_NAMES: Final = ("parquet", "arrow", "csv", "ndjson")
 REJECTED_SHOWN: Final = 5
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_options(command: F) -> F:
+    """-o, --format and --report, of every command that writes one file of rows."""
+    for option in (
+        click.option(
+            "--report",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="What was seen and rejected, as JSON lines.",
+        ),
+        click.option(
+            "--format", "form", type=click.Choice(FORMAT_NAMES), help="Default: as the name of OUT says; NDJSON for -."
+        ),
+        click.option(
+            "-o", "--output", required=True, metavar="OUT", help="A file, or - for standard output (CSV and NDJSON)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(
-    epilog="Example: tailrace decode export/AWSDynamoDB/01700000000000-a1b2c3d4/data -o orders.parquet --report orders.report"
+    epilog="Example: tailrace decode export/AWSDynamoDB/01700000000000-a1b2c3d4 -o orders.parquet --report r.json"
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, metavar="OUT", help="A file, or - for standard output (CSV and NDJSON).")
-@click.option(
-    "--format", "form", type=click.Choice(FORMAT_NAMES), help="Default: as the name of OUT says; NDJSON for -."
-)
-@click.option(
-    "--report", metavar="FILE", type=click.Path(path_type=Path), help="What was seen and rejected, as JSON lines."
-)
+@output_options
 @click.pass_obj
 def command(context: Context, inputs: tuple[Path, ...], output: str, form: str | None, report: Path | None) -> None:
     """Turn DynamoDB JSON into one file of Parquet, Arrow, CSV or NDJSON.
 
     An INPUT is a file of an export, a segment, a Lambda event or what GetRecords gave, gzip'd or not, or a folder of
-    them; which one, is found out by looking. Numbers keep all their digits, and an attribute with two types gets two
-    columns. Lines that cannot be represented are left out and told in the report; the exit code is then 3. OUT is
-    replaced only when all is written.
+    them; which one, is found out by looking. Of a folder with DynamoDB exports, exactly the files that their manifests
+    list are read, and compared with their MD5s and counts. Numbers keep all their digits, and an attribute with two
+    types gets two columns. Lines that cannot be represented are left out and told in the report; the exit code is then
+    3. OUT is replaced only when all is written.
     """
-    from tailrace.convert import FORMATS, convert, find_inputs
+    from tailrace.inputs import find_inputs
+
+    def on_left_out(source: Any, count: int) -> None:
+        if count:
+            files, are = ("1 file", "is") if count == 1 else (f"{count} files", "are")
+            context.say(
+                f"{printable(str(source))}: {files} beside the exports, which no manifest lists, {are} left out"
+            )
+
+    write_rows(context, lambda: find_inputs(inputs, on_left_out=on_left_out), output, form, report)
+
+
+def write_rows(
+    context: Context, find: Callable[[], Sequence[Input]], output: str, form: str | None, report: Path | None
+) -> None:
+    """Decode what `find` gives into one output, and tell what came of it; exit code 3 where lines were rejected."""
+    from tailrace.convert import FORMATS, convert
 
     target = None if output == "-" else Path(output).resolve()
     chosen = form or (FORMATS.get(target.suffix.lower()) if target is not None else "ndjson")
@@ -50,12 +85,12 @@ def command(context: Context, inputs: tuple[Path, ...], output: str, form: str |
         raise UsageInvalid("The name of the output does not say its format", hint="Add --format.", path=output)
     if target is None and (chosen not in ("csv", "ndjson") or context.as_json):
         raise UsageInvalid("Standard output takes CSV or NDJSON, without --json", hint="Write to a file.")
-    files = find_inputs(inputs)
-    _check_outputs(files, [path for path in (target, report) if path is not None])
-    with _report(report) as write, _progress(context, files) as on_read:
+    inputs = find()
+    _check_outputs(inputs, [path for path in (target, report) if path is not None])
+    with _report(report) as write, progress(context, "decoding", inputs) as on_read:
         rejected = _Rejections(write, context.say if report is None else lambda message: None)
         conversion = convert(
-            files,
+            inputs,
             sys.stdout.buffer if target is None else target,
             chosen,  # type: ignore[arg-type]
             on_read=on_read,
@@ -78,11 +113,11 @@ class _Rejections:
         self._say = say
         self._count = 0
 
-    def __call__(self, path: Path, line: Rejected) -> None:
+    def __call__(self, source: Input, line: Rejected) -> None:
         self._count += 1
         if self._count <= REJECTED_SHOWN:
-            self._say(f"rejected: {printable(str(path))} line {line.line}: {line.kind}: {printable(line.reason)}")
-        place = {"file": str(path), "line": line.line, "offset": line.offset}
+            self._say(f"rejected: {printable(source.name)} line {line.line}: {line.kind}: {printable(line.reason)}")
+        place = {"file": source.name, "line": line.line, "offset": line.offset}
         self._write({"record": "rejected", **place, "kind": line.kind, "reason": line.reason})
 
 
@@ -116,11 +151,11 @@ def _tell(context: Context, summary: dict[str, Any]) -> None:
         context.say(f"{summary['rejected']} lines are left out, because they cannot be represented: {where}")
 
 
-def _check_outputs(files: list[Path], outputs: list[Path]) -> None:
+def _check_outputs(inputs: Sequence[Input], outputs: list[Path]) -> None:
     """An output is a file of its own: replacing a device or an input would destroy it."""
     from tailrace.convert import output_errors
 
-    taken = {path.resolve() for path in files}
+    taken = {Path(one.name).resolve() for one in inputs}  # an url is no path of an output
     for path in outputs:
         with output_errors(path):
             is_special = path.exists() and not path.is_file()
@@ -161,8 +196,8 @@ def _report(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 @contextmanager
-def _progress(context: Context, files: list[Path]) -> Iterator[Callable[[int, int], None]]:
-    """Bytes read, as bars on a terminal; the second look, where one is needed, has its own."""
+def progress(context: Context, what: str, inputs: Sequence[Input]) -> Iterator[Callable[[int, int], None]]:
+    """A function that hears of bytes read, by look: bars on a terminal. The second look, where one is needed, has its own."""
     if not context.is_live:
         yield lambda look, count: None
         return
@@ -176,13 +211,14 @@ def _progress(context: Context, files: list[Path]) -> Iterator[Callable[[int, in
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    total = sum(file.stat().st_size for file in files)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks = {1: progress.add_task("decoding", total=total)}
+    total = sum(one.size for one in inputs)
+    files = f"{len(inputs)} {'file' if len(inputs) == 1 else 'files'}"
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        once_more = bars.add_task("once more, as columns widened", total=total, start=False, visible=False)
+        tasks = {1: bars.add_task(f"{what} {files}", total=total), 2: once_more}
 
         def on_read(look: int, count: int) -> None:
-            if look not in tasks:
-                tasks[look] = progress.add_task("once more, as columns widened", total=total)
-            progress.advance(tasks[look], count)
+            bars.start_task(tasks[look])
+            bars.update(tasks[look], advance=count, visible=True)
 
         yield on_read

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from tailrace.cli.output import FAILED, IN_PART, Context, print_json, size, span
+from tailrace.clock import Clock, SystemClock
 from tailrace.errors import UserFault
 from tailrace.pipeline import TableRun
 
@@ -52,18 +53,29 @@ def terminated_as_interrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget: float | None, tables: str) -> None:
+def run_jobs(
+    context: Context,
+    *,
+    capture: bool = False,
+    backfill: bool = False,
+    load: bool = False,
+    once: bool,
+    budget: float | None,
+    tables: str,
+) -> None:
     """Run, show and leave with the right exit code."""
     pipeline = context.pipeline()
+    remaining = Remaining(SystemClock())
     with stopped_by_signals() as stop:
         runs = pipeline.run(
             tables=tables,
             until_caught_up=once,
             budget_seconds=budget,
             capture=capture,
+            backfill=backfill,
             load=load,
             stop=stop,
-            on_change=lambda run: context.say(_line(run)),
+            on_change=lambda run: context.say(_line(run, remaining)),
         )
     if context.as_json:
         print_json([_document(run) for run in runs])
@@ -78,16 +90,39 @@ def run_jobs(context: Context, *, capture: bool, load: bool, once: bool, budget:
         click.get_current_context().exit(IN_PART)
 
 
-def _line(run: TableRun) -> str:
+class Remaining:
+    """How long loading still takes, judged by the segments a second since this was made."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._begun = clock.monotonic()
+
+    def seconds(self, done: int, left: int) -> float | None:
+        """None where nothing is left, or nothing can be said yet."""
+        if not done or not left:
+            return None
+        return (self._clock.monotonic() - self._begun) * left / done
+
+
+def _line(run: TableRun, remaining: Remaining | None = None) -> str:
     capture = run.capture
-    parts = [f"{run.table}: captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})"]
-    parts += [f"{name}: {load.rows} rows applied, {load.unloaded} segments to go" for name, load in run.loads.items()]
-    parts += [f"lag {span(capture.lag_seconds)}", capture.state]
+    scan, parts = run.backfill, []
+    if scan is None or capture.state != "NEW":
+        parts.append(f"captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})")
+    if scan is not None:
+        done = "done" if scan.done else f"{scan.parts_done} of {scan.parts} parts done"
+        parts.append(f"scanned {scan.rows} items in {scan.segments} segments ({size(scan.bytes)}), {done}")
+    for name, load in run.loads.items():
+        seconds = None if remaining is None else remaining.seconds(load.segments, load.unloaded)
+        left = "" if seconds is None else f", about {span(seconds)} left"
+        parts.append(f"{name}: {load.rows} rows applied, {load.unloaded} segments to go{left}")
+    if scan is None or capture.state != "NEW":
+        parts += [f"lag {span(capture.lag_seconds)}", capture.state]
     if run.quarantined:
         parts.append(f"{run.quarantined} quarantined")
     if run.error is not None:
         parts.append(f"{run.error.code} {run.error}")
-    return "; ".join(parts)
+    return f"{run.table}: {'; '.join(parts)}"
 
 
 def _document(run: TableRun) -> dict[str, Any]:
@@ -99,6 +134,18 @@ def _document(run: TableRun) -> dict[str, Any]:
             "segments": run.capture.segments,
             "bytes": run.capture.bytes,
             "lag_seconds": run.capture.lag_seconds,
+        },
+        "scanned": None
+        if run.backfill is None
+        else {
+            "items": run.backfill.rows,
+            "pages": run.backfill.pages,
+            "segments": run.backfill.segments,
+            "bytes": run.backfill.bytes,
+            "units": run.backfill.units,
+            "parts": run.backfill.parts,
+            "parts_done": run.backfill.parts_done,
+            "done": run.backfill.done,
         },
         "loaded": {
             name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded}

@@ -16,4 +16,4 @@ def command(context: Context, budget: float | None, tables: str) -> None:
     """Load what is landed and not yet applied into the targets, and stop."""
     from tailrace.cli.jobs import run_jobs
 
-    run_jobs(context, capture=False, load=True, once=True, budget=budget, tables=tables)
+    run_jobs(context, load=True, once=True, budget=budget, tables=tables)

@@ -18,4 +18,6 @@ def command(context: Context, once: bool, until_caught_up: bool, budget: float |
     """Capture changes and load them, until Ctrl-C; stopping loses nothing."""
     from tailrace.cli.jobs import run_jobs
 
-    run_jobs(context, capture=True, load=True, once=once or until_caught_up, budget=budget, tables=tables)
+    run_jobs(
+        context, capture=True, backfill=True, load=True, once=once or until_caught_up, budget=budget, tables=tables
+    )

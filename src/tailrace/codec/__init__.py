@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -20,8 +19,7 @@ import pyarrow as pa
 from tailrace.codec import events, reference
 from tailrace.codec.tables import arrow_type, decoded_columns, field_index, project, unify
 from tailrace.codec.types import BATCH_BYTES, CODEC_CONTRACT, META_FIELDS, Decoder, Engine, Rejected
-from tailrace.decide.schema import plan_columns
-from tailrace.errors import ConfigInvalid, NotFound, RecordInvalid, SegmentCorrupt
+from tailrace.errors import ConfigInvalid, SegmentCorrupt
 from tailrace.model import positions
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column, Seen, join_seen
@@ -34,8 +32,6 @@ __all__ = [
     "Engine",
     "Rejected",
     "arrow_type",
-    "decode",
-    "decode_any",
     "decode_segments",
     "decoded_columns",
     "engine",
@@ -43,12 +39,10 @@ __all__ = [
     "fold_latest",
     "named",
     "project",
-    "read_chunks",
     "records_of",
     "unify",
 ]
 
-CHUNK_BYTES: Final = 1 << 16  # of a file, read at once: small, because gzip makes up to a thousand times as much of it
 ORDER_PREFIX: Final = positions.order_prefix(1, positions.CLASS_CHANGE)  # for files without a landing zone
 
 log = logging.getLogger(__name__)
@@ -178,56 +172,6 @@ def _remembering(chunks: Iterator[bytes], taken: list[bytes]) -> Iterator[bytes]
     for chunk in chunks:
         taken.append(chunk)
         yield chunk
-
-
-def read_chunks(path: Path) -> Iterator[bytes]:
-    """A file in pieces; raises NotFound where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise NotFound(f"The file cannot be read: {error.strerror}", hint="Check its name.", path=path) from error
-
-
-def decode_any(source: bytes | str | Path) -> DecodedSegments:
-    """Decode a file of an export, a segment, a Lambda event or what GetRecords gave; found out by looking.
-
-    `source` is a path or the bytes themselves, gzip'd or not. The lines of an event are its records. Raises
-    SegmentCorrupt, NotFound.
-    """
-    chunks = iter([source]) if isinstance(source, bytes) else read_chunks(Path(source))
-    try:
-        return decode_segments([records_of(chunks)], ORDER_PREFIX)
-    except SegmentCorrupt as error:
-        error.facts = {"path": None if isinstance(source, bytes) else source}
-        raise
-
-
-def decode(source: bytes | str | Path) -> pa.Table:
-    """DynamoDB JSON as a table: the meta fields, then a column per attribute and type, named as in a target.
-
-    `source` is a path or the bytes themselves, gzip'd or not: a file of an export, a segment, a Lambda event or what
-    GetRecords gave.
-
-    >>> from tailrace import decode
-    >>> table = decode(b'{"Item": {"id": {"N": "9007199254740993"}, "price": {"N": "0.10"}, "tags": {"SS": ["b", "a"]}}}')
-    >>> table.select(["id", "price", "tags"]).to_pylist()
-    [{'id': 9007199254740993, 'price': Decimal('0.1'), 'tags': ['a', 'b']}]
-
-    Raises RecordInvalid when a line cannot be represented, SegmentCorrupt when the file is damaged, NotFound.
-    """
-    decoded = decode_any(source)
-    for rejected in decoded.rejected[0]:
-        raise RecordInvalid(
-            f"A record cannot be represented: {rejected.reason}",
-            hint="`tailrace decode` sets such records aside in a report and decodes the rest.",
-            path=None if isinstance(source, bytes) else source,
-            kind=rejected.kind,
-            line=rejected.line,
-            offset=rejected.offset,
-        )
-    return named(decoded.table, plan_columns((), decoded.seen, None, reserved=META_FIELDS).columns)
 
 
 def named(table: pa.Table, columns: Sequence[Column]) -> pa.Table:

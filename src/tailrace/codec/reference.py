@@ -567,7 +567,7 @@ class ReferenceDecoder:
     def finish(self) -> list[pa.RecordBatch]:
         batches = [batch for plain in self._inflater.finish() for batch in self._decode(self._lines.push(plain))]
         batches += self._decode(self._lines.finish())
-        if self._metas:
+        if self._rows_in_batch:
             batches.append(self._seal())
         return batches
 
@@ -584,7 +584,7 @@ class ReferenceDecoder:
             except Invalid as invalid:
                 self._reject(line, invalid)
             self._batch_size += len(data)
-            if self._batch_size >= self._batch_bytes and self._metas:
+            if self._batch_size >= self._batch_bytes and self._rows_in_batch:
                 yield self._seal()
 
     def _reject(self, line: Line, invalid: Invalid) -> None:
@@ -593,12 +593,16 @@ class ReferenceDecoder:
         self._rejected.append(Rejected(number, offset, invalid.kind, str(invalid), data[:REJECTED_RAW_MAX], cut))
 
     def _start_batch(self) -> None:
-        self._metas: list[Meta] = []
+        self._rows_in_batch = 0
+        self._ops: list[str] = []
+        self._ts: list[int | None] = []
+        self._positions: list[str] = []
+        self._expired: list[bool] = []
         self._columns: dict[str, dict[Tag, list[Any]]] = {}  # each only as long as the last row that has a value
         self._batch_size = 0
 
     def _add(self, meta: Meta, values: Values) -> None:
-        row, columns = len(self._metas), self._columns
+        row, columns = self._rows_in_batch, self._columns
         for name, (tag, value) in values.items():
             try:
                 column = columns[name][tag]
@@ -607,7 +611,12 @@ class ReferenceDecoder:
             if len(column) != row:
                 column.extend([None] * (row - len(column)))
             column.append(value)
-        self._metas.append(meta)
+        op, ts, position, expired = meta
+        self._ops.append(op)
+        self._ts.append(ts)
+        self._positions.append(self._prefix + position)
+        self._expired.append(expired)
+        self._rows_in_batch += 1
         self.rows += 1
 
     def _seen_in_batch(self) -> Seen:
@@ -620,12 +629,11 @@ class ReferenceDecoder:
     def _seal(self) -> pa.RecordBatch:
         self._seen = join_seen(self._seen, self._seen_in_batch())
         schema = decoded_schema(join_seen(self._known, self._seen))
-        ops, ts, positions, expired = zip(*self._metas, strict=True)
-        meta = (ops, ts, [self._prefix + position for position in positions], expired)
+        meta = (self._ops, self._ts, self._positions, self._expired)
         arrays = [pa.array(values, field.type) for values, field in zip(meta, schema, strict=False)]
         for (name, tag), field in zip(decoded_columns(schema), list(schema)[META_COUNT:], strict=True):
             column = self._columns.get(name, {}).get(tag, [])
-            arrays.append(_array(column + [None] * (len(ops) - len(column)), field.type))
+            arrays.append(_array(column + [None] * (self._rows_in_batch - len(column)), field.type))
         self._start_batch()
         return pa.record_batch(arrays, schema=schema)
 

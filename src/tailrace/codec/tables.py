@@ -15,6 +15,7 @@ from tailrace.model.schema import TAGS, Column, ColumnKind, ColumnType, Seen, Ta
 META_COUNT: Final = len(META_FIELDS)
 META_TYPES: Final = (pa.string(), pa.int64(), pa.string(), pa.bool_())
 TAG: Final = b"tag"  # metadata of a decoded field
+ATTRIBUTE: Final = b"attribute"  # and of a column whose name may differ from its attribute's
 
 _SIMPLE: Final[Mapping[ColumnKind, pa.DataType]] = {
     "string": pa.string(),

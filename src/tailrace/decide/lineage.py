@@ -20,8 +20,9 @@ ABSENT_MS: Final = (
     60 * 1000
 )  # a listing may lack a shard for a moment; what is gone for good is older than a day anyway
 CHILDLESS_MS: Final = 25 * 3600 * 1000  # after that long a child that was never listed has lost records
-# Records this much older than `since_ms` are skipped after LATEST; a larger margin only captures more.
-LATEST_MARGIN_MS: Final = 60 * 1000
+# Records this much older than `since_ms` are skipped after LATEST; a larger margin only captures more. AWS refuses clocks that
+# are more than five minutes off, so no write after `since_ms` looks older than this, which is what a base relies on.
+LATEST_MARGIN_MS: Final = 301 * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from tailrace.errors import (
     Transient,
 )
 from tailrace.landing import Landing, Published, SegmentDraft
-from tailrace.model.manifest import Gap, Manifest, Pause, ShardState, Start, TableState
+from tailrace.model.manifest import Gap, Manifest, Pause, Start, TableState
 from tailrace.model.positions import SequenceNumber
 from tailrace.model.shards import ShardInfo
 
@@ -55,6 +55,7 @@ CHILD_SECONDS: Final = 1.0  # how often to look for the children of a shard that
 STANDBY_SECONDS: Final = 5.0  # after another worker published first
 READS_PER_WORKER: Final = 2  # under way or queued, so that a worker never waits for the next one
 COLLECT_SECONDS_MAX: Final = 1.0  # how long a step waits for an answer before it looks around
+CONTENDED_MAX: Final = 50  # swaps lost in a row to other jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Capturer:
                 if self._is_flush_due():
                     self._flush()
         except StateContended:
-            self._stand_by()
+            self._give_way()
         except PermissionMissing as error:
             self._pause(Pause(error.message, str(error.facts.get("operation", "")), str(error.facts.get("table", ""))))
             raise
@@ -168,15 +169,27 @@ class Capturer:
     def flush(self) -> CaptureReport:
         """Publish everything that was read, now."""
         self._report = CaptureReport()
-        try:
+        for _ in range(CONTENDED_MAX):
             try:
-                self._collect(block_seconds=0.0)
-            finally:
-                if self._has_news() or (self._published and self._caught_up() and self._standby_until is None):
-                    self._flush()
-        except StateContended:
-            self._stand_by()
+                try:
+                    self._collect(block_seconds=0.0)
+                finally:
+                    if self._has_news() or (self._published and self._caught_up() and self._standby_until is None):
+                        self._flush()
+                break
+            except StateContended:
+                self._give_way()
+                if self._standby_until is not None:
+                    break
         return self._finished_report()
+
+    def open(self) -> None:
+        """Put every shard on record, where nothing of the table is yet. Reads no record."""
+        if self._published is None:
+            try:
+                self._open()
+            except StateContended:
+                self._adopt(self._landing.load())
 
     def close(self) -> None:
         """Let go of the reading threads; nothing is published."""
@@ -558,13 +571,15 @@ class Capturer:
         reader = self._readers.get(pause.resource)
         return None if reader is not None and reader.checked and not reader.refused else pause
 
-    def _stand_by(self) -> None:
-        """Another worker published first: forget what it has published, and let it work for a while."""
-        before = None if self._published is None else self._manifest.shards
+    def _give_way(self) -> None:
+        """Somebody published first. Another job: go on on top of it. Another capturer: forget what it has published, stand by."""
+        before = None if self._published is None else self._manifest
         self._adopt(self._landing.load())
-        after: Mapping[str, ShardState] = {} if self._published is None else self._manifest.shards
+        after = None if self._published is None else self._manifest
+        if before is not None and after is not None and _captured(before) == _captured(after):
+            return
         for shard_id in list(self._readers):
-            if before is None or before.get(shard_id) != after.get(shard_id):
+            if before is None or after is None or before.shards.get(shard_id) != after.shards.get(shard_id):
                 del self._readers[shard_id]
         if not self._has_news():
             self._buffered_since = None
@@ -576,10 +591,8 @@ class Capturer:
         if self._standby_until is None:
             return False
         if self._clock.monotonic() >= self._standby_until:
-            version = self._manifest.version
-            self._stand_by()
-            if self._manifest.version == version:
-                self._standby_until = None
+            self._standby_until = None
+            self._give_way()
         return self._standby_until is not None
 
     # ---- how it stands
@@ -629,6 +642,18 @@ class Capturer:
             caught_up=self._caught_up() and not self._has_news(),
             wait_seconds=0.0 if self._inflight else max(0.0, min([*waits_seconds, POLL_SECONDS_MIN])),
         )
+
+
+def _captured(manifest: Manifest) -> tuple[object, ...]:
+    """What only capturers publish; other jobs leave it as it is."""
+    return (
+        manifest.epoch,
+        manifest.shards,
+        manifest.captured_through_ms,
+        manifest.gaps,
+        manifest.pause,
+        manifest.state,
+    )
 
 
 def _doubled(seconds: float, times: int, seconds_max: float) -> float:

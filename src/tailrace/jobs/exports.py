@@ -128,6 +128,9 @@ class ExportCapturer:
             raise
         return self._finished(wait_seconds)
 
+    def open(self) -> None:
+        """The first step does it."""
+
     def flush(self) -> CaptureReport:
         """Nothing waits in memory here."""
         self._report = CaptureReport()

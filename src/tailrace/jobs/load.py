@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 from tailrace.clock import Budget, Clock
@@ -60,7 +61,8 @@ def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
 class Loader:
     """Loads one table into one target. What it remembers between steps is a cache of the target's ledger.
 
-    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock.
+    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. `threads` read and decode
+    that many files at once; with `ahead` the next load's files are decoded there while the target is busy with this one's.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Loader:
         clock: Clock,
         limits: LoadLimits = LoadLimits(),  # noqa: B008  (frozen)
         threads: int = 1,
+        ahead: Executor | None = None,
     ) -> None:
         self._landing = landing
         self._target = target
@@ -80,6 +83,8 @@ class Loader:
         self._clock = clock
         self._limits = limits
         self._threads = threads
+        self._ahead = ahead
+        self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
 
     def tick(self, budget: Budget) -> LoadReport:
@@ -105,36 +110,38 @@ class Loader:
         if not segments:
             return LoadReport()
         self._ledger = None
-        report = self._load_some(table, manifest.epoch, segments, ledger)
+        report = self._load_some(table, manifest, segments, ledger)
         return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
     def _pending(self, manifest: Manifest, ledger: Ledger) -> tuple[Segment, ...]:
         listed = self._landing.segments(manifest, after=ledger.applied_through)
         return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits)
 
-    def _load_some(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> LoadReport:
-        """Load these, or only the ones before a segment that cannot be read, found by halving."""
+    def _load_some(
+        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger
+    ) -> LoadReport:
+        """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
         try:
-            return self._load(table, epoch, segments, ledger)
+            return self._load(table, manifest, segments, ledger)
         except (SegmentMissing, SegmentCorrupt) as error:
-            if len(segments) > 1:
-                return self._load_some(table, epoch, segments[: len(segments) // 2], ledger)
-            error.facts = {"table": table.source, "segment": segments[0].name, **error.facts}
+            if len(segments) > 1 and segments[0].window_end is None:
+                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger)
+            at = segments[error.facts.pop("part", 0)]
+            error.facts = {"table": table.source, "segment": at.name, **error.facts}
             log.error("%s", error)
             return LoadReport(blocked=error)
 
-    def _load(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> LoadReport:
-        decoded = decode_segments(
-            (self._landing.read_segment(segment) for segment in segments),
-            order_prefix_of(segments[0], epoch),
-            keys=table.keys,
-            known=known(ledger.columns),
-            threads=self._threads,
-        )
+    def _load(self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger) -> LoadReport:
+        decoded = self._begun_before(segments) or self._decode(table, manifest.epoch, segments, ledger)
+        if self._ahead is not None:
+            then = ledger.after((segment.number for segment in segments), ledger.columns)
+            following = self._pending(manifest, then)
+            if following:
+                self._begun = following, self._ahead.submit(self._decode, table, manifest.epoch, following, ledger)
         loaded = _counted(segments, decoded)
         self._set_aside(segments, decoded)
         applied = self._target.apply(
-            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
+            Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
         )
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
             self._ledger = ledger.after((segment.number for segment in segments), applied.columns)
@@ -148,6 +155,22 @@ class Loader:
             added=applied.added,
             widened=applied.widened,
         )
+
+    def _decode(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> DecodedSegments:
+        return decode_segments(
+            (self._landing.read_segment(segment) for segment in segments),
+            order_prefix_of(segments[0], epoch),
+            keys=table.keys,
+            known=known(ledger.columns),
+            threads=self._threads,
+        )
+
+    def _begun_before(self, segments: tuple[Segment, ...]) -> DecodedSegments | None:
+        """What was decoded ahead, if it is what is wanted now. Raises what decoding raised."""
+        begun, self._begun = self._begun, None
+        if begun is None or begun[0] != segments:
+            return None
+        return begun[1].result()
 
     def _set_aside(self, segments: Sequence[Segment], decoded: DecodedSegments) -> None:
         """Make rejected lines durable before the load that leaves them out can commit."""

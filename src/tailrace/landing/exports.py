@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -20,8 +20,10 @@ from tailrace.landing.store import Store
 
 SUMMARY: Final = "manifest-summary.json"
 FILES: Final = "manifest-files.json"
+STARTED: Final = "_started"  # what DynamoDB writes first
+MANIFESTS: Final = (SUMMARY, FILES, "manifest-summary.md5", "manifest-files.md5")
 ExportType: TypeAlias = Literal["FULL_EXPORT", "INCREMENTAL_EXPORT"]
-_REFETCH: Final = "Copy the export again, whole; or let DynamoDB export once more."
+REFETCH: Final = "Copy the export again, whole; or let DynamoDB export once more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class ExportFile:
 
 @dataclass(frozen=True, slots=True)
 class ExportListing:
-    """What an export says of itself. Moments are whole seconds; `window` is None for a full export."""
+    """What an export says of itself. Moments are whole seconds, rounded down; `window` is None for a full export."""
 
     folder: str
     export_arn: str
@@ -45,6 +47,7 @@ class ExportListing:
     type: ExportType
     view: str  # NEW_IMAGE, NEW_AND_OLD_IMAGES; empty for a full export
     moment: int
+    moment_ms: int  # as the manifest has it
     window: tuple[int, int] | None
     prefix: str
     items: int
@@ -52,10 +55,13 @@ class ExportListing:
 
 
 def find_exports(store: Store, prefix: str = "") -> list[str]:
-    """Folders below `prefix` that hold a finished export, sorted: those with a ``manifest-summary.json``."""
-    ending = f"/{SUMMARY}"
-    names = (listed.name for listed in store.list(prefix))
-    return sorted(posixpath.dirname(name) for name in names if f"/{name}".endswith(ending))
+    """Folders below `prefix` that hold an export's manifests, or some of them, sorted."""
+    return folders_with(MANIFESTS, (listed.name for listed in store.list(prefix)))
+
+
+def folders_with(files: Collection[str], names: Iterable[str]) -> list[str]:
+    """The folders in which one of these files lies, sorted."""
+    return sorted({posixpath.dirname(name) for name in names if posixpath.basename(name) in files})
 
 
 def read_listing(store: Store, folder: str) -> ExportListing:
@@ -74,12 +80,12 @@ def read_listing(store: Store, folder: str) -> ExportListing:
         listing = _listing(folder, summary, tuple(_files(store, folder, summary)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ExportInvalid(
-            f"{SUMMARY} lacks or misspells a field: {error!r:.200}", hint=_REFETCH, export=folder
+            f"{SUMMARY} lacks or misspells a field: {error!r:.200}", hint=REFETCH, export=folder
         ) from error
     counted = sum(file.items for file in listing.files)
     if counted != listing.items:
         raise ExportInvalid(
-            f"{FILES} lists {counted} items, {SUMMARY} says {listing.items}", hint=_REFETCH, export=folder
+            f"{FILES} lists {counted} items, {SUMMARY} says {listing.items}", hint=REFETCH, export=folder
         )
     return listing
 
@@ -88,7 +94,8 @@ def _listing(folder: str, summary: Mapping[str, Any], files: tuple[ExportFile, .
     incremental = summary.get("exportType", "FULL_EXPORT") == "INCREMENTAL_EXPORT"
     window = None
     if incremental:
-        window = (_seconds(summary["exportFromTime"]), _seconds(summary["exportToTime"]))
+        window = (_milliseconds(summary["exportFromTime"]) // 1000, _milliseconds(summary["exportToTime"]) // 1000)
+    moment_ms = _milliseconds(summary["exportToTime" if incremental else "exportTime"])
     return ExportListing(
         folder=folder,
         export_arn=str(summary["exportArn"]),
@@ -96,7 +103,8 @@ def _listing(folder: str, summary: Mapping[str, Any], files: tuple[ExportFile, .
         table_id=str(summary["tableId"]),
         type="INCREMENTAL_EXPORT" if incremental else "FULL_EXPORT",
         view=str(summary.get("outputView") or "NEW_AND_OLD_IMAGES") if incremental else "",
-        moment=window[1] if window is not None else _seconds(summary["exportTime"]),
+        moment=moment_ms // 1000,
+        moment_ms=moment_ms,
         window=window,
         prefix=str(summary.get("s3Prefix") or ""),
         items=_count(summary["itemCount"]),
@@ -122,7 +130,7 @@ def _files(store: Store, folder: str, summary: Mapping[str, Any]) -> Iterator[Ex
                 raise ValueError("a file is listed twice, or its MD5 is none")
         except (KeyError, TypeError, ValueError) as error:
             raise ExportInvalid(
-                f"{FILES} has a wrong entry: {error!r:.200}", hint=_REFETCH, export=folder, line=number
+                f"{FILES} has a wrong entry: {error!r:.200}", hint=REFETCH, export=folder, line=number
             ) from error
         seen.add(file.name)
         yield file
@@ -146,13 +154,13 @@ def _checked(store: Store, folder: str, file: str) -> bytes:
     except NotFound as error:
         raise ExportInvalid(
             f"{file} or its .md5 is missing: the export is not finished, or was copied in part",
-            hint=_REFETCH,
+            hint=REFETCH,
             export=folder,
             store=store.url,
         ) from error
     if md5_of(data) != expected:
         raise ExportInvalid(
-            f"{file} does not have the MD5 that stands beside it", hint=_REFETCH, export=folder, store=store.url
+            f"{file} does not have the MD5 that stands beside it", hint=REFETCH, export=folder, store=store.url
         )
     return data
 
@@ -166,18 +174,18 @@ def _document(data: bytes, place: str) -> Mapping[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ExportInvalid(f"A manifest is not JSON: {error}", hint=_REFETCH, place=place) from error
+        raise ExportInvalid(f"A manifest is not JSON: {error}", hint=REFETCH, place=place) from error
     if not isinstance(value, dict):
-        raise ExportInvalid("A manifest is not a JSON object", hint=_REFETCH, place=place)
+        raise ExportInvalid("A manifest is not a JSON object", hint=REFETCH, place=place)
     return value
 
 
-def _seconds(text: str) -> int:
-    """Whole seconds of ``2026-03-01T10:00:00.000Z``; a full export of "now" has milliseconds, which round down."""
+def _milliseconds(text: str) -> int:
+    """Of ``2026-03-01T10:00:00.000Z``. Only a full export of "now" is not at a whole second."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r:.40} has no time zone")
-    return int(moment.astimezone(UTC).timestamp())
+    return int(moment.astimezone(UTC).timestamp()) * 1000 + moment.microsecond // 1000
 
 
 def _count(value: Any) -> int:

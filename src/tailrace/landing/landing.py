@@ -22,7 +22,7 @@ from tailrace.errors import (
     Transient,
     UsageInvalid,
 )
-from tailrace.landing.names import MANIFEST, QUARANTINE, changes_name, check_table, page_name, settled_name
+from tailrace.landing.names import MANIFEST, QUARANTINE, base_name, changes_name, check_table, page_name, settled_name
 from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
 from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, name_digest, pack
 from tailrace.landing.store import Store
@@ -172,6 +172,13 @@ class Landing:
             shards=dict(draft.shards),
             lineage=draft.lineage,
         )
+
+    def write_base(self, epoch: int, scan_segment: int, page: int, lines: Sequence[bytes]) -> WrittenSegment:
+        """Make pages of a scan durable, from page `page` of a scan segment on. Other contents get another name."""
+        packed = pack(lines)
+        name = base_name(epoch, scan_segment, page, packed.sha256)
+        size = self._create_packed(name, packed)
+        return WrittenSegment(name, "base", len(lines), size, packed.sha256, None, {})
 
     def write_settled(self, folder: str, lines: Sequence[bytes], window_end: int) -> WrittenSegment:
         """Make settled rows of an export's window durable beside its files. Other contents get another name."""

@@ -46,6 +46,11 @@ def changes_name(first: int, last: int, sha256: str, at_ms: int) -> str:
     return f"changes/dt={hour:%Y-%m-%d}/hr={hour:%H}/{first}-{last}-{sha256[:8]}.json.gz"
 
 
+def base_name(epoch: int, scan_segment: int, page: int, sha256: str) -> str:
+    """``base/<epoch>/<scan_segment>-<page>-<8 hex>.json.gz``: rows of one scan segment from this page on."""
+    return f"base/{epoch}/{scan_segment}-{page}-{sha256[:8]}.json.gz"
+
+
 def page_name(first_number: int, last_number: int, sha256: str) -> str:
     """An immutable page of old segment entries."""
     return f"manifest/{first_number}-{last_number}-{sha256[:8]}.json"

@@ -12,6 +12,7 @@ from tailrace.model.documents import array, build
 from tailrace.model.exports import ExportState
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
+from tailrace.model.scan import ScanState
 from tailrace.model.segments import Segment
 
 MANIFEST_FORMAT: Final = 1
@@ -165,6 +166,7 @@ class Manifest:
     next_number: int = 1
     shards: Mapping[str, ShardState] = field(default_factory=dict)
     exports: ExportState | None = None  # of a table that is captured by exports; it has no shards then
+    scan: ScanState | None = None  # of a base that is scanned, or was
     segments: tuple[Segment, ...] = ()
     pages: tuple[Page, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -197,6 +199,7 @@ class Manifest:
             "next_number": self.next_number,
             "shards": {shard_id: shard.to_json() for shard_id, shard in sorted(self.shards.items())},
             **({} if self.exports is None else {"exports": self.exports.to_json()}),
+            **({} if self.scan is None else {"scan": self.scan.to_json()}),
             "gaps": [gap.to_json() for gap in self.gaps],
             "counters": dict(sorted(self.counters.items())),
             "pages": [page.to_json() for page in self.pages],
@@ -230,11 +233,12 @@ class Manifest:
                     "pause": None if pause is None else build(Pause, pause),
                     "shards": {i: ShardState.from_json(s) for i, s in value["shards"].items()},
                     **({"exports": ExportState.from_json(value["exports"])} if "exports" in value else {}),
+                    **({"scan": ScanState.from_json(value["scan"])} if "scan" in value else {}),
                     "gaps": tuple(map(Gap.from_json, array(value["gaps"]))),
                     "pages": tuple(build(Page, p) for p in array(value["pages"])),
                     "segments": tuple(map(Segment.from_json, array(value["segments"]))),
                 },
-                optional=("exports",),
+                optional=("exports", "scan"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(

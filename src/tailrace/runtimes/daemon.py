@@ -1,4 +1,4 @@
-"""`tailrace run`: calls the ticks from threads, one a table for capture and one a target for loading. No rules of its own.
+"""`tailrace run`: calls the ticks from threads, for each table to capture and scan it, for each target to load. No rules here.
 
 What fails is tried again after a growing pause, each table and target for itself, so one's trouble is not the others'.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
 from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
+from tailrace.jobs.backfill import Backfiller, BackfillReport
 from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.model.manifest import Manifest
@@ -29,6 +30,7 @@ FAILURES_MAX: Final = 5  # in a row; then a run that is to end at the tip gives 
 SWEEP_SECONDS: Final = 10.0  # between two looks at a manifest that nobody here publishes
 NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to do
 CAPTURE: Final = "capture"
+BACKFILL: Final = "backfill"
 
 
 @dataclass(slots=True)
@@ -86,13 +88,18 @@ class Daemon:
         self._news = {target: threading.Event() for target in targets}
         self._manifests: dict[tuple[str, str], Manifest] = {}  # (target, table): published here, not looked at yet
         self._capturing: set[str] = set()
+        self._backfilling: set[str] = set()
 
-    def run(self, *, capture: bool, load: bool) -> list[TableRun]:
+    def run(self, *, capture: bool, backfill: bool, load: bool) -> list[TableRun]:
         """Blocks until everything has ended; what was read is published and what is loading is committed first."""
         threads = []
         if capture:
             self._capturing = set(self._tables)
             threads += [threading.Thread(target=self._capture, args=(t,), name=f"capture-{t}") for t in self._tables]
+        if backfill:
+            self._backfilling = {table for table in self._tables if self._pipeline.config.by_scan(table)}
+            scanned = [table for table in self._tables if table in self._backfilling]
+            threads += [threading.Thread(target=self._backfill, args=(t, capture), name=f"scan-{t}") for t in scanned]
         if load:
             threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._news]
         for thread in threads:
@@ -168,6 +175,67 @@ class Daemon:
         for target in self._targets(table):
             self._news[target].set()
 
+    # ---- backfill
+
+    def _backfill(self, table: str, is_captured: bool) -> None:
+        """Scan a table's base to its end. `is_captured`: a thread of ours captures it; else we put its shards on record."""
+        pace = _Pace()
+        backfiller: Backfiller | None = None
+        try:
+            while not self._budget.spent():
+                try:
+                    if not is_captured:
+                        self._put_on_record(table)
+                        is_captured = True
+                    if backfiller is None:
+                        backfiller = self._pipeline.backfiller(table, lambda m: self._on_published(table, m))
+                    report = backfiller.step(self._budget)
+                except Exception as error:
+                    ours = self._failed(table, BACKFILL, error, pace)
+                    if self._gives_up(ours, pace):
+                        return
+                    if ours is not error:
+                        backfiller = None
+                    self._budget.wait(pace.again - self._budget.clock.monotonic())
+                    continue
+                pace.went_well()
+                self._backfilled(table, report)
+                if report.done or report.out_of_time or (report.waits_for_capture and self._has_given_up(table)):
+                    return
+                self._budget.wait(report.wait_seconds)
+        finally:
+            if backfiller is not None:
+                self._end_backfill(table, backfiller)
+            with self._lock:
+                self._backfilling.discard(table)
+            self._wake(table)
+
+    def _put_on_record(self, table: str) -> None:
+        capturer = self._pipeline.capturer(table)
+        try:
+            capturer.open()
+        finally:
+            capturer.close()
+
+    def _has_given_up(self, table: str) -> bool:
+        with self._lock:
+            return CAPTURE in self._runs[table].errors and table not in self._capturing
+
+    def _end_backfill(self, table: str, backfiller: Backfiller) -> None:
+        try:
+            self._backfilled(table, backfiller.flush(self._budget), heals=False)
+        except Exception as error:
+            log.error("backfill %s: the last flush failed, the next run reads it again: %s", table, error)
+
+    def _backfilled(self, table: str, report: BackfillReport, *, heals: bool = True) -> None:
+        with self._lock:
+            before = self._runs[table]
+            total = report if before.backfill is None else before.backfill.then(report)
+            errors = _without(before.errors, BACKFILL) if heals else before.errors
+            run = self._runs[table] = replace(before, backfill=total, errors=errors)
+        if report.segments or errors != before.errors:
+            self._on_change(run)
+
     # ---- load
 
     def _load(self, target: str) -> None:
@@ -177,10 +245,10 @@ class Daemon:
         while turns and not self._budget.spent():
             news.clear()
             with self._lock:
-                capturing = frozenset(self._capturing)
+                growing = frozenset(self._capturing | self._backfilling)
             for turn in turns:
                 if not self._budget.spent():
-                    self._load_turn(target, turn, at_end=self._until_caught_up and turn.table not in capturing)
+                    self._load_turn(target, turn, at_end=self._until_caught_up and turn.table not in growing)
             turns = [turn for turn in turns if not turn.done]
             now = self._budget.clock.monotonic()
             if not any(turn.more and turn.pace.again <= now for turn in turns):
@@ -238,7 +306,7 @@ class Daemon:
             before = self._runs[table]
             run = self._runs[table] = replace(before, errors={**before.errors, part: ours})
         level = logging.WARNING if isinstance(ours, Transient) else logging.ERROR
-        what = part if part == CAPTURE else f"load into {part}"
+        what = part if part in (CAPTURE, BACKFILL) else f"load into {part}"
         log.log(level, "%s %s: %s %s; again in %.0f s", what, table, ours, ours.hint, pause)
         if ours is not error:
             log.error("unexpected", exc_info=error)

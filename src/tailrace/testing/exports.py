@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.capture.exports import ExportAnswer, ExportRequest, Status
-from tailrace.capture.table import Item
+from tailrace.capture.table import Item, ScanPage
 from tailrace.errors import NotFound, PermissionMissing, TailraceError, UserFault
 from tailrace.landing.store import Store
 from tailrace.local.export_files import ExportFacts, export_objects, full_lines, incremental_lines
@@ -19,6 +19,7 @@ from tailrace.local.history import TableHistory
 from tailrace.model.exports import Restorable
 from tailrace.model.keys import KeySchema
 from tailrace.model.manifest import Incarnation
+from tailrace.model.scan import ScanPosition
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "eu-west-1"
@@ -192,6 +193,11 @@ class ModelTable:
             raise self.errors[operation].pop(0)
 
     # ---- TableSource
+
+    def scan_page(self, scan_segment: int, scan_segments: int, after: ScanPosition | None) -> ScanPage:
+        """The whole part in one page."""
+        items = next(self.scan(scan_segment, scan_segments))
+        return ScanPage(items, None, len(items))
 
     def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
         found = sorted(self.items.items())

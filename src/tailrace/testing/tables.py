@@ -6,17 +6,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from zlib import crc32
 
-from tailrace.capture.table import Item
+from tailrace.capture.table import Item, ScanPage
 from tailrace.model.keys import KeySchema, canonical_key
+from tailrace.model.scan import ScanPosition
 
 PAGE_ITEMS = 100
 
 
 class MemoryTable:
-    """Keeps `tailrace.capture.table.TableSource` in a dictionary; safe between threads."""
+    """Keeps `tailrace.capture.table.TableSource` in a dictionary; safe between threads. A scan runs in the order of hashes."""
 
-    def __init__(self, keys: KeySchema) -> None:
+    def __init__(self, keys: KeySchema, page_items: int = PAGE_ITEMS) -> None:
         self.keys = keys
+        self.page_items = page_items
         self._items: dict[str, Item] = {}
         self._lock = threading.Lock()
 
@@ -28,13 +30,21 @@ class MemoryTable:
         with self._lock:
             self._items.pop(canonical_key(self.keys, key), None)
 
-    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
+    def scan_page(self, scan_segment: int, scan_segments: int, after: ScanPosition | None) -> ScanPage:
+        behind = ("", "") if after is None else _place(canonical_key(self.keys, after))
         with self._lock:
-            names = [name for name in self._items if crc32(name.encode()) % scan_segments == scan_segment]
-        for start in range(0, len(names), PAGE_ITEMS):
-            with self._lock:
-                page = [self._items[n] for n in names[start : start + PAGE_ITEMS] if n in self._items]
-            yield page
+            names = sorted(_place(name) for name in self._items)
+            left = [p for p in names if int(p[0], 16) % scan_segments == scan_segment and p > behind]
+            page = [self._items[name] for _, name in left[: self.page_items]]
+        last = {name: dict(page[-1][name]) for name in self.keys.names} if len(left) > self.page_items else None
+        return ScanPage(page, last, len(page))
+
+    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
+        page = self.scan_page(scan_segment, scan_segments, None)
+        yield page.items
+        while page.after is not None:
+            page = self.scan_page(scan_segment, scan_segments, page.after)
+            yield page.items
 
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
         names = [canonical_key(self.keys, key) for key in keys]
@@ -42,3 +52,7 @@ class MemoryTable:
             raise ValueError("a key is asked for twice, which DynamoDB refuses")
         with self._lock:
             return [self._items[name] for name in names if name in self._items]
+
+
+def _place(name: str) -> tuple[str, str]:
+    return f"{crc32(name.encode()):08x}", name

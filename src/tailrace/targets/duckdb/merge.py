@@ -63,9 +63,11 @@ class Merge:
         columns: Sequence[Column],
         keys: KeySchema,
         loaded_ms: int,
+        threads: str,
     ) -> None:
         self._run = session.run
         self._session = session
+        self._threads = threads
         self._target = target
         self._tombstones = tombstones
         self._columns = columns
@@ -151,7 +153,7 @@ class Merge:
             f"CREATE TEMP TABLE standing AS SELECT t.rowid AS place, l.line, {values}"
             f" FROM {self._target} t JOIN temp.latest l ON {same_key}"
         )
-        self._run("SET threads = 1")
+        self._run(self._threads)
 
     # ---- current: the newest change of each key; deleted keys leave a tombstone
 

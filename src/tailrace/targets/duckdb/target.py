@@ -23,6 +23,7 @@ from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge, key_exp
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
+BULK_ROWS: Final = 20_000  # from here on a load may have all cores: it ends sooner, though it costs more CPU time
 
 
 class DuckDbTarget:
@@ -57,7 +58,12 @@ class DuckDbTarget:
 
     def apply(self, load: Load) -> Applied:
         with self._file.session(read_only=False) as session, session.transaction():
-            session.run("SET threads = 1")  # a second thread costs more than it saves: docs/performance.md, "Loading"
+            threads = _threads(load.changes.num_rows)
+            session.run(threads)
+            if all(s.segment.kind == "base" for s in load.segments):
+                session.run(
+                    "SET max_vacuum_tasks = 0"
+                )  # nothing was deleted, and it would rewrite what was just written
             internal.prepare(session)
             state = internal.find(session, load.table)
             numbers = [s.segment.number for s in load.segments]
@@ -75,6 +81,7 @@ class DuckDbTarget:
                 plan.columns,
                 load.table.keys,
                 load.loaded_ms,
+                threads,
             )
             merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
             internal.enter(session, state, self._ledger_rows(load, fresh, changes))
@@ -158,6 +165,11 @@ class DuckDbTarget:
             )
             for s in segments
         ]
+
+
+def _threads(rows: int) -> str:
+    """The statement that sets them. In a small load a second one costs more than it saves: docs/performance.md, "Loading"."""
+    return "SET threads = 1" if rows < BULK_ROWS else "RESET threads"
 
 
 def _name(table: TableSpec) -> str:

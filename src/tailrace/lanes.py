@@ -1,0 +1,102 @@
+"""Iterators advanced side by side by threads, their items in order, in bounded memory. Knows nothing of what they are."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+TURN_SECONDS: Final = 0.2  # who waits in the main thread wakes up so often, and heeds Ctrl-C
+
+
+def in_order(
+    sources: Iterable[Generator[T]], *, threads: int, size_of: Callable[[T], int], bytes_max: int
+) -> Generator[T]:
+    """All items of the first source, then all of the second, and so on; up to `threads` of them are advanced at once.
+
+    What waits for its turn is about `bytes_max`, by `size_of`. A thread brings one item and ends, so nothing runs on, and
+    no thread is left, when the caller stops asking. An error is raised where its item would have stood.
+    """
+    waiting = iter(sources)
+    lanes: deque[_Lane[T]] = deque()
+    try:
+        while True:
+            _advance(lanes, waiting, threads, size_of, bytes_max)
+            if not lanes:
+                return
+            head = lanes[0]
+            if head.ready:
+                yield head.ready.popleft()
+            elif head.has_ended:
+                lanes.popleft()
+                if head.error is not None:
+                    raise head.error
+            else:
+                wait([lane.step for lane in lanes if lane.step is not None], TURN_SECONDS, FIRST_COMPLETED)
+    finally:
+        wait([lane.step for lane in lanes if lane.step is not None])  # a generator that runs cannot be closed
+        for lane in lanes:
+            lane.source.close()
+
+
+class _Lane(Generic[T]):
+    """One source that was begun: what it gave and nobody took, and the step that is under way."""
+
+    def __init__(self, source: Generator[T]) -> None:
+        self.source = source
+        self.ready: deque[T] = deque()
+        self.step: Future[T] | None = None
+        self.has_ended = False
+        self.error: BaseException | None = None
+
+    def begin(self) -> None:
+        """Let a thread bring the next item."""
+        step: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                item = next(self.source)
+            except BaseException as error:
+                step.set_exception(error)
+            else:
+                step.set_result(item)
+
+        self.step = step
+        threading.Thread(target=run, name="tailrace-read").start()
+
+    def collect(self) -> None:
+        """Take what a step that is over has brought."""
+        if self.step is None or not self.step.done():
+            return
+        error, step = self.step.exception(), self.step
+        self.step = None
+        if error is None:
+            self.ready.append(step.result())
+        else:
+            self.has_ended = True
+            self.error = None if isinstance(error, StopIteration) else error
+
+
+def _advance(
+    lanes: deque[_Lane[T]],
+    waiting: Iterator[Generator[T]],
+    threads: int,
+    size_of: Callable[[T], int],
+    bytes_max: int,
+) -> None:
+    """Collect what was brought, and begin steps: the first lanes first, and the one whose turn it is even without room."""
+    for lane in lanes:
+        lane.collect()
+    has_room = sum(1 + size_of(item) for lane in lanes for item in lane.ready) < bytes_max
+    active = sum(not lane.has_ended for lane in lanes)
+    if has_room:
+        lanes.extend(map(_Lane, itertools.islice(waiting, threads - active)))
+    for place, lane in enumerate(lanes):
+        may = has_room or (place == 0 and not lane.ready)
+        if may and lane.step is None and not lane.has_ended:
+            lane.begin()

@@ -1,0 +1,136 @@
+"""`tailrace backfill` and `run` with a scanned base, against the embedded AWS: what the stream no longer has arrives too."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tailrace.cli import main
+from tailrace.landing import Landing, LocalStore
+from tailrace.local.client import LocalAws
+from tailrace.model.manifest import Manifest
+
+pytestmark = pytest.mark.embedded
+
+DAY = 25 * 3600.0
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws(seed=11) as endpoint:
+        yield endpoint
+
+
+class Site:
+    """A project with a table of 300 items or so, all of them older than the stream reaches back."""
+
+    def __init__(self, folder: Path, aws: LocalAws, table: str) -> None:
+        self.folder, self.aws, self.table = folder, aws, table
+
+    def run(self, *arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == code, result.output
+        return result
+
+    def one(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        found = json.loads(self.run(*arguments, "--json", code=code).stdout)
+        return dict(found if isinstance(found, dict) else found[0])
+
+    def write(self, items: int, seed: int) -> None:
+        self.run("gen", "--table", self.table, "--items", str(items), "--seed", str(seed))
+
+    @property
+    def manifest(self) -> Manifest:
+        found = Landing(LocalStore(self.folder / "landing"), self.table).load()
+        assert found is not None
+        return found.manifest
+
+
+@pytest.fixture
+def site(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Site:
+    for name, value in aws.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    table = f"orders{abs(hash(request.node.name))}"
+    text = f"""
+        [landing]
+        url = "file:./landing"
+        [source]
+        endpoint_url = "{aws.endpoint_url}"
+        [targets.local]
+        kind = "duckdb"
+        path = "warehouse.duckdb"
+        [tables.{table}]
+        name = "orders"
+        base = "scan"
+        scan_segments = 3
+    """
+    (tmp_path / "tailrace.toml").write_text(text)
+    site = Site(tmp_path, aws, table)
+    site.write(400, 1)
+    aws.advance(DAY)
+    return site
+
+
+def test_run_brings_what_is_older_than_the_stream_and_what_is_new(site: Site) -> None:
+    site.write(50, 2)
+    done = site.one("run", "--once")
+    assert done["scanned"]["done"] is True
+    report = site.one("verify")
+    assert report["verified"] is True
+    assert report["keys_source"] > 250
+    site.write(50, 3)
+    again = site.one("run", "--once")
+    assert again["scanned"]["pages"] == 0, "the base was read again"
+    assert site.one("verify")["verified"] is True
+
+
+def test_backfill_alone_records_the_shards_first_and_reads_the_table(site: Site) -> None:
+    done = site.run("backfill").stdout
+    assert "done" in done
+    assert "captured" not in done
+    manifest = site.manifest
+    assert manifest.shards
+    assert {segment.kind for segment in manifest.segments} == {"base"}
+    assert site.one("run", "--once")["state"] == "CONSISTENT"
+    assert site.one("verify")["verified"] is True
+
+
+def test_a_small_budget_stops_in_time_and_the_next_call_goes_on(site: Site) -> None:
+    site.aws.fault("slow", operation="Scan", table=site.table, seconds=0.7, count=2)
+    site.aws.fault("throttle", operation="Scan", table=site.table, count=2)
+    calls = 0
+    while True:
+        begun = time.monotonic()
+        document = site.one("backfill", "--budget", "1.5s")
+        assert time.monotonic() - begun < 1.5 + 2.0
+        calls += 1
+        assert calls < 20
+        if document["scanned"]["done"]:
+            break
+    site.run("run", "--once")
+    assert site.one("verify")["verified"] is True
+
+
+def test_a_page_that_hangs_ends_with_the_budget(site: Site) -> None:
+    site.aws.fault("slow", operation="Scan", table=site.table, seconds=8, count=1)
+    begun = time.monotonic()
+    document = site.one("backfill", "--budget", "2s")
+    assert time.monotonic() - begun < 2.0 + 2.0
+    assert document["scanned"]["parts_done"] == 2
+
+
+def test_another_number_of_parts_is_refused_with_the_number_that_it_began_with(site: Site) -> None:
+    site.aws.fault("slow", operation="Scan", table=site.table, seconds=8, count=1)
+    site.run("backfill", "--budget", "2s")
+    path = site.folder / "tailrace.toml"
+    path.write_text(path.read_text().replace("scan_segments = 3", "scan_segments = 4"))
+    document = site.one("backfill", code=2)
+    assert document["error"]["code"] == "TAILRACE-101"
+    assert "scan_segments = 3" in document["error"]["hint"]
