@@ -6,10 +6,11 @@ plan, published by a compare-and-swap → ask AWS, with a token that follows fro
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -84,6 +85,7 @@ class ExportCapturer:
         writer: str,
         *,
         on_published: Callable[[Manifest], None] = lambda manifest: None,
+        executor: Executor | None = None,
     ) -> None:
         self._source = source
         self._table = table
@@ -92,6 +94,7 @@ class ExportCapturer:
         self._clock = clock
         self._writer = writer
         self._on_published = on_published
+        self._executor = executor
         self._published: Published | None = None
         self._goal: int | None = None  # what was restorable at the first step, in seconds
         self._report = CaptureReport()
@@ -317,9 +320,14 @@ class ExportCapturer:
                 export=listing.folder,
             )
         stored = {found.name: found for found in store.list(f"{home}/")}
-        with ThreadPoolExecutor(CHECKERS, thread_name_prefix="tailrace-check") as pool:
+        with self._checkers() as pool:
             list(pool.map(lambda file: self._check_file(file, stored.get(file.name)), listing.files))
         return listing, {file.name: stored[file.name].bytes for file in listing.files}
+
+    def _checkers(self) -> contextlib.AbstractContextManager[Executor]:
+        if self._executor is not None:
+            return contextlib.nullcontext(self._executor)
+        return ThreadPoolExecutor(CHECKERS, thread_name_prefix="tailrace-check")
 
     def _check_file(self, file: ExportFile, stored: Listed | None) -> None:
         if stored is None:
