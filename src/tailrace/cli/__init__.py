@@ -92,7 +92,7 @@ SUMMARIES: Final = {
     "init": "Write a commented tailrace.toml.",
     "run": "Capture and load all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
-    "backfill": "Scan what a table holds into the landing zone.",
+    "backfill": "Read what tables already hold into the landing zone.",
     "load": "Load what is landed into the targets.",
     "status": "State, lag, gaps and quarantine of every table.",
     "why": "One segment's whole life.",
