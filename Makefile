@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test check lint types rust format bench kill sim sim-long lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill sim sim-long lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ demo-exports: setup  ## the same by PITR exports: a full export and six windows 
 
 test: setup  ## all tests that CI runs
 	@$(BIN)/python -m pytest
+
+explore: setup  ## the tests with properties, with examples that nobody has seen yet
+	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
 
 check: lint types rust  ## everything CI checks beside the tests
 

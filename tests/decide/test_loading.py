@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.decide.load import (
+    WINDOW_LIMITS,
     LoadLimits,
     Watermark,
     order_class,
@@ -18,6 +19,7 @@ from tailrace.decide.load import (
     watermark,
     weighted_percentile,
 )
+from tailrace.model.exports import ExportState, PublishedWindow, Window
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Gap, Incarnation, Manifest, TableState
 from tailrace.model.segments import Segment, SegmentKind
@@ -87,6 +89,23 @@ def test_no_more_is_read_than_needed() -> None:
             yield segment(number)
 
     assert numbers(pending(endless(), 0, (), LoadLimits(segments=3))) == [1, 2, 3]
+
+
+def test_a_window_is_one_load_far_beyond_the_limits_and_shares_it_with_no_other() -> None:
+    ends = [900] * 2 + [1800] * 20 + [2700]
+    segments = [replace(segment(n, 10, 100, "export"), window_end=end) for n, end in enumerate(ends, 1)]
+    for limits in (LoadLimits(segments=2), LoadLimits(rows=20), LoadLimits(bytes=200)):
+        assert numbers(pending(segments, 0, (), limits)) == [1, 2]
+        assert numbers(pending(segments, 2, (), limits)) == list(range(3, 3 + 2 * WINDOW_LIMITS))
+        assert numbers(pending(segments, 2 + 2 * WINDOW_LIMITS, (), limits)) == [19, 20, 21, 22]
+
+
+def test_a_window_that_is_applied_in_part_is_no_consistent_state() -> None:
+    windows = (PublishedWindow(Window(0, 900), 4, 3, 0), PublishedWindow(Window(900, 1800), 4, 9, 60))
+    exports = ExportState(base=0, base_last_number=3, windows=windows)
+    manifest = replace(EMPTY, exports=exports, next_number=10)
+    states = [shown_state(manifest, applied, 0) for applied in range(10)]
+    assert states == ["BASE_LOADING"] * 3 + ["CATCHING_UP" if 4 <= n < 9 else "CONSISTENT" for n in range(3, 10)]
 
 
 @given(

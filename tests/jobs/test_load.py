@@ -10,66 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from load_world import World
 
-from tailrace.clock import Budget, ManualClock
+from tailrace.clock import Budget
 from tailrace.decide.load import LoadLimits
 from tailrace.errors import OrderConflict, SegmentCorrupt, SegmentMissing, TailraceError, TargetBusy
 from tailrace.jobs.load import Loader, LoadReport, table_spec
-from tailrace.landing import Landing, SegmentDraft
+from tailrace.landing import Landing
 from tailrace.landing.segments import pack
-from tailrace.model.manifest import Incarnation, Manifest
-from tailrace.model.positions import SequenceNumber
-from tailrace.model.segments import Segment, SegmentKind
+from tailrace.model.segments import Segment
 from tailrace.targets.duckdb import DuckDbTarget
-from tailrace.targets.target import Applied, Load, Mode, Target
+from tailrace.targets.target import Applied, Load, Target
 from tailrace.testing.faults import FaultPlan, Faulty, FaultyStore, effects_of, every_fault, stopped
 from tailrace.testing.stores import MemoryStore
 from tailrace.testing.target_contract import PK, Change, Replica, delete, put
 
 POISON = b'{"Metadata":{},"Keys":{}}'
-
-
-class World:
-    """A landing zone, one target, and what should be in it."""
-
-    def __init__(self, folder: Path, mode: Mode = "current") -> None:
-        self.clock = ManualClock()
-        self.store = MemoryStore()
-        self.landing = Landing(self.store, "Orders")
-        self.target = DuckDbTarget("local", folder / "warehouse.duckdb", self.clock)
-        self.replica = Replica(self.target, mode)
-        self.mode: Mode = mode
-        incarnation = Incarnation("111122223333", "eu-west-1", "Orders", "table-id-1", "arn:s", "NEW_IMAGE", PK)
-        self.landing.save(Manifest(incarnation), None, "w")
-
-    def publish(self, *changes: Change | bytes, kind: SegmentKind = "stream", rows: int | None = None) -> Segment:
-        """List a segment of these records or raw lines; `rows` where the manifest is to say something else."""
-        lines = [change if isinstance(change, bytes) else change.line(PK).rstrip() for change in changes]
-        published = self.landing.load()
-        assert published is not None
-        manifest, now = published.manifest, self.clock.now_ms()
-        number = manifest.next_number
-        draft = SegmentDraft(kind, lines, SequenceNumber(number), SequenceNumber(number), now)
-        entry = self.landing.write_segment(draft).entry(number, now, now)
-        entry = entry if rows is None else replace(entry, rows=rows)
-        self.landing.save(
-            replace(manifest, segments=(*manifest.segments, entry), next_number=number + 1, captured_through_ms=now),
-            published,
-            "w",
-        )
-        self.replica.applied[number] = [change for change in changes if isinstance(change, Change)]
-        return entry
-
-    def loader(self, target: Target | None = None, landing: Landing | None = None, **limits: int) -> Loader:
-        return Loader(
-            landing or self.landing, target or self.target, "orders", self.mode, self.clock, LoadLimits(**limits)
-        )
-
-    def tick(self, **limits: int) -> LoadReport:
-        return self.loader(**limits).tick(Budget(self.clock))
-
-    def object_of(self, segment: Segment) -> str:
-        return f"Orders/{segment.name}"
 
 
 @pytest.fixture
@@ -303,6 +259,21 @@ def damage(world: World, segment: Segment, how: str) -> None:
         world.store.objects[name] = data + b"\0"
     elif how == "emptied":
         world.store.objects[name] = b""
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])
+def test_of_a_window_with_a_damaged_file_nothing_is_applied(world: World, how: str) -> None:
+    world.publish(put(1))
+    files = [world.publish(put(number), kind="export", window_end=900) for number in range(2, 6)]
+    good = world.store.objects[world.object_of(files[2])]
+    damage(world, files[2], how)
+    report = world.tick()
+    assert (report.segments, report.unloaded) == (1, 4)
+    assert report.blocked is not None
+    assert report.blocked.facts["segment"] == files[2].name
+    assert world.target.ledger(table_spec(world.manifest, "orders", "current")).applied_through == 1
+    world.store.objects[world.object_of(files[2])] = good
+    assert world.tick().segments == 4
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "flipped", "longer", "emptied"])

@@ -27,7 +27,7 @@ from tailrace.codec.types import (
 )
 from tailrace.errors import OrderConflict, SegmentCorrupt
 from tailrace.model.keys import KeySchema
-from tailrace.model.numbers import canonical_number
+from tailrace.model.numbers import canonical_number, is_canonical
 from tailrace.model.positions import ORDER_KEY_LENGTH, POSITION_DIGITS
 from tailrace.model.schema import (
     INT64_MAX,
@@ -244,7 +244,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     if "\\u" in text and _SURROGATE.search(text) and _has_surrogate(document):
         raise Invalid("lone_surrogate", "a lone surrogate cannot be written as UTF-8")
     if type(document) is tuple:
-        return dict([document])
+        return {document[0]: document[1]}
     if type(document) is not dict:
         raise Invalid("unknown_shape", "the line is not an object")
     return document
@@ -342,7 +342,8 @@ def decode_attributes(image: Any) -> Values:
         raise Invalid("bad_name", "an attribute has an empty name")
     values: Values = {}
     for name, value in members.items():
-        if type(value) is tuple and value[0] == "S" and type(value[1]) is str:  # most of them
+        tag, inner = value if type(value) is tuple else (None, None)
+        if type(inner) is str and (tag == "S" or (tag == "N" and is_canonical(inner))):  # most of them
             values[name] = value
         else:
             tag, inner = _tagged(value)
@@ -567,7 +568,7 @@ class ReferenceDecoder:
     def finish(self) -> list[pa.RecordBatch]:
         batches = [batch for plain in self._inflater.finish() for batch in self._decode(self._lines.push(plain))]
         batches += self._decode(self._lines.finish())
-        if self._metas:
+        if self._rows_in_batch:
             batches.append(self._seal())
         return batches
 
@@ -584,7 +585,7 @@ class ReferenceDecoder:
             except Invalid as invalid:
                 self._reject(line, invalid)
             self._batch_size += len(data)
-            if self._batch_size >= self._batch_bytes and self._metas:
+            if self._batch_size >= self._batch_bytes and self._rows_in_batch:
                 yield self._seal()
 
     def _reject(self, line: Line, invalid: Invalid) -> None:
@@ -593,12 +594,16 @@ class ReferenceDecoder:
         self._rejected.append(Rejected(number, offset, invalid.kind, str(invalid), data[:REJECTED_RAW_MAX], cut))
 
     def _start_batch(self) -> None:
-        self._metas: list[Meta] = []
+        self._rows_in_batch = 0
+        self._ops: list[str] = []
+        self._ts: list[int | None] = []
+        self._positions: list[str] = []
+        self._expired: list[bool] = []
         self._columns: dict[str, dict[Tag, list[Any]]] = {}  # each only as long as the last row that has a value
         self._batch_size = 0
 
     def _add(self, meta: Meta, values: Values) -> None:
-        row, columns = len(self._metas), self._columns
+        row, columns = self._rows_in_batch, self._columns
         for name, (tag, value) in values.items():
             try:
                 column = columns[name][tag]
@@ -607,7 +612,12 @@ class ReferenceDecoder:
             if len(column) != row:
                 column.extend([None] * (row - len(column)))
             column.append(value)
-        self._metas.append(meta)
+        op, ts, position, expired = meta
+        self._ops.append(op)
+        self._ts.append(ts)
+        self._positions.append(self._prefix + position)
+        self._expired.append(expired)
+        self._rows_in_batch += 1
         self.rows += 1
 
     def _seen_in_batch(self) -> Seen:
@@ -620,12 +630,11 @@ class ReferenceDecoder:
     def _seal(self) -> pa.RecordBatch:
         self._seen = join_seen(self._seen, self._seen_in_batch())
         schema = decoded_schema(join_seen(self._known, self._seen))
-        ops, ts, positions, expired = zip(*self._metas, strict=True)
-        meta = (ops, ts, [self._prefix + position for position in positions], expired)
+        meta = (self._ops, self._ts, self._positions, self._expired)
         arrays = [pa.array(values, field.type) for values, field in zip(meta, schema, strict=False)]
         for (name, tag), field in zip(decoded_columns(schema), list(schema)[META_COUNT:], strict=True):
             column = self._columns.get(name, {}).get(tag, [])
-            arrays.append(_array(column + [None] * (len(ops) - len(column)), field.type))
+            arrays.append(_array(column + [None] * (self._rows_in_batch - len(column)), field.type))
         self._start_batch()
         return pa.record_batch(arrays, schema=schema)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from tailrace.decide.base import base_of, base_stage
 from tailrace.model.exports import ExportState
 from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
-from tailrace.model.segments import Segment
+from tailrace.model.segments import Place, Segment
+
+WINDOW_LIMITS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def pending(
 ) -> tuple[Segment, ...]:
     """The next load: segments that are not applied, in publish order, of one order prefix, within the limits.
 
-    Reads no more of `segments` than it needs. Empty: everything is applied.
+    Those of one export's window belong together, because half a window is no state the table ever had: for them limits are
+    `WINDOW_LIMITS` times as high. Reads no more of `segments` than it needs. Empty: everything is applied.
     """
     chosen: list[Segment] = []
     rows = size = 0
@@ -53,11 +57,26 @@ def pending(
         if segment.number <= applied_through or segment.number in applied_beyond:
             continue
         rows, size = rows + segment.rows, size + segment.bytes
-        full = len(chosen) == limits.segments or rows > limits.rows or size > limits.bytes
+        times = 1 if segment.window_end is None else WINDOW_LIMITS
+        full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
         if chosen and (full or order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)):
             break
         chosen.append(segment)
     return tuple(chosen)
+
+
+def side_by_side(segments: Sequence[Segment]) -> list[tuple[Segment, ...]]:
+    """The same segments, in order, grouped where one read of one object gives the bytes of several."""
+    groups: list[list[Segment]] = []
+    place_behind: Place | None = None
+    for segment in segments:
+        if segment.place is not None and segment.place == place_behind:
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+        here = segment.place
+        place_behind = None if here is None else replace(here, offset=here.offset + segment.bytes)
+    return [tuple(group) for group in groups]
 
 
 def watermark(manifest: Manifest, applied_through: int, through_ms: int | None) -> Watermark:
@@ -105,10 +124,16 @@ def shown_state(
 
 
 def _export_state(exports: ExportState, applied_through: int) -> TableState:
-    """From the moment when its full export is applied, a target shows the table as it was at the end of some window."""
+    """Once its full export is applied, a target shows the table as it was at the end of a window.
+
+    Except within one so large that it takes several loads.
+    """
     if exports.base is None:
         return "CAPTURING"
-    return "CONSISTENT" if applied_through >= exports.base_last_number else "BASE_LOADING"
+    if applied_through < exports.base_last_number:
+        return "BASE_LOADING"
+    inside = any(w.first_number <= applied_through < w.last_number for w in exports.windows)
+    return "CATCHING_UP" if inside else "CONSISTENT"
 
 
 def weighted_percentile(values: Sequence[tuple[int, int]], fraction: float) -> int | None:

@@ -6,10 +6,11 @@ plan, published by a compare-and-swap → ask AWS, with a token that follows fro
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -74,11 +75,19 @@ class ExportSettings:
 class Exporter:
     """Asks AWS for exports and checks what came of them. Repeats safely, and publishes nothing: that is its callers' to do."""
 
-    def __init__(self, source: ExportSource, landing: Landing, settings: ExportSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: ExportSource,
+        landing: Landing,
+        settings: ExportSettings,
+        clock: Clock,
+        executor: Executor | None = None,
+    ) -> None:
         self._source = source
         self._landing = landing
         self._settings = settings
         self._clock = clock
+        self._executor = executor
 
     def switch_on(self) -> None:
         """Point-in-time recovery, where it may be. Raises UserFault."""
@@ -124,9 +133,14 @@ class Exporter:
                 export=listing.folder,
             )
         stored = {found.name: found for found in store.list(f"{home}/")}
-        with ThreadPoolExecutor(CHECKERS, thread_name_prefix="tailrace-check") as pool:
+        with self._checkers() as pool:
             list(pool.map(lambda file: self._check_file(file, stored.get(file.name)), listing.files))
         return listing, {file.name: stored[file.name].bytes for file in listing.files}
+
+    def _checkers(self) -> contextlib.AbstractContextManager[Executor]:
+        if self._executor is not None:
+            return contextlib.nullcontext(self._executor)
+        return ThreadPoolExecutor(CHECKERS, thread_name_prefix="tailrace-check")
 
     def _check_file(self, file: ExportFile, stored: Listed | None) -> None:
         if stored is None:
@@ -172,6 +186,7 @@ class ExportCapturer:
         writer: str,
         *,
         on_published: Callable[[Manifest], None] = lambda manifest: None,
+        executor: Executor | None = None,
     ) -> None:
         self._source = source
         self._table = table
@@ -180,7 +195,7 @@ class ExportCapturer:
         self._clock = clock
         self._writer = writer
         self._on_published = on_published
-        self._exporter = Exporter(source, landing, settings, clock)
+        self._exporter = Exporter(source, landing, settings, clock, executor)
         self._published: Published | None = None
         self._goal: int | None = None  # what was restorable at the first step, in seconds
         self._report = CaptureReport()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tailrace.capture.exports import ExportAnswer, ExportRequest, Status
 from tailrace.capture.table import Item, ScanPage
-from tailrace.errors import NotFound, UserFault
+from tailrace.errors import NotFound, PermissionMissing, TailraceError, UserFault
 from tailrace.landing.store import Store
 from tailrace.local.export_files import ExportFacts, export_objects, full_lines, incremental_lines
 from tailrace.local.history import TableHistory
@@ -40,6 +40,8 @@ class ModelTable:
 
     `lag_seconds`: how far what is restorable is behind. `export_seconds`: how long an export takes. `equal_images`: whether
     a window has a record for a key whose image it left as it was. `failing`: codes with which the next exports fail.
+    `damaging`: what is wrong with the files of the next ones ("missing", "cut", "unfinished"). `errors`: by operation, the next
+    calls fail so. `denied`: operations that answer AccessDenied.
     """
 
     store: Store
@@ -53,6 +55,9 @@ class ModelTable:
     recovery: bool = True
     table_id: str = "11111111-2222-3333-4444-555555555555"
     failing: list[str] = field(default_factory=list)
+    damaging: list[str] = field(default_factory=list)
+    errors: dict[str, list[TailraceError]] = field(default_factory=dict)
+    denied: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     history: TableHistory = field(default_factory=lambda: TableHistory(0))
     items: dict[str, tuple[Item, Item]] = field(default_factory=dict)
@@ -82,6 +87,10 @@ class ModelTable:
             self._recovery_begun = self.now
         self.recovery = on
 
+    def shorten_recovery(self, seconds: float) -> None:
+        """Nothing older than this can be restored any more."""
+        self._recovery_begun = max(self._recovery_begun, self.now - seconds)
+
     # ---- ExportSource
 
     @property
@@ -89,24 +98,30 @@ class ModelTable:
         return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{self.name}"
 
     def incarnation(self) -> Incarnation:
+        self._meet("incarnation")
         return Incarnation(ACCOUNT, REGION, self.name, self.table_id, "", "", self.keys)
 
     def restorable(self) -> Restorable | None:
+        self._meet("restorable")
+        return self.covered()
+
+    def covered(self) -> Restorable | None:
+        """What recovery covers now, whatever a caller is told."""
         if not self.recovery:
             return None
         return Restorable(-int(-self._recovery_begun // 1), int(self.now - self.lag_seconds))
 
     def enable_recovery(self) -> None:
-        self.calls.append("enable_recovery")
+        self._meet("enable_recovery")
         self.switch_recovery(True)
 
     def start(self, request: ExportRequest) -> ExportAnswer:
-        self.calls.append("start")
+        self._meet("start")
         for export in self._exports.values():
             if export.request.token == request.token:
                 assert export.request == request, "a token was used for two requests"
                 return self._answer(export)
-        restorable = self.restorable()
+        restorable = self.covered()
         if restorable is None:
             raise _refused("PointInTimeRecoveryUnavailableException", "recovery is off")
         start = request.moment if request.window is None else request.window.start
@@ -117,7 +132,7 @@ class ModelTable:
         return self._answer(export)
 
     def describe(self, arn: str) -> ExportAnswer:
-        self.calls.append("describe")
+        self._meet("describe")
         if arn not in self._exports:
             raise NotFound("There is no such export", hint="A model forgets.", arn=arn)
         export = self._exports[arn]
@@ -126,7 +141,7 @@ class ModelTable:
         return self._answer(export)
 
     def find(self, prefix: str, since_ms: int) -> ExportAnswer | None:
-        self.calls.append("find")
+        self._meet("find")
         for export in reversed(self._exports.values()):
             if export.request.prefix == prefix and export.status != "FAILED":
                 return self._answer(export)
@@ -156,13 +171,26 @@ class ModelTable:
             bounds = window[0] * 1000, window[1] * 1000
             lines = incremental_lines(self.history.changes(*bounds, equal_images=self.equal_images), facts.view)
         root = posixpath.dirname(request.prefix[: request.prefix.index(f"/{self.name}/") + 1])
+        damage = self.damaging.pop(0) if self.damaging else ""
         for key, data in export_objects(facts, lines, self.partitions).objects:
-            self.store.create(key.removeprefix(f"{root}/"), data)
+            is_data = "/data/" in key
+            if (damage == "missing" and is_data) or (damage == "unfinished" and key.endswith("manifest-summary.json")):
+                damage = ""  # one object of it
+                continue
+            cut = 1 if damage == "cut" and is_data else 0
+            self.store.create(key.removeprefix(f"{root}/"), data[: len(data) - cut])
         export.status = "COMPLETED"
 
     def _answer(self, export: _Export) -> ExportAnswer:
         request = export.request
         return ExportAnswer(export.arn, export.status, request.prefix, request.moment, request.window, code=export.code)
+
+    def _meet(self, operation: str) -> None:
+        self.calls.append(operation)
+        if operation in self.denied:
+            raise PermissionMissing("not authorized", hint="It is a model.", operation=operation, table=self.name)
+        if self.errors.get(operation):
+            raise self.errors[operation].pop(0)
 
     # ---- TableSource
 
@@ -176,7 +204,7 @@ class ModelTable:
         yield [item for place, (_, (_, item)) in enumerate(found) if place % scan_segments == scan_segment]
 
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
-        self.calls.append("get_items")
+        self._meet("get_items")
         return [self.items[str(dict(key))][1] for key in keys if str(dict(key)) in self.items]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 Capture: TypeAlias = Literal["stream", "tiling", "sliding"]
+CAPTURES: Final[Sequence[Capture]] = ("stream",) * 6 + ("tiling", "sliding")  # of eight seeds
 ACTIONS_MIN: Final = 40
 ACTIONS_MAX: Final = 110
 EFFECTS_STRUCK: Final = 1000  # strikes come so far; few histories have more effects
@@ -32,6 +33,17 @@ OF_STREAMS: Final[Mapping[str, float]] = {
     "digits": 0.5,
     "disorder": 0.2,
     "replace": 0.15,
+}
+OF_EXPORTS: Final[Mapping[str, float]] = {
+    "same": 1,
+    "export_fails": 0.7,
+    "export_damage": 0.7,
+    "export_slow": 0.7,
+    "recovery_off": 0.15,
+    "recovery_short": 0.3,
+    "refuse": 0.7,
+    "forbid": 0.4,
+    "recreate": 0.1,
 }
 WORK: Final[Mapping[str, float]] = {"write": 6, "capture": 9, "load": 4, "flush": 0.7, "tick": 0.4}
 STRIKES: Final = ("error", "crash_before", "crash_after", "lost_answer", "lost_request", "pause", "pause_after")
@@ -73,6 +85,18 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportSetup:
+    """How the exports of a table are. `step` in seconds: less than the width of 900 slides."""
+
+    step: int
+    lag_seconds: int
+    export_seconds: int
+    equal_images: bool
+    partitions: int
+    enable_recovery: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """How the world of a history is made."""
 
@@ -90,6 +114,7 @@ class Setup:
     load_rows: int
     skew_ms: tuple[int, ...]  # of each process's clock
     hands_manifest_on: bool  # from capture to the loader of the same process
+    exports: ExportSetup | None  # where there is no stream
     restarts: bool  # at the end another process takes over, else all go on
     troubles: tuple[str, ...]
 
@@ -107,16 +132,33 @@ class Plan:
 def draw(seed: int) -> Plan:
     """The history of a seed. Each draws which kinds of trouble there are, and how often (a swarm)."""
     dice = random.Random(seed)
-    setup = _draw_setup(dice)
-    kinds = {**WORK, **{kind: share for kind, share in {**COMMON, **OF_STREAMS}.items() if kind in setup.troubles}}
+    setup = _draw_setup(dice, CAPTURES[seed % len(CAPTURES)])
+    kinds = {**WORK, **{kind: share for kind, share in _troubles(setup.capture).items() if kind in setup.troubles}}
     count = dice.randint(ACTIONS_MIN, ACTIONS_MAX)
     names = dice.choices(list(kinds), list(kinds.values()), k=count)
     actions = tuple(Action(name, dice.getrandbits(60)) for name in names)
     return Plan(seed, setup, actions, _draw_strikes(dice))
 
 
-def _draw_setup(dice: random.Random) -> Setup:
-    troubles = {**COMMON, **OF_STREAMS}
+def _troubles(capture: Capture) -> Mapping[str, float]:
+    return {**COMMON, **(OF_STREAMS if capture == "stream" else OF_EXPORTS)}
+
+
+def _draw_exports(dice: random.Random, capture: Capture) -> ExportSetup | None:
+    if capture == "stream":
+        return None
+    return ExportSetup(
+        step=900 if capture == "tiling" else dice.choice([300, 450]),
+        lag_seconds=dice.choice([0, 60, 300]),
+        export_seconds=dice.choice([60, 300, 1200]),
+        equal_images=dice.random() < 0.5,
+        partitions=dice.choice([1, 2, 3]),
+        enable_recovery=dice.random() < 0.5,
+    )
+
+
+def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
+    troubles = _troubles(capture)
     some = dice.choice([0.1, 0.3, 0.6])
     processes = dice.choice([1, 2, 2, 3])
     is_skewed = dice.random() < 0.1
@@ -124,7 +166,8 @@ def _draw_setup(dice: random.Random) -> Setup:
     if "disorder" in chosen:  # where the shards in between were lost, nobody could tell that numbers went back
         chosen = [name for name in chosen if name not in ("age", "vanish")]
     return Setup(
-        capture="stream",
+        capture=capture,
+        exports=_draw_exports(dice, capture),
         processes=processes,
         keys=dice.choice([1, 2, 3, 5, 8]),
         shards=dice.choice([1, 1, 2, 3]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import hashlib
 import logging
@@ -14,9 +15,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tailrace.model.manifest import Manifest
 from tailrace.testing.sim.baton import Baton
-from tailrace.testing.sim.plan import COMMON, OF_STREAMS, STRIKES, Plan, draw
-from tailrace.testing.sim.world import Outcome, run
+from tailrace.testing.sim.exports import ExportWorld
+from tailrace.testing.sim.patches import patched
+from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_STREAMS, STRIKES, Plan, draw
+from tailrace.testing.sim.streams import StreamWorld
+from tailrace.testing.sim.world import Outcome
 
 CHUNK: Final = 200  # histories that a process runs before it reports
 COLLECT_EVERY: Final = 50  # histories between two garbage collections, which otherwise cost a tenth of the time
@@ -26,6 +31,7 @@ FAILURES_KEPT: Final = 20
 MET: Final = (
     *COMMON,
     *OF_STREAMS,
+    *OF_EXPORTS,
     *STRIKES,
     "zombie",
     "another writer",
@@ -37,6 +43,12 @@ MET: Final = (
     "gap shard_vanished",
     "gap stream_trimmed",
     "gap stream_replaced",
+    "gap pitr_reset",
+    "gap source_replaced",
+    "shows CONSISTENT",
+    "CAPTURING to BASE_LOADING",
+    "PAUSED to BASE_LOADING",
+    "BASE_LOADING to GAP",
     "CAPTURING to CONSISTENT",
     "CONSISTENT to GAP",
     "CONSISTENT to PAUSED",
@@ -84,6 +96,14 @@ class Summary:
             "failures": [{"seed": seed, "violation": what} for seed, what in self.failures],
             "hits": dict(sorted(self.hits.items())),
         }
+
+
+def run(plan: Plan, baton: Baton) -> Outcome:
+    """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
+    read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
+    with patched(Manifest, "from_bytes", staticmethod(read)):
+        world = StreamWorld if plan.setup.capture == "stream" else ExportWorld
+        return world(plan).run(baton)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ class Row:
     key: tuple[Any, ...]
     position: str
     op: str
-    written_us: int
+    written_us: int | None
     expired: bool
     values: Values
 

@@ -5,39 +5,35 @@ Every call of a process to one of its ports is an effect. There it may fail, die
 
 from __future__ import annotations
 
-import functools
 import math
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tailrace.clock import Budget, ManualClock
-from tailrace.decide.load import LoadLimits
-from tailrace.errors import IteratorExpired, OutcomeUnknown, ServiceUnavailable, TailraceError, Throttled
-from tailrace.jobs.capture import Capturer, CaptureSettings
+from tailrace.decide.load import LoadLimits, shown_state
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError
+from tailrace.jobs.capture import Capturer
+from tailrace.jobs.exports import ExportCapturer
 from tailrace.jobs.load import Loader
 from tailrace.landing import Landing
 from tailrace.landing.names import MANIFEST
 from tailrace.model.manifest import Manifest
-from tailrace.testing.faults import FaultySource, FaultyStore, SimulatedCrash
+from tailrace.testing.faults import FaultyStore, SimulatedCrash
 from tailrace.testing.sim.baton import Baton, Strand
-from tailrace.testing.sim.oracles import Change, Judge, Violation
-from tailrace.testing.sim.patches import patched
-from tailrace.testing.sim.plan import Action, Bits, Plan, Strike
+from tailrace.testing.sim.oracles import Judge, Violation, are_same_values, values_of
+from tailrace.testing.sim.plan import Action, Bits, Plan, Setup, Strike
 from tailrace.testing.sim.target import ModelTarget, TargetClient
-from tailrace.testing.source import InlineExecutor, ModelSource
 from tailrace.testing.stores import MemoryStore
 
 TABLE: Final = "orders"
-DISORDER: Final = 500_000_000  # further back than the numbers of one history reach
 ZOMBIE_TURNS: Final = (8, 40)
-FINALE_TURNS: Final = 250  # of all processes, until everything must be consistent
-UNLISTED_MS: Final = 20_000  # well below the minute after which capture takes a shard for gone
-DISORDER_TURNS: Final = 35  # until what can be captured beside a refused shard is captured
-LONG_AGO_MS: Final = 200_000  # what is hidden is listed by then, back-offs and leases are over
+
+
+AnyCapturer: TypeAlias = Capturer | ExportCapturer
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +100,7 @@ class Process:
         self.clock = SkewedClock(world.clock, skew_ms)
         self._news: Manifest | None = None
         setup = world.plan.setup
-        landing = Landing(FaultyStore(world.store, self), TABLE)
-        self.capturer = Capturer(
-            FaultySource(world.source, self),
-            landing,
-            CaptureSettings(
-                flush_seconds=setup.flush_seconds, flush_bytes=setup.flush_bytes, buffer_bytes=setup.buffer_bytes
-            ),
-            self.clock,
-            name,
-            on_published=self._on_published,
-            executor=InlineExecutor(),
-        )
+        self.capturer = world.make_capturer(self, Landing(FaultyStore(world.store, self), TABLE))
         self.loader = Loader(
             Landing(FaultyStore(world.store, self), TABLE),
             TargetClient(world.target, self),
@@ -138,7 +123,7 @@ class Process:
     def write(self, name: str, effect: Callable[[], Any]) -> Any:
         return self.world.effect(self, name, effect, is_write=True)
 
-    def _on_published(self, manifest: Manifest) -> None:
+    def on_published(self, manifest: Manifest) -> None:
         self._news = manifest
 
     def _capture(self) -> None:
@@ -160,7 +145,58 @@ class Process:
 
 
 class World:
-    """Runs one plan. Everything in it is decided by the plan, so it runs the same each time."""
+    """Runs one plan. Everything in it is decided by the plan, so it runs the same each time.
+
+    What is said here holds of every table; where its changes come from, a subclass knows.
+    """
+
+    judge: Judge
+    step_ms: Sequence[int] = (10, 300, 1000, 3000)  # what may pass after a step
+    sleep_ms: Sequence[int] = (20_000, 700_000, 3_600_000)
+    long_ago_ms = 200_000  # what is hidden is listed by then, back-offs and leases are over
+    finale_turns = 250  # of all processes, until everything must be consistent
+
+    # ---- what a kind of capture has of its own
+
+    def make_source(self, setup: Setup) -> None:
+        """The table, before anybody looks at it."""
+        raise NotImplementedError
+
+    def make_judge(self, **parts: Any) -> Judge:
+        """Who compares what is published with what was written."""
+        raise NotImplementedError
+
+    def make_capturer(self, process: Process, landing: Landing) -> AnyCapturer:
+        """A capture job of a process."""
+        raise NotImplementedError
+
+    def record(self, key: str, image: Mapping[str, Any] | None, *, expired: bool) -> str:
+        """The source is given a write (None: a delete); where it stands, for the trace."""
+        raise NotImplementedError
+
+    @property
+    def takes_writes(self) -> bool:
+        return True
+
+    def begin_turn(self) -> None:
+        """Before each action."""
+
+    def begin_effect(self) -> None:
+        """Before each effect."""
+
+    def calm(self) -> None:
+        """All troubles of the source are over."""
+        raise NotImplementedError
+
+    def check_end(self, manifest: Manifest) -> None:
+        """What was published is complete, and the state says how it is."""
+        raise NotImplementedError
+
+    def is_consistent(self, manifest: Manifest) -> bool:
+        """Whether a reader may be told so at the end."""
+        return not manifest.open_gaps and manifest.pause is None
+
+    # ---- the course of it
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -169,19 +205,17 @@ class World:
         self.began_ms = self.clock.ms
         self.hits: Counter[str] = Counter()
         self.trace: list[tuple[int, str, str]] = []
-        self.source = ModelSource(
-            self.clock, table=TABLE, shards=setup.shards, seed=plan.seed, first_number=setup.first_number
-        )
-        self.source.page_records, self.source.repeats = setup.page_records, setup.repeats
         self.store = WatchedStore()
-        self.judge = Judge(self.store, TABLE, self.source, time_is_exact=not any(setup.skew_ms))
-        self.target = self.judge.target = ModelTarget(self)
-        self.store.on_manifest = self._published
         self.items: dict[str, dict[str, Any]] = {}
         self.unsure: set[str] = set()  # keys of which a change was lost, or cannot be decoded
-        self.is_replaced = self.is_disordered = False
         self.values = 0
-        self._listed_again_ms = 0
+        self.make_source(setup)
+        self.target = ModelTarget(self)
+        self.judge = self.make_judge(
+            store=self.store, table=TABLE, target=self.target, time_is_exact=not any(setup.skew_ms)
+        )
+        self.store.on_manifest = self._published
+        self._lives = 0
         self.processes = [self._process(skew_ms) for skew_ms in setup.skew_ms]
         self.effects = 0
         self.violation: Violation | None = None
@@ -193,8 +227,6 @@ class World:
         self._doomed: list[Task] = []  # parked tasks of the dead: their stacks unwind first of all
         self._finale = self._finish()
         self._baton: Baton | None = None
-        self._lives = len(self.processes)
-        self._note_lineage()
 
     def run(self, baton: Baton) -> Outcome:
         """The whole history. A violation is part of the outcome."""
@@ -203,7 +235,7 @@ class World:
         return Outcome(self.plan.seed, self.violation, self.effects, self.hits, self.trace)
 
     def _process(self, skew_ms: int) -> Process:
-        self._lives = getattr(self, "_lives", 0) + 1
+        self._lives += 1
         return Process(self, f"worker-{self._lives}", skew_ms)
 
     # ---- whose turn it is
@@ -226,8 +258,7 @@ class World:
 
     def _take_turn(self) -> Task | None:
         """The next action of the plan; afterwards those who are still parked go on. A task to be woken, if any."""
-        if self.source.unlisted and self.clock.ms >= self._listed_again_ms:
-            self.source.unlisted = set()
+        self.begin_turn()
         if self._turn < len(self.plan.actions):
             action = self.plan.actions[self._turn]
             self._turn += 1
@@ -256,7 +287,7 @@ class World:
                 return task if self._turn >= task.until else None
             process.wish = "step" if action.kind == "capture" else action.kind
             self._step(task)
-            self.clock.ms += bits.of((10, 300, 1000, 3000))
+            self.clock.ms += bits.of(self.step_ms)
         else:
             self.hits[action.kind] += 1
             self._guarded(lambda: getattr(self, f"do_{action.kind}")(bits))
@@ -305,6 +336,7 @@ class World:
         return self._perform(perform)
 
     def _perform(self, perform: Callable[[], Any]) -> Any:
+        self.begin_effect()
         try:
             return perform()
         except Violation as violation:  # not for the job's own handlers
@@ -394,20 +426,17 @@ class World:
             self._write(key, bits)
 
     def _write(self, key: str, bits: Bits, *, expired: bool = False, bad: bool = False) -> None:
-        """A put, or a delete of what is there; nothing where the stream belongs to another table by now."""
-        if self.is_replaced:
-            return
+        """A put, or a delete of what is there."""
         is_delete = expired or bits.one_in(6)
-        if is_delete and key not in self.items:
+        if not self.takes_writes or (is_delete and key not in self.items):
             return
         image = None if is_delete else self._image(bits, bad)
-        written = self.source.write(key, remove=is_delete, expired=expired, image=image)
+        place = self.record(key, image, expired=expired)
         if image is None:
             del self.items[key]
         else:
             self.items[key] = {"pk": {"S": key}, **image}
-        self.judge.wrote(written, Change(key, image, self.clock.ms, expired, not bad))
-        self.note("", f"{'delete' if is_delete else 'put'} {key} as {written.number} in {written.shard_id[-8:]}")
+        self.note("", f"{'delete' if is_delete else 'put'} {key} as {place}")
 
     def _image(self, bits: Bits, bad: bool) -> dict[str, Any]:
         """No two are alike. Numbers of several widths, now and then another type, an attribute that comes and goes."""
@@ -430,181 +459,62 @@ class World:
         self.unsure.add(key)
         self._write(key, Bits(1), bad=True)
 
-    def do_poison(self, bits: Bits) -> None:
-        if self.is_replaced:
-            return
-        odd = bits.of(({"Keys": None}, {"eventName": "UPSERT"}))
-        self.values += 1
-        written = self.source.write("poison", self.values, **odd)
-        self.judge.wrote(written, Change("poison", None, self.clock.ms, is_good=False))
-        self.note("", f"poison as {written.number}")
-
     def do_sleep(self, bits: Bits) -> None:
-        self.clock.ms += bits.of((20_000, 700_000, 3_600_000))
+        self.clock.ms += bits.of(self.sleep_ms)
 
     def do_crash(self, bits: Bits) -> None:
         self._kill(self.processes[bits.below(len(self.processes))])
 
-    def do_split(self, bits: Bits) -> None:
-        self.source.split()
-        self._note_lineage()
-
-    def do_roll(self, bits: Bits) -> None:
-        self.source.roll()
-        self._note_lineage()
-
-    def do_hide(self, bits: Bits) -> None:
-        self.source.model.hide_children_seconds = bits.of((0, 2, 100))
-
-    def do_empty(self, bits: Bits) -> None:
-        self.source.empty_pages = bits.below(3)  # three in a row count as the tip
-
-    def do_fail(self, bits: Bits) -> None:
-        operation = bits.of(("incarnation", "shards", "iterator", "read"))
-        kinds = [Throttled, ServiceUnavailable, *([IteratorExpired] if operation == "read" else [])]
-        self.source.errors[operation] = [
-            bits.of(kinds)("simulated", hint="It is simulated.") for _ in range(1 + bits.below(5))
-        ]
-
-    def do_expire(self, bits: Bits) -> None:
-        self.source.expire_iterators()
-
-    def do_deny(self, bits: Bits) -> None:
-        self.source.denied = set() if self.source.denied else {bits.of(("shards", "iterator", "read"))}
-
-    def do_unlist(self, bits: Bits) -> None:
-        """Listings lack some shards for a while. Not the very first one: nobody could tell what it lacks."""
-        if self.judge.manifest is None:
-            return
-        shards = sorted(self.source.model.shards)
-        self.source.unlisted = {bits.of(shards) for _ in range(1 + bits.below(3))}
-        self.clock.ms += 11_000  # so that somebody looks
-        self._listed_again_ms = self.clock.ms + UNLISTED_MS
-
-    def do_age(self, bits: Bits) -> None:
-        self.source.age(bits.of((13, 25)) * 3600)
-        self._note_lost()
-
-    def do_vanish(self, bits: Bits) -> None:
-        """The oldest go first."""
-        there = {i: s for i, s in self.source.model.shards.items() if i not in self.source.gone}
-        closed = sorted(i for i, s in there.items() if s.last is not None and s.parent not in there)
-        if closed:
-            self.source.gone.add(bits.of(closed))
-            self._note_lost()
-
-    def do_digits(self, bits: Bits) -> None:
-        """Numbers become longer at once."""
-        number = bits.of((10**21, 10**22, 10**30, 10**39))
-        ends = (shard.last or shard.first for shard in self.source.model.shards.values())
-        if not self.is_disordered and number > max([*ends, *self.judge.changes]):
-            self.source.model.skip_to(number)
-
-    def do_disorder(self, bits: Bits) -> None:
-        """What AWS has never been seen to do: children whose numbers are smaller than their parents'."""
-        if self.is_disordered or not self.judge.changes:
-            return
-        self.is_disordered = True
-        for shard_id in [i for i, s in sorted(self.source.model.shards.items()) if s.last is None]:
-            self.source.roll(shard_id)
-        self._note_lineage()
-        self.source.model.skip_to(min(self.judge.changes) - DISORDER)
-
-    def do_replace(self, bits: Bits) -> None:
-        """Another table, or another stream, answers under the name; the old stream says nothing more."""
-        if not self.is_replaced and self.judge.manifest is not None:
-            self.is_replaced = True
-            self.source.replace_table(**bits.of(({"table_id": "id-2"}, {"stream_arn": "arn:other"})))
-
-    def _note_lineage(self) -> None:
-        self.judge.parents.update({i: s.parent for i, s in self.source.model.shards.items()})
-
-    def _note_lost(self) -> None:
-        for number in self.judge.changes:
-            if self.judge.is_lost(number) and number not in self.judge.published_in:
-                self.unsure.add(self.judge.changes[number].key)
-
     # ---- the end
 
-    def _finish(self) -> Any:
-        """Faults stop; soon everything is as it should be. One pass, as a generator so that it happens once."""
-        source = self.source
-        source.denied, source.errors, source.unlisted = set(), {}, set()
-        source.empty_pages, source.page_records = 0, 1000
-        source.model.hide_children_seconds = 0
-        self.clock.ms += LONG_AGO_MS
+    def _finish(self) -> Iterator[None]:
+        """Faults stop; soon everything is as it should be. A generator, so that it happens once."""
+        self.calm()
+        self.clock.ms += self.long_ago_ms
         if self.plan.setup.restarts:
             for process in list(self.processes):
                 self._kill(process)
-        for turn in range(FINALE_TURNS):
+        for turn in range(self.finale_turns):
             for process in self.processes:
                 process.wish = "step"
                 self._step(process.capture)
                 self._step(process.load)
             if self.violation is not None:
                 return
-            if self._is_settled(turn):
+            if self.is_settled(turn):
                 break
             pause = min(process.wait_seconds for process in self.processes)
             self.clock.ms += max(10 if turn < 30 else 2000, int(1000 * pause))
         self._check_end()
         yield
 
-    def _is_settled(self, turn: int = 0) -> bool:
+    def is_settled(self, turn: int) -> bool:
         """Nothing more will come."""
-        manifest = self.judge.manifest
-        assert manifest is not None
-        if self.is_replaced or (self.is_disordered and turn > DISORDER_TURNS):
-            stands_still = manifest.state in ("SOURCE_CHANGED", "PAUSED")
-            return stands_still and len(self.judge.applied) == manifest.next_number - 1
         return any(process.has_caught_up for process in self.processes) and any(
             process.has_loaded for process in self.processes
         )
 
     def _check_end(self) -> None:
-        """Nothing is left behind, and the target is the table. [I1, I2, I14, I16]"""
-        judge = self.judge
-        manifest = judge.manifest
-        assert manifest is not None
+        """Nothing is left behind, and the target is the table. [I1, I16]"""
+        manifest = self.judge.manifest
+        if manifest is None:
+            raise Violation("I16", "faults have stopped, and nothing was ever published")
         self.hits[f"ends in {manifest.state}"] += 1
-        if self.is_replaced:
-            if manifest.state != "SOURCE_CHANGED":
-                raise Violation("I16", f"another stream answers, and the state is {manifest.state}")
-        elif self.is_disordered:
-            self.hits["disorder ends"] += 1
-        elif not manifest.gaps and (manifest.state != "CONSISTENT" or not self._is_settled()):
-            raise Violation("I16", f"faults have stopped, and the state is {manifest.state}")
-        for shard_id, numbers in sorted(judge.unpublished.items()):
-            for number in sorted(numbers):
-                self._check_missing(shard_id, number, manifest)
-        if judge.applied != set(range(1, manifest.next_number)):
-            raise Violation("I16", f"applied are {sorted(judge.applied)} of {manifest.next_number - 1}")
+        self.check_end(manifest)
+        if self.judge.applied != set(range(1, manifest.next_number)):
+            raise Violation("I16", f"applied are {sorted(self.judge.applied)} of {manifest.next_number - 1}")
+        shown = shown_state(manifest, self.judge.applied_through, 0)
+        self.hits[f"shows {shown}"] += 1
+        if (shown == "CONSISTENT") != self.is_consistent(manifest):
+            raise Violation("I14", f"shown as {shown}, with {manifest.open_gaps}, {manifest.pause}")
         live = {key[0]: row for key, row in self.target.contents.rows.items() if row.op != "d"}
-        for key in sorted(live.keys() | self.items.keys()):
-            if key not in self.unsure and (key in live) != (key in self.items):
-                raise Violation("I1", f"{key} is {'in' if key in live else 'not in'} the target")
-
-    def _check_missing(self, shard_id: str, number: int, manifest: Manifest) -> None:
-        judge = self.judge
-        if judge.written[number].line is None and judge._is_set_aside(number):
-            return
-        if self.is_replaced or (self.is_disordered and manifest.pause is not None):
-            self.unsure.add(judge.changes[number].key)
-        elif not judge.is_lost(number):
-            raise Violation("I2", f"{number} of {shard_id} was never published")
-        elif not manifest.open_gaps and number not in judge.early:
-            raise Violation("I14", f"{number} of {shard_id} was lost, and no gap tells")
-        else:
-            self.unsure.add(judge.changes[number].key)
+        for key in sorted((live.keys() | self.items.keys()) - self.unsure):
+            if key not in live or key not in self.items:
+                raise Violation("I1", f"{key} is {'not ' if key not in live else ''}in the target")
+            if not are_same_values(live[key].values, values_of(self.items[key])):
+                raise Violation("I1", f"{key} is {live[key]} in the target and {self.items[key]} in the table")
 
 
 def _wide(kind: int, value: str) -> str:
     """The same value as a number of another width."""
     return {1: f"{value}.5", 2: f"{value}E20", 3: f"{value}.000000000000000001", 4: f"{value}E100"}.get(kind, value)
-
-
-def run(plan: Plan, baton: Baton) -> Outcome:
-    """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
-    read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
-    with patched(Manifest, "from_bytes", staticmethod(read)):
-        return World(plan).run(baton)
