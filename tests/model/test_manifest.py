@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import ManifestInvalid
+from tailrace.model.exports import BaseExport, ExportPlan
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Gap, Garbage, Incarnation, Manifest, Page, Pause, ShardState
 from tailrace.model.positions import SequenceNumber
@@ -81,6 +82,13 @@ FULL = Manifest(
         bytes=812,
         units=77,
     ),
+    base_export=BaseExport(
+        epoch=2,
+        begun_ms=1795323000000,
+        plan=ExportPlan(1795323900, None, 2, 1795323000000, "arn:aws:export", "why", 1795323030000),
+        moment=1795323000,
+        last_number=13,
+    ),
     gaps=(Gap("stream_trimmed", "older than 24 hours", 1795323000000, "shard-a", SequenceNumber(5), "repairing"),),
     counters={"rows": 43, "bytes": 9812, "segments": 13, "quarantined": 1},
 )
@@ -147,10 +155,11 @@ FREE = {
     *(("shards", "shard-a"), ("shards", "shard-b"), ("segments", 0, "shards", "shard-b")),
     *(("scan", "parts", 0, "after", name) for name in ("pk", "sk")),
 }
-OPTIONAL = {("scan",), ("compacted_through",), ("garbage",), ("segments", 1, "place")}
+OPTIONAL = {("scan",), ("base_export",), ("compacted_through",), ("garbage",), ("segments", 1, "place")}
 NULLABLE = {
     *("parent", "mark", "since_ms", "last", "finished_ms", "shard", "after"),
     *("pause", "captured_through_ms", "through_ms", "newest_change_ms"),
+    *("plan", "moment", "arn", "from"),
 }
 
 

@@ -93,7 +93,7 @@ SUMMARIES: Final = {
     "init": "Write a commented tailrace.toml.",
     "run": "Capture, load and compact all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
-    "backfill": "Scan what a table holds into the landing zone.",
+    "backfill": "Read what tables already hold into the landing zone.",
     "load": "Load what is landed into the targets.",
     "compact": "Gather the small files of past hours into few.",
     "status": "State, lag, gaps and quarantine of every table.",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tailrace.decide.base import base_of, base_stage
 from tailrace.model.exports import ExportState
 from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
@@ -90,8 +91,18 @@ def watermark(manifest: Manifest, applied_through: int, through_ms: int | None) 
     return Watermark(through_ms)
 
 
-def shown_state(manifest: Manifest | None, applied_through: int, quarantined: int) -> TableState:
-    """The one state to show for a table and a target: what is worse hides what is better."""
+def shown_state(
+    manifest: Manifest | None,
+    applied_through: int,
+    quarantined: int,
+    *,
+    applied_ms: int | None = None,
+    has_base: bool = False,
+) -> TableState:
+    """The one state to show for a table and a target: what is worse hides what is better.
+
+    `applied_ms` is the target's watermark. `has_base`: the configuration wants a base beside the stream.
+    """
     if manifest is None:
         return "NEW"
     if manifest.open_gaps:
@@ -102,6 +113,11 @@ def shown_state(manifest: Manifest | None, applied_through: int, quarantined: in
         return "QUARANTINE"
     if manifest.exports is not None:
         return _export_state(manifest.exports, applied_through)
+    stage = base_stage(manifest, is_wanted=has_base, through_ms=applied_ms, applied_through=applied_through)
+    if stage is not None:
+        return stage
+    if manifest.state in ("BASE_LOADING", "CATCHING_UP") and base_of(manifest) is not None:
+        return "CONSISTENT"  # what capture wrote when it last looked
     if manifest.state == "CAPTURING" and (applied_through > 0 or manifest.next_number == 1):
         return "CONSISTENT"
     return manifest.state

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from tailrace.capture.reader import EMPTY_PAGES_AT_TIP, ShardReader
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage, StreamSource
 from tailrace.clock import Budget, Clock
+from tailrace.decide.base import base_of, base_stage
 from tailrace.decide.lineage import (
     LATEST_MARGIN_MS,
     RETENTION_MS,
@@ -68,12 +69,16 @@ class CaptureSettings:
     heartbeat_seconds: float = 60.0
     buffer_bytes: int = 64 << 20  # shards are not read while more than this waits to be published
     workers: int = 8
+    has_base: bool = False  # a base is to be read beside the stream
     config_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureReport:
-    """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published."""
+    """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published.
+
+    `through_ms`: every change before it was read.
+    """
 
     records: int = 0
     segments: int = 0
@@ -81,6 +86,7 @@ class CaptureReport:
     quarantined: int = 0
     open_shards: int = 0
     lag_seconds: float | None = None
+    through_ms: int | None = None
     state: TableState = "NEW"
     caught_up: bool = False
     standby: bool = False
@@ -331,7 +337,7 @@ class Capturer:
         for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
         manifest = replace(self._manifest, shards=lineage.shards, gaps=(*self._manifest.gaps, *lineage.gaps))
-        self._publish(replace(manifest, state=_state(manifest, manifest.pause, caught_up=False)))
+        self._publish(replace(manifest, state=manifest.state if manifest.state == "SOURCE_CHANGED" else "GAP"))
 
     # ---- reading
 
@@ -551,7 +557,7 @@ class Capturer:
         for reader in self._readers.values():
             reader.answered = False
         if self._published is not None and self._manifest.pause != pause:
-            state = _state(self._manifest, pause, caught_up=False)
+            state = self._state_with(pause, caught_up=False)
             self._publish(replace(self._manifest, pause=pause, state=state))
 
     def _pause_left(self) -> Pause | None:
@@ -583,8 +589,6 @@ class Capturer:
                 del self._readers[shard_id]
         if not self._has_news():
             self._buffered_since = None
-        if before is not None and before == after:
-            return  # a replay or a compaction: nobody moved a mark
         self._standby_until = self._clock.monotonic() + STANDBY_SECONDS * self._jitter.uniform(0.5, 1.0)
         log.info("another worker captures %s; standing by", self._landing.table)
 
@@ -607,7 +611,22 @@ class Capturer:
         return all(i in self._readers and self._readers[i].at_tip and not self._readers[i].ended for i in open_shards)
 
     def _state_now(self) -> TableState:
-        return _state(self._manifest, self._pause_left(), caught_up=self._caught_up())
+        return self._state_with(self._pause_left(), caught_up=self._caught_up())
+
+    def _state_with(self, pause: Pause | None, *, caught_up: bool) -> TableState:
+        """GAP outranks everything; a table without a base is consistent from the first time that it has caught up."""
+        manifest = self._manifest
+        if manifest.state == "SOURCE_CHANGED":
+            return "SOURCE_CHANGED"
+        if manifest.open_gaps:
+            return "GAP"
+        if pause is not None:
+            return "PAUSED"
+        stage = base_stage(manifest, is_wanted=self._settings.has_base, through_ms=self._captured_through_ms())
+        if stage is not None:
+            return stage
+        is_well = caught_up or manifest.state == "CONSISTENT" or base_of(manifest) is not None
+        return "CONSISTENT" if is_well else "CAPTURING"
 
     def _captured_through_ms(self) -> int | None:
         """Every change before this moment was read: the least of all shards that may be read, and never less than before."""
@@ -632,6 +651,7 @@ class Capturer:
             self._report,
             open_shards=sum(shard.finished_ms is None for shard in self._manifest.shards.values()),
             lag_seconds=None if captured_ms is None else max(0.0, (self._clock.now_ms() - captured_ms) / 1000),
+            through_ms=captured_ms,
             state=self._manifest.state,
         )
         if self._standby_until is not None:
@@ -682,17 +702,6 @@ def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:
         shards=ranges,
         newest_change_ms=newest_ms,
     )
-
-
-def _state(manifest: Manifest, pause: Pause | None, *, caught_up: bool) -> TableState:
-    """GAP outranks everything; a table without a base is consistent from the first time that it has caught up."""
-    if manifest.state == "SOURCE_CHANGED":
-        return "SOURCE_CHANGED"
-    if manifest.open_gaps:
-        return "GAP"
-    if pause is not None:
-        return "PAUSED"
-    return "CONSISTENT" if caught_up or manifest.state == "CONSISTENT" else "CAPTURING"
 
 
 def counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ManifestInvalid
 from tailrace.model.documents import array, build
-from tailrace.model.exports import ExportState
+from tailrace.model.exports import BaseExport, ExportState
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 from tailrace.model.scan import ScanState
@@ -196,6 +196,7 @@ class Manifest:
     shards: Mapping[str, ShardState] = field(default_factory=dict)
     exports: ExportState | None = None  # of a table that is captured by exports; it has no shards then
     scan: ScanState | None = None  # of a base that is scanned, or was
+    base_export: BaseExport | None = None  # of a base that is exported beside the stream, or was
     segments: tuple[Segment, ...] = ()
     pages: tuple[Page, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -231,6 +232,7 @@ class Manifest:
             "shards": {shard_id: shard.to_json() for shard_id, shard in sorted(self.shards.items())},
             **({} if self.exports is None else {"exports": self.exports.to_json()}),
             **({} if self.scan is None else {"scan": self.scan.to_json()}),
+            **({} if self.base_export is None else {"base_export": self.base_export.to_json()}),
             **({"compacted_through": self.compacted_through} if self.compacted_through else {}),
             **({"garbage": [garbage.to_json() for garbage in self.garbage]} if self.garbage else {}),
             "gaps": [gap.to_json() for gap in self.gaps],
@@ -267,12 +269,13 @@ class Manifest:
                     "shards": {i: ShardState.from_json(s) for i, s in value["shards"].items()},
                     **({"exports": ExportState.from_json(value["exports"])} if "exports" in value else {}),
                     **({"scan": ScanState.from_json(value["scan"])} if "scan" in value else {}),
+                    **({"base_export": BaseExport.from_json(value["base_export"])} if "base_export" in value else {}),
                     "garbage": tuple(map(Garbage.from_json, array(value.get("garbage", [])))),
                     "gaps": tuple(map(Gap.from_json, array(value["gaps"]))),
                     "pages": tuple(build(Page, p) for p in array(value["pages"])),
                     "segments": tuple(map(Segment.from_json, array(value["segments"]))),
                 },
-                optional=("exports", "scan", "compacted_through"),
+                optional=("exports", "scan", "base_export", "compacted_through"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
+from tailrace.decide.base import base_of, is_past
 from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
-from tailrace.jobs.backfill import Backfiller, BackfillReport
+from tailrace.jobs.backfill import BackfillReport
 from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.compact import Compactor, CompactReport
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.model.manifest import Manifest
 
 if TYPE_CHECKING:
-    from tailrace.pipeline import AnyCapturer, Pipeline, TableRun
+    from tailrace.pipeline import AnyBackfiller, AnyCapturer, Pipeline, TableRun
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Daemon:
         targets = sorted({target for table in tables for target in self._targets(table)})
         self._news = {target: threading.Event() for target in targets}
         self._manifests: dict[tuple[str, str], Manifest] = {}  # (target, table): published here, not looked at yet
+        self._newest: dict[str, Manifest] = {}
         self._capturing: set[str] = set()
         self._backfilling: set[str] = set()
 
@@ -102,7 +104,7 @@ class Daemon:
             self._capturing = set(self._tables)
             threads += [threading.Thread(target=self._capture, args=(t,), name=f"capture-{t}") for t in self._tables]
         if backfill:
-            self._backfilling = {table for table in self._tables if self._pipeline.config.by_scan(table)}
+            self._backfilling = {table for table in self._tables if self._pipeline.config.base_of(table) != "none"}
             scanned = [table for table in self._tables if table in self._backfilling]
             threads += [threading.Thread(target=self._backfill, args=(t, capture), name=f"scan-{t}") for t in scanned]
         if load:
@@ -140,7 +142,7 @@ class Daemon:
                     continue
                 pace.went_well()
                 self._captured(table, report)
-                if report.caught_up and self._until_caught_up:
+                if report.caught_up and self._until_caught_up and self._is_handed_over(table, report):
                     return
                 self._budget.wait(report.wait_seconds)
         finally:
@@ -149,6 +151,14 @@ class Daemon:
             with self._lock:
                 self._capturing.discard(table)
             self._wake(table)
+
+    def _is_handed_over(self, table: str, report: CaptureReport) -> bool:
+        """Whether a run that is to end at the tip may end: a base that is complete now must lie behind what is captured."""
+        with self._lock:
+            if table in self._backfilling:
+                return False
+            base = None if table not in self._newest else base_of(self._newest[table])
+        return base is None or base.shows_ms is None or is_past(base, report.through_ms)
 
     def _end_capture(self, table: str, capturer: AnyCapturer) -> None:
         try:
@@ -176,6 +186,7 @@ class Daemon:
     def _on_published(self, table: str, manifest: Manifest) -> None:
         with self._lock:
             self._manifests.update({(target, table): manifest for target in self._targets(table)})
+            self._newest[table] = manifest
         self._wake(table)
 
     def _wake(self, table: str) -> None:
@@ -187,7 +198,7 @@ class Daemon:
     def _backfill(self, table: str, is_captured: bool) -> None:
         """Scan a table's base to its end. `is_captured`: a thread of ours captures it; else we put its shards on record."""
         pace = _Pace()
-        backfiller: Backfiller | None = None
+        backfiller: AnyBackfiller | None = None
         try:
             while not self._budget.spent():
                 try:
@@ -209,6 +220,8 @@ class Daemon:
                 self._backfilled(table, report)
                 if report.done or report.out_of_time or (report.waits_for_capture and self._has_given_up(table)):
                     return
+                if report.waits_for_aws and self._until_caught_up:
+                    return  # for minutes; the next run goes on
                 self._budget.wait(report.wait_seconds)
         finally:
             if backfiller is not None:
@@ -228,7 +241,7 @@ class Daemon:
         with self._lock:
             return CAPTURE in self._runs[table].errors and table not in self._capturing
 
-    def _end_backfill(self, table: str, backfiller: Backfiller) -> None:
+    def _end_backfill(self, table: str, backfiller: AnyBackfiller) -> None:
         try:
             self._backfilled(table, backfiller.flush(self._budget), heals=False)
         except Exception as error:
