@@ -72,6 +72,11 @@ class Place:
         self.exports = folders_with(MANIFESTS, self.sizes)
         self.unfinished = sorted(set(folders_with((STARTED,), self.sizes)) - set(self.exports))
 
+    @property
+    def name(self) -> str:
+        """Its own path or url."""
+        return self.url(self.prefix.rstrip("/"))
+
     def url(self, name: str) -> str:
         """An object's path or url, for people."""
         if isinstance(self.store, LocalStore):
@@ -103,12 +108,12 @@ class Place:
         """The only one. Raises NotFound, UsageInvalid where there are several, ExportInvalid."""
         self.check_finished()
         if not self.exports:
-            raise NotFound("There is no export", hint="Check the name.", place=self.url(self.prefix))
+            raise NotFound("There is no export", hint="Check the name.", place=self.name)
         if len(self.exports) > 1:
             raise UsageInvalid(
                 f"There are {len(self.exports)} exports, and one is read at a time",
                 hint=f"Name the folder of one, for example {self.url(self.exports[0])}",
-                place=self.url(self.prefix),
+                place=self.name,
             )
         return self.export(self.exports[0])
 

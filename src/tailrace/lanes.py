@@ -1,4 +1,4 @@
-"""Iterators advanced side by side by threads, their items in order, in bounded memory. Knows nothing of what they are."""
+"""Iterators advanced side by side by threads, in bounded memory. Knows nothing of what they bring."""
 
 from __future__ import annotations
 
@@ -14,28 +14,37 @@ T = TypeVar("T")
 TURN_SECONDS: Final = 0.2  # who waits in the main thread wakes up so often, and heeds Ctrl-C
 
 
-def in_order(
-    sources: Iterable[Generator[T]], *, threads: int, size_of: Callable[[T], int], bytes_max: int
-) -> Generator[T]:
-    """All items of the first source, then all of the second, and so on; up to `threads` of them are advanced at once.
+def side_by_side(
+    sources: Iterable[Generator[T, None, None]],
+    *,
+    threads: int,
+    size_of: Callable[[T], int],
+    bytes_max: int,
+    keep_order: bool = True,
+) -> Generator[T, None, None]:
+    """The items of all sources, of which up to `threads` (at least one) are advanced at once.
 
-    What waits for its turn is about `bytes_max`, by `size_of`. A thread brings one item and ends, so nothing runs on, and
-    no thread is left, when the caller stops asking. An error is raised where its item would have stood.
+    In order: all of the first source, then all of the second, and so on. Otherwise those of one source stay in order, and
+    what is ready comes first, so that long sources, too, are advanced at once. What waits to be taken is about `bytes_max`,
+    by `size_of`. A thread brings one item and ends, so nothing runs on, and no thread is left, when the caller stops
+    asking. An error is raised where its item would have stood.
     """
     waiting = iter(sources)
-    lanes: deque[_Lane[T]] = deque()
+    lanes: list[_Lane[T]] = []
     try:
         while True:
-            _advance(lanes, waiting, threads, size_of, bytes_max)
+            _advance(lanes, waiting, max(1, threads), size_of, bytes_max)
             if not lanes:
                 return
-            head = lanes[0]
-            if head.ready:
-                yield head.ready.popleft()
-            elif head.has_ended:
-                lanes.popleft()
-                if head.error is not None:
-                    raise head.error
+            lane = lanes[0]
+            if not keep_order:
+                lane = next((lane for lane in lanes if lane.ready or lane.has_ended), lane)
+            if lane.ready:
+                yield lane.ready.popleft()
+            elif lane.has_ended:
+                lanes.remove(lane)
+                if lane.error is not None:
+                    raise lane.error
             else:
                 wait([lane.step for lane in lanes if lane.step is not None], TURN_SECONDS, FIRST_COMPLETED)
     finally:
@@ -47,7 +56,7 @@ def in_order(
 class _Lane(Generic[T]):
     """One source that was begun: what it gave and nobody took, and the step that is under way."""
 
-    def __init__(self, source: Generator[T]) -> None:
+    def __init__(self, source: Generator[T, None, None]) -> None:
         self.source = source
         self.ready: deque[T] = deque()
         self.step: Future[T] | None = None
@@ -83,8 +92,8 @@ class _Lane(Generic[T]):
 
 
 def _advance(
-    lanes: deque[_Lane[T]],
-    waiting: Iterator[Generator[T]],
+    lanes: list[_Lane[T]],
+    waiting: Iterator[Generator[T, None, None]],
     threads: int,
     size_of: Callable[[T], int],
     bytes_max: int,

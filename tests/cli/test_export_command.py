@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +189,49 @@ def test_a_place_that_is_not_there_is_told(command: list[str]) -> None:
         assert "no export" in run("export", *command, "empty", code=2).stderr
     else:
         assert run("export", "list", "empty").stderr == "there is none\n"
+
+
+def test_what_lies_on_disk_needs_no_configuration_and_s3_takes_its_source_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = ONE.copy(Path("copy"))
+    Path("tailrace.toml").write_text("no configuration")
+    run("export", "inspect", folder)
+    run("export", "list", folder)
+    for command in (["inspect", "s3://lake/x"], ["list", "s3://lake/x"], ["list", "--table", "orders"], ["list"]):
+        assert "Not TOML" in run("export", *command, code=2).stderr
+    Path("tailrace.toml").write_text(
+        '[landing]\nurl = "file:landing"\n[source]\nregion = "eu-west-1"\nendpoint_url = "http://127.0.0.1:1"\n'
+        '[targets.local]\nkind = "duckdb"\npath = "x"\n[tables.orders]\n'
+    )
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    assert "127.0.0.1:1" in run("export", "list", "--table", "orders", code=1).stderr
+
+
+def test_what_was_only_begun_is_left_out_and_told() -> None:
+    ONE.copy(Path("copy"))
+    begun = Path("copy/AWSDynamoDB/01772359200999-0a1b2c3d")
+    begun.mkdir()
+    (begun / "_started").touch()
+    result = run("export", "inspect", "copy")
+    assert result.stderr == f"left out, because it is not finished: {begun.resolve()}\n"
+    assert "is not finished" in run("export", "inspect", begun, code=1).stderr
+
+
+def test_progress_is_files_and_bytes_on_a_terminal() -> None:
+    folder = full().copy(Path("copy"))
+    for arguments in (["read", str(folder), "-o", "out.parquet"], ["inspect", str(folder)]):
+        ours, theirs = pty.openpty()
+        environment = {n: v for n, v in os.environ.items() if n not in ("CI", "NO_COLOR")}
+        environment |= {"TERM": "xterm", "COLUMNS": "120"}
+        command = [sys.executable, "-m", "tailrace", "export", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=environment) as process:
+            assert process.wait(60) == 0
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16).decode()
+        os.close(ours)
+        assert re.search(r"(decoding|reading): 4/4 files", shown)
 
 
 # ---- start, and all of it against AWS ---------------------------------------------------------------------
