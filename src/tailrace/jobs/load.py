@@ -126,9 +126,8 @@ class Loader:
     def _load(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> LoadReport:
         groups = side_by_side(segments)
         decoded = self._decode(table, epoch, groups, ledger)
-        if any(decoded.rejected) and len(groups) < len(
-            segments
-        ):  # one by one: what is set aside says where it stands in its own segment
+        if any(decoded.rejected) and len(groups) < len(segments):
+            # one by one, because what is set aside says line and offset within its own segment
             groups = [(segment,) for segment in segments]
             decoded = self._decode(table, epoch, groups, ledger)
         loaded = _counted(groups, decoded)
