@@ -23,7 +23,9 @@ from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge, key_exp
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
-BULK_ROWS: Final = 20_000  # base rows, from here on, may have all cores: they are in sooner, though they cost more CPU time
+BULK_ROWS: Final = (
+    20_000  # base rows, from here on, may have all cores: they are in sooner, though they cost more CPU time
+)
 
 
 class DuckDbTarget:
