@@ -186,6 +186,8 @@ class _Rules(_Section):
     window: Annotated[Seconds, Field(ge=900, le=86_400)] | None = None
     step: Annotated[Seconds, Field(ge=60, le=86_400)] | None = None
     enable_pitr: bool | None = None
+    compact_bytes: Annotated[Bytes, Field(ge=0, le=1 << 30)] | None = None
+    compact_grace: Annotated[Seconds, Field(ge=60, le=366 * 86_400)] | None = None
 
 
 class TableConfig(_Rules):

@@ -58,13 +58,14 @@ def convert(
     *,
     threads: int = THREADS,
     on_read: Callable[[int, int], None] = lambda look, count: None,
+    on_file: Callable[[int], None] = lambda look: None,
     on_rejected: Callable[[Input, Rejected], None] = lambda source, rejected: None,
 ) -> Conversion:
     """Decode `inputs`, in their order, into `output`: a path, replaced only when all is written, or a stream.
 
     To a stream nothing is written before all inputs were read whole. `on_read` hears of bytes read, by look (1 or 2), from
-    any of the `threads`. Raises SegmentCorrupt, ExportInvalid and RecordInvalid with the input in their facts, NotFound, and
-    TailraceError where the output cannot be written; the output is then as it was.
+    any of the `threads`, and `on_file` of whole files. Raises SegmentCorrupt, ExportInvalid and RecordInvalid with the input
+    in their facts, NotFound, and TailraceError where the output cannot be written; the output is then as it was.
     """
     draft: _Draft | None = None
     is_settled = isinstance(output, Path)
@@ -84,12 +85,13 @@ def convert(
                 for line in piece.rejected:
                     on_rejected(inputs[piece.number], line)
                 if piece.is_last:
+                    on_file(1)
                     rows, rejected = rows + piece.rows, rejected + len(piece.rejected)
                     seen = join_seen(seen, piece.seen)
         looks = 1 if draft is not None or rows == 0 else 2
         draft = draft or _Draft(output, form, columns_of(seen))
         if looks == 2:
-            _second_look(inputs, draft, seen, rows, threads, partial(on_read, 2))
+            _second_look(inputs, draft, seen, rows, threads, partial(on_read, 2), partial(on_file, 2))
         draft.commit()
     finally:
         if draft is not None:
@@ -97,7 +99,15 @@ def convert(
     return Conversion(len(inputs), rows, rejected, seen, columns_of(seen), looks)
 
 
-def _second_look(inputs: Sequence[Input], draft: _Draft, known: Seen, rows: int, threads: int, on_read: OnRead) -> None:
+def _second_look(
+    inputs: Sequence[Input],
+    draft: _Draft,
+    known: Seen,
+    rows: int,
+    threads: int,
+    on_read: OnRead,
+    on_file: Callable[[], None],
+) -> None:
     schema = decoded_schema(known)
     with closing(read_pieces(inputs, lambda: known, threads=threads, on_read=on_read)) as pieces:
         for piece in pieces:
@@ -105,7 +115,9 @@ def _second_look(inputs: Sequence[Input], draft: _Draft, known: Seen, rows: int,
                 if not batch.schema.equals(schema):
                     raise _changed()
                 draft.write(batch)
-            rows -= piece.rows
+            if piece.is_last:
+                on_file()
+                rows -= piece.rows
     if rows:
         raise _changed()
 

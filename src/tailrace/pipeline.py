@@ -12,7 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -22,11 +22,13 @@ from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, load_config
+from tailrace.decide.compact import files
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
 from tailrace.decide.windows import moment_text, window_text
-from tailrace.errors import NotFound, SegmentCorrupt, TailraceError, UsageInvalid
+from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
+from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, ExportSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.replay import ReplayReport, replay
@@ -39,6 +41,8 @@ PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
+
+COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,10 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """How one table stands, everywhere."""
+    """How one table stands, everywhere. `files`: the objects that its segments lie in.
+
+    `problem`: why its manifest could not be read; then its state is FAILED, and only its name and mode are known.
+    """
 
     table: str
     capture: str  # streams or exports
@@ -79,19 +86,22 @@ class TableStatus:
     targets: tuple[TargetStatus, ...]
     gaps: tuple[Gap, ...]
     quarantined: int
+    files: int = 0
+    problem: TailraceError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TableRun:
     """What a run did for one table; `backfill` where its base is scanned.
 
-    `errors`: the last failure of "capture", of "backfill" and of each target that has not recovered since.
+    `errors`: the last failure of "capture", "backfill", "compact" and of each target that has not recovered since.
     """
 
     table: str
     capture: CaptureReport
     backfill: BackfillReport | None = None
     loads: dict[str, LoadReport] = field(default_factory=dict)
+    compaction: CompactReport = field(default_factory=CompactReport)
     errors: dict[str, TailraceError] = field(default_factory=dict)
 
     @property
@@ -261,6 +271,15 @@ class Pipeline:
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
         )
 
+    def compactor(self, table: str) -> Compactor:
+        defaults = CompactSettings()
+        settings = CompactSettings(
+            target_bytes=self.config.rule(table, "compact_bytes", defaults.target_bytes),
+            grace_seconds=self.config.rule(table, "compact_grace", defaults.grace_seconds),
+            threads=COMPACT_THREADS,
+        )
+        return Compactor(self.landing(table), settings, self.clock, secrets.token_hex(8))
+
     # ---- jobs
 
     def run(
@@ -272,10 +291,11 @@ class Pipeline:
         capture: bool = True,
         backfill: bool = True,
         load: bool = True,
+        compact: bool = True,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
-        """Capture, scan and load until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
+        """Capture, scan, load and compact until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
         One table's trouble does not stop the others: it is logged, shown in the result, and tried again.
         """
@@ -283,7 +303,7 @@ class Pipeline:
 
         budget = Budget(self.clock, budget_seconds, stop)
         return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(
-            capture=capture, backfill=backfill, load=load
+            capture=capture, backfill=backfill, load=load, compact=compact
         )
 
     def verify(
@@ -327,19 +347,20 @@ class Pipeline:
     # ---- how things stand
 
     def status(self, *, tables: str = "*") -> list[TableStatus]:
-        """Every table's state, from its manifest and its targets' ledgers."""
+        """Every table's state, from its manifest and its targets' ledgers. One table's trouble hides nothing of the others."""
         return [self._status_of(table) for table in self.tables(tables)]
 
     def _status_of(self, table: str) -> TableStatus:
-        landing = self.landing(table)
-        published = landing.load()
-        manifest = None if published is None else published.manifest
-        quarantined = _quarantined(landing)
         capture = "exports" if self.config.by_exports(table) else "streams"
-        if manifest is None:
-            return TableStatus(
-                table, capture, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), quarantined
-            )
+        nothing = TableStatus(table, capture, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), 0)
+        try:
+            landing = self.landing(table)
+            published, quarantined = landing.load(), landing.quarantine_count()
+        except TailraceError as error:
+            return replace(nothing, state="FAILED", reason=f"{error} {error.hint}".strip(), problem=error)
+        if published is None:
+            return replace(nothing, quarantined=quarantined)
+        manifest = published.manifest
         targets = tuple(self._target_status(table, name, manifest) for name in self.config.targets_of(table))
         applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets if not t.problem), default=0)
         return TableStatus(
@@ -356,6 +377,7 @@ class Pipeline:
             targets=targets,
             gaps=manifest.open_gaps,
             quarantined=quarantined,
+            files=files(manifest),
         )
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
@@ -391,7 +413,8 @@ class Pipeline:
             published = self.landing(table).load()
             if published is None:
                 continue
-            found = [s for s in self.landing(table).segments(published.manifest) if name in s.name]
+            segments = list(self.landing(table).segments(published.manifest))
+            found = [s for s in segments if name in s.name]
             if len(found) > 1 and not any(s.name == name for s in found):
                 raise UsageInvalid(
                     f"{len(found)} segments of {table} match {name!r:.80}", hint=f"For example {found[0].name}"
@@ -399,6 +422,13 @@ class Pipeline:
             if found:
                 segment = next((s for s in found if s.name == name), found[0])
                 return self._story(table, published.manifest, segment)
+            inside = [s for s in segments if s.place is not None and name in s.place.name]
+            if inside:
+                raise UsageInvalid(
+                    f"{name!r:.80} holds {len(inside)} segments of {table} that were compacted, "
+                    f"numbers {inside[0].number} to {inside[-1].number}",
+                    hint=f"Ask for one of them, for example {inside[0].name}",
+                )
         raise NotFound(
             f"No manifest lists a segment {name!r:.80}",
             hint="It was never published, so nothing of it counts, or its table is not in this configuration.",
@@ -431,19 +461,6 @@ class Pipeline:
 
     def _lag(self, through_ms: int | None) -> float | None:
         return None if through_ms is None else max(0.0, (self.clock.now_ms() - through_ms) / 1000)
-
-
-def _quarantined(landing: Landing) -> int:
-    """How many records are set aside; an object that cannot be read counts as one."""
-    count = 0
-    for name in landing.quarantine_names():
-        try:
-            count += len(landing.quarantine_file(name).records)
-        except NotFound:
-            continue  # released since it was listed
-        except SegmentCorrupt:
-            count += 1
-    return count
 
 
 def _marks(manifest: Manifest) -> dict[str, str | None]:

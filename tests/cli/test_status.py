@@ -43,7 +43,7 @@ def test_the_json_document_has_these_fields_and_no_others(loaded: Project) -> No
         "reason": "",
         "warnings": [],
         "capture": {"mode": "streams", "position": {"shard-1": str(10**20)}},
-        "segments": {"count": 1, "bytes": loaded.manifest.segments[0].bytes, "unloaded": 0},
+        "segments": {"count": 1, "bytes": loaded.manifest.segments[0].bytes, "files": 1, "unloaded": 0},
         "targets": [
             {"name": "local", "kind": "duckdb", "mode": "current", "rows": 2, "waiting_since": None, "problem": ""}
         ],
@@ -117,6 +117,37 @@ def test_something_in_quarantine_is_shown_and_exits_3(loaded: Project) -> None:
     assert table["state"] == "QUARANTINE"
     assert table["quarantine"] == {"count": 1}
     assert "tailrace quarantine list" in table["reason"]
+
+
+def test_thousands_of_set_aside_records_are_counted_without_reading_one(
+    loaded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded.set_aside(*(QuarantinedRecord("bad_value", "no", b"%d" % n, segment="s", line=n) for n in range(1, 1235)))
+    loaded.set_aside(QuarantinedRecord("bad_value", "no", b"{", segment="t", line=1))
+    monkeypatch.delattr("tailrace.landing.Landing.quarantine_file")
+    (table,) = loaded.json("status", code=3)
+    assert table["quarantine"] == {"count": 1235}
+
+
+@pytest.mark.parametrize("harm", [b"{", b'{"format":2}'], ids=["damaged", "of a newer release"])
+def test_one_tables_unreadable_manifest_does_not_hide_the_others(loaded: Project, harm: bytes) -> None:
+    with (loaded.folder / "tailrace.toml").open("a") as config:
+        config.write("[tables.broken]\n")
+    loaded.landing.store.create("broken/manifest.json", harm)
+    result = loaded.run("status")
+    assert result.exit_code == 3
+    assert result.stdout.startswith("orders  CONSISTENT\n")
+    assert "\nbroken  FAILED  The manifest " in result.stdout
+    orders, broken = loaded.json("status", code=3)
+    assert (orders["state"], broken["state"]) == ("CONSISTENT", "FAILED")
+    assert "manifest" in broken["reason"]
+
+
+def test_where_no_manifest_can_be_read_status_fails(project: Project) -> None:
+    project.landing.store.create("orders/manifest.json", b"{")
+    result = project.run("status")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "TAILRACE-403" in result.stderr
 
 
 def test_a_damaged_quarantine_object_does_not_hide_how_things_stand(loaded: Project) -> None:

@@ -17,6 +17,7 @@ from tailrace.cli import main
 from tailrace.config import load_config, parse_duration, parse_size
 from tailrace.decide.load import LoadLimits
 from tailrace.jobs.capture import CaptureSettings
+from tailrace.jobs.compact import CompactSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -150,6 +151,8 @@ def test_the_documented_defaults_are_the_defaults() -> None:
     assert float(documented["heartbeat_seconds"]) == settings.heartbeat_seconds
     assert int(documented["workers"]) == settings.workers
     assert parse_size(documented["load_bytes"]) == LoadLimits().bytes
+    assert parse_size(documented["compact_bytes"]) == CompactSettings().target_bytes
+    assert parse_duration(documented["compact_grace"]) == CompactSettings().grace_seconds
     assert documented["mode"] == "current"
 
 

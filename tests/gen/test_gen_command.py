@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tailrace.aws import Aws, AwsSettings
+from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.local.client import LocalAws
 
 pytestmark = pytest.mark.embedded
@@ -61,6 +63,17 @@ def test_one_json_document(aws: LocalAws) -> None:
 def test_without_a_seed_every_run_writes_something_else(aws: LocalAws) -> None:
     seeds = {json.loads(run(aws, "--json", "gen", "--table", "random", "--items", "10")[1])["seed"] for _ in range(2)}
     assert len(seeds) == 2
+
+
+def test_pitr_makes_the_table_one_that_can_be_exported(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in aws.env().items():
+        monkeypatch.setenv(name, value)
+    source = DynamoDbExportSource(Aws(AwsSettings()).client("dynamodb"), "exported")
+    assert run(aws, "gen", "--table", "exported", "--items", "10")[0] == 0
+    assert source.restorable() is None
+    for _ in range(2):  # also where it is on already
+        assert run(aws, "gen", "--table", "exported", "--items", "10", "--pitr")[0] == 0
+        assert source.restorable() is not None
 
 
 def test_ctrl_c_says_what_was_written(aws: LocalAws) -> None:

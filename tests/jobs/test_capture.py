@@ -6,6 +6,7 @@ import json
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -793,6 +794,22 @@ def test_47_the_second_worker_stands_by_while_the_first_publishes_and_takes_over
     heir = two if first == "worker-1" else one
     world.run(heir, 30)
     assert world.manifest.writer != first
+    world.check()
+
+
+def test_who_publishes_no_marks_is_no_reason_to_stand_by() -> None:
+    """A compaction or a replay came first: the very next step publishes what was read."""
+    world = World()
+    capturer = world.capturer(flush_seconds=1.0)
+    world.run(capturer, 2)
+    world.source.write("a", 1)
+    world.run(capturer, 0.5)
+    found = world.landing.load()
+    assert found is not None
+    world.landing.save(replace(found.manifest, compacted_through=1), found, "compactor")
+    world.run(capturer, 1.5)
+    assert world.manifest.counters["rows"] == 1
+    assert world.manifest.compacted_through == 1
     world.check()
 
 

@@ -31,6 +31,14 @@ def test_a_landing_zone_of_every_format_loads_whole(folder: Path) -> None:
     ]
 
 
+def test_a_compacted_landing_zone_is_among_them() -> None:
+    published = Landing(LocalStore(GOLDEN / "format-1-compacted"), "orders").load()
+    assert published is not None
+    [garbage] = published.manifest.garbage
+    assert (garbage.first_number, garbage.last_number, len(garbage.pages)) == (2, 2, 1)
+    assert published.manifest.compacted_through == 3
+
+
 def test_the_present_format_is_written_as_it_was_read() -> None:
     folder = FORMATS[-1] / "orders"
     published = Landing(LocalStore(folder.parent), "orders").load()

@@ -112,4 +112,4 @@ def test_the_hour_is_utc_whatever_the_machine_says(monkeypatch: pytest.MonkeyPat
 
 def test_names_of_the_longest_numbers_fit_a_file_system() -> None:
     longest = changes_name(10**39, 10**40 - 1, "f" * 64, 0)
-    assert len(quarantine_name(longest, "f" * 64).split("/")[-1]) <= 255
+    assert len(quarantine_name(longest, 250_000, "f" * 64).split("/")[-1]) <= 255

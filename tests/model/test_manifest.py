@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tailrace.errors import ManifestInvalid
 from tailrace.model.keys import KeyAttribute, KeySchema
-from tailrace.model.manifest import Gap, Incarnation, Manifest, Page, Pause, ShardState
+from tailrace.model.manifest import Gap, Garbage, Incarnation, Manifest, Page, Pause, ShardState
 from tailrace.model.positions import SequenceNumber
 from tailrace.model.scan import ScanPart, ScanState
-from tailrace.model.segments import Segment, ShardRange
+from tailrace.model.segments import Place, Segment, ShardRange
 
 KEYS = KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "N"))
 STREAM = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-22T00:00:00.000"
@@ -55,7 +55,20 @@ FULL = Manifest(
     },
     segments=(
         SEGMENT,
-        replace(SEGMENT, number=13, kind="base", through_ms=None, newest_change_ms=None, shards={}, lineage=()),
+        replace(
+            SEGMENT,
+            number=13,
+            kind="base",
+            through_ms=None,
+            newest_change_ms=None,
+            shards={},
+            lineage=(),
+            place=Place("changes/dt=2026-11-22/hr=05/compacted-1-13-0badcafe.json.gz", 812),
+        ),
+    ),
+    compacted_through=13,
+    garbage=(
+        Garbage("changes/compacted-1-13-0badcafe.json.gz", 1795323000000, 1, 13, ("manifest/1-11-0a0a0a0a.json",)),
     ),
     pages=(Page("manifest/1-11-119ed8c8.json", 1, 11, 40, 9000),),
     scan=ScanState(
@@ -109,6 +122,11 @@ def test_a_range_is_neither_empty_nor_reversed(first: int, last: int, rows: int)
         ShardRange(SequenceNumber(first), SequenceNumber(last), rows)
 
 
+def test_no_place_lies_before_an_objects_beginning() -> None:
+    with pytest.raises(ManifestInvalid):
+        Manifest.from_bytes(FULL.to_bytes().replace(b'0badcafe.json.gz",812]', b'0badcafe.json.gz",-1]'))
+
+
 # ---- damage -----------------------------------------------------------------------------------------------
 
 DOCUMENT: dict[str, Any] = json.loads(FULL.to_bytes())
@@ -129,7 +147,7 @@ FREE = {
     *(("shards", "shard-a"), ("shards", "shard-b"), ("segments", 0, "shards", "shard-b")),
     *(("scan", "parts", 0, "after", name) for name in ("pk", "sk")),
 }
-OPTIONAL = {("scan",)}
+OPTIONAL = {("scan",), ("compacted_through",), ("garbage",), ("segments", 1, "place")}
 NULLABLE = {
     *("parent", "mark", "since_ms", "last", "finished_ms", "shard", "after"),
     *("pause", "captured_through_ms", "through_ms", "newest_change_ms"),
@@ -166,7 +184,7 @@ def is_legal(path: tuple[Any, ...], old: Any, new: Any) -> bool:
         return name in NULLABLE
     if isinstance(old, bool) or isinstance(new, bool):
         return type(old) is type(new)
-    if name in ("lineage", "segments", "pages", "gaps") and new == []:
+    if name in ("lineage", "segments", "pages", "gaps", "garbage") and new == []:
         return True
     if name in ("shards", "counters") and new in ({}, {"x": 5}):
         return new == {} or name == "counters"

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,26 @@ class Site:
         found = self.pipeline().landing(TABLE).load()
         return 0 if found is None else found.manifest.next_number - 1
 
+    def age(self, hours: int = 26) -> None:
+        """Let so much time have passed for compaction: what is published is of past hours, what was replaced may go."""
+        landing, ms = self.pipeline().landing(TABLE), hours * 3_600_000
+        found = landing.load()
+        if found is not None:
+            manifest = found.manifest
+            segments = tuple(replace(s, published_ms=s.published_ms - ms) for s in manifest.segments)
+            garbage = tuple(replace(g, since_ms=g.since_ms - ms) for g in manifest.garbage)
+            landing.save(replace(manifest, segments=segments, garbage=garbage), found, "age")
+
+    def compacted(self) -> int:
+        """How many segments lie in outputs of compaction, after a look at what is inside every segment."""
+        landing = self.pipeline().landing(TABLE)
+        found = landing.load()
+        assert found is not None
+        entries = list(landing.segments(found.manifest))
+        for entry in entries:
+            landing.verify_segment(entry)
+        return sum(1 for entry in entries if entry.place is not None)
+
     def wait_for_segments(self, more: int, seconds: float = 60) -> None:
         """Until so many more segments are published."""
         wanted, deadline = self.published() + more, time.monotonic() + seconds
@@ -201,6 +222,7 @@ class Killer:
         self.kills = 0
 
     def round(self) -> None:
+        self.site.age()
         kind = self.random.choices(("kill", "early", "two", "zombie", "stop", "split"), (50, 15, 15, 8, 7, 5))[0]
         self.one(kind)
 

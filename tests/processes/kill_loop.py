@@ -43,7 +43,7 @@ def main() -> None:
                 comparisons += 1
                 done = sum(killer.done.values())
                 print(f"{done} rounds, {killer.kills} kills, {keys} keys, {records} records: equal", file=sys.stderr)
-            segments = site.published()
+            segments, compacted = site.published(), site.compacted()
         finally:
             site.close()
     summary = {
@@ -56,6 +56,7 @@ def main() -> None:
         "keys": keys,
         "records": records,
         "segments": segments,
+        "compacted": compacted,
         "seconds": round(time.monotonic() - begun),
     }
     print(json.dumps(summary))

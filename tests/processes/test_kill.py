@@ -19,9 +19,11 @@ def test_whatever_is_killed_nothing_is_lost_and_nothing_doubled(site: Callable[.
     killer = Killer(s, seed=11)
     with s.writing(rate=100):
         for kind in ("kill", "early", "split", "two", "zombie"):
+            s.age()
             killer.one(kind)
     s.settle()
     keys, records = s.check()
+    assert s.compacted() > 0
     assert keys > 50
     assert records > 200
     assert killer.kills >= 6

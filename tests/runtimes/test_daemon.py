@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tailrace.aws import Aws, AwsSettings
 from tailrace.clock import SystemClock
-from tailrace.errors import StreamViewUnsupported, TailraceError, TargetBusy
+from tailrace.errors import SegmentCorrupt, StreamViewUnsupported, TailraceError, TargetBusy
 from tailrace.gen.profiles import PROFILES
 from tailrace.gen.writer import Plan, Writer, ensure_table
 from tailrace.local.client import LocalAws
@@ -207,6 +208,36 @@ def test_segments_that_another_worker_publishes_are_loaded_too(site: Site, monke
 
     runs = site.run_until(seen, tables=f"{site.a}*", capture=False)
     assert runs[0].loads["one"].rows == 20
+
+
+def test_past_hours_are_compacted_beside_everything_else(site: Site) -> None:
+    site.writers[site.a].write(10)
+    site.pipeline.run(until_caught_up=True)
+    site.writers[site.a].write(10)
+    site.pipeline.run(until_caught_up=True, load=False)
+    landing = site.pipeline.landing(site.a)
+    published = landing.load()
+    assert published is not None
+    segments = tuple(replace(segment, published_ms=0) for segment in published.manifest.segments)
+    landing.save(replace(published.manifest, segments=segments), published, "w")
+    site.writers[site.a].write(10)
+    run = next(r for r in site.pipeline.run(until_caught_up=True) if r.table == site.a)
+    assert run.error is None
+    assert (run.compaction.outputs, run.compaction.segments) == (1, len(segments))
+    assert {load.rows for load in run.loads.values()} == {20}
+    assert all(report.verified for report in site.pipeline.verify(deadline_seconds=5))
+
+
+def test_compaction_that_fails_is_shown_and_hinders_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compactor(table: str) -> Any:
+        raise SegmentCorrupt("planned") if table == site.a else [].pop()
+
+    monkeypatch.setattr(site.pipeline, "compactor", compactor)
+    site.writers[site.a].write(10)
+    runs = {run.table: run for run in site.pipeline.run(until_caught_up=True)}
+    assert isinstance(runs[site.a].errors["compact"], SegmentCorrupt)
+    assert "Unexpected IndexError" in str(runs[site.b].errors["compact"])
+    assert {load.rows for load in runs[site.a].loads.values()} == {10}
 
 
 def test_stopping_publishes_what_was_read(site: Site) -> None:

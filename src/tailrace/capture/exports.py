@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -21,18 +22,25 @@ Status: TypeAlias = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What to export and where to. `window` None: the whole table as it was at `moment`, in whole seconds."""
+    """What to export and where to; the empty `prefix` is the bucket's root.
+
+    `window` None: the whole table as it was at `moment`, in whole seconds. `view` is what a window shows.
+    """
 
     bucket: str
     prefix: str
     token: str
     moment: int
     window: Window | None = None
+    view: str = VIEW_TYPE
 
 
 @dataclass(frozen=True, slots=True)
 class ExportAnswer:
-    """How an export stands. `window` and `moment` are as AWS echoes them; `code` and `message` say why it FAILED."""
+    """How an export to `prefix` of `bucket` stands. `window` and `moment` are as AWS echoes them.
+
+    `code` and `message` say why it FAILED.
+    """
 
     arn: str
     status: Status
@@ -42,6 +50,7 @@ class ExportAnswer:
     items: int | None = None
     code: str = ""
     message: str = ""
+    bucket: str = ""
 
 
 class ExportSource(Protocol):
@@ -114,15 +123,16 @@ class DynamoDbExportSource:
                 "IncrementalExportSpecification": {
                     "ExportFromTime": _moment(request.window.start),
                     "ExportToTime": _moment(request.window.end),
-                    "ExportViewType": VIEW_TYPE,
+                    "ExportViewType": request.view,
                 },
             }
+        if request.prefix:
+            what["S3Prefix"] = request.prefix
         answer = self._call(
             "ExportTableToPointInTime",
             self._client.export_table_to_point_in_time,
             TableArn=self._arn(),
             S3Bucket=request.bucket,
-            S3Prefix=request.prefix,
             ClientToken=request.token,
             ExportFormat="DYNAMODB_JSON",
             **what,
@@ -133,19 +143,28 @@ class DynamoDbExportSource:
         return _answer(self._call("DescribeExport", self._client.describe_export, ExportArn=arn)["ExportDescription"])
 
     def find(self, prefix: str, since_ms: int) -> ExportAnswer | None:
+        for summary in self._summaries():
+            if _begun_ms(summary["ExportArn"]) < since_ms - CLOCK_SKEW_MS:
+                return None
+            if summary["ExportStatus"] == "FAILED":
+                continue
+            found = self.describe(summary["ExportArn"])
+            if found.prefix == prefix and found.status != "FAILED":
+                return found
+        return None
+
+    def exports(self) -> Iterator[ExportAnswer]:
+        """All that AWS still lists, those of the last 90 days, newest first; one request for each."""
+        return (self.describe(summary["ExportArn"]) for summary in self._summaries())
+
+    def _summaries(self) -> Iterator[Any]:
+        """Newest first."""
         request = {"TableArn": self._arn(), "MaxResults": 25}
         while True:
             page = self._call("ListExports", self._client.list_exports, **request)
-            for summary in page["ExportSummaries"]:  # newest first
-                if _begun_ms(summary["ExportArn"]) < since_ms - CLOCK_SKEW_MS:
-                    return None
-                if summary["ExportStatus"] == "FAILED":
-                    continue
-                found = self.describe(summary["ExportArn"])
-                if found.prefix == prefix and found.status != "FAILED":
-                    return found
+            yield from page["ExportSummaries"]
             if "NextToken" not in page:
-                return None
+                return
             request["NextToken"] = page["NextToken"]
 
     def _arn(self) -> str:
@@ -182,6 +201,7 @@ def _answer(described: Any) -> ExportAnswer:
         items=described.get("ItemCount"),
         code=described.get("FailureCode", ""),
         message=described.get("FailureMessage", ""),
+        bucket=described.get("S3Bucket", ""),
     )
 
 

@@ -19,8 +19,9 @@ from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
     "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture",
-    "backfill": "backfill", "load": "load",
-    "status": "status", "why": "why", "verify": "verify", "query": "query", "decode": "decode", "quarantine": "quarantine",
+    "backfill": "backfill", "load": "load", "compact": "compact",
+    "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
+    "quarantine": "quarantine",
 }  # fmt: skip
 INTERRUPTED: Final = 130
 
@@ -90,14 +91,16 @@ SUMMARIES: Final = {
     "local": "Serve the embedded AWS endpoint on this machine.",
     "gen": "Write load into a table: inserts, updates and deletes.",
     "init": "Write a commented tailrace.toml.",
-    "run": "Capture and load all tables, continuously.",
+    "run": "Capture, load and compact all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
     "backfill": "Scan what a table holds into the landing zone.",
     "load": "Load what is landed into the targets.",
+    "compact": "Gather the small files of past hours into few.",
     "status": "State, lag, gaps and quarantine of every table.",
     "why": "One segment's whole life.",
     "verify": "Compare every item of a table with its targets.",
     "query": "Run a read-only statement on a target.",
+    "export": "DynamoDB exports by hand: start, list, inspect, read.",
     "decode": "Turn DynamoDB JSON files into Parquet, Arrow, CSV or NDJSON.",
     "quarantine": "Records that were set aside: list, show, replay, drop.",
 }

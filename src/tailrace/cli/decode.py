@@ -87,13 +87,14 @@ def write_rows(
         raise UsageInvalid("Standard output takes CSV or NDJSON, without --json", hint="Write to a file.")
     inputs = find()
     _check_outputs(inputs, [path for path in (target, report) if path is not None])
-    with _report(report) as write, progress(context, "decoding", inputs) as on_read:
+    with _report(report) as write, progress(context, "decoding", inputs) as shown:
         rejected = _Rejections(write, context.say if report is None else lambda message: None)
         conversion = convert(
             inputs,
             sys.stdout.buffer if target is None else target,
             chosen,  # type: ignore[arg-type]
-            on_read=on_read,
+            on_read=shown.on_read,
+            on_file=shown.on_file,
             on_rejected=rejected,
         )
         summary = _summary(conversion, output, report)
@@ -195,30 +196,44 @@ def _report(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
         part.unlink(missing_ok=True)
 
 
+class Progress:
+    """Hears what was read: `on_read` of bytes, `on_file` of whole files, both of the first or the second look."""
+
+    def on_read(self, look: int, count: int) -> None: ...
+
+    def on_file(self, look: int) -> None: ...
+
+
 @contextmanager
-def progress(context: Context, what: str, inputs: Sequence[Input]) -> Iterator[Callable[[int, int], None]]:
-    """A function that hears of bytes read, by look: bars on a terminal. The second look, where one is needed, has its own."""
+def progress(context: Context, what: str, inputs: Sequence[Input]) -> Iterator[Progress]:
+    """Bars on a terminal, with files, bytes and the time left. The second look, where one is needed, has its own."""
     if not context.is_live:
-        yield lambda look, count: None
+        yield Progress()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description} {task.fields[files]}/" + f"{len(inputs)} files"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     total = sum(one.size for one in inputs)
-    files = f"{len(inputs)} {'file' if len(inputs) == 1 else 'files'}"
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        once_more = bars.add_task("once more, as columns widened", total=total, start=False, visible=False)
-        tasks = {1: bars.add_task(f"{what} {files}", total=total), 2: once_more}
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        once_more = bars.add_task("once more, as columns widened:", total=total, start=False, visible=False, files=0)
+        tasks = {1: bars.add_task(f"{what}:", total=total, files=0), 2: once_more}
+        files = {1: 0, 2: 0}
 
-        def on_read(look: int, count: int) -> None:
-            bars.start_task(tasks[look])
-            bars.update(tasks[look], advance=count, visible=True)
+        class Shown(Progress):
+            def on_read(self, look: int, count: int) -> None:
+                bars.start_task(tasks[look])
+                bars.update(tasks[look], advance=count, visible=True)
 
-        yield on_read
+            def on_file(self, look: int) -> None:
+                files[look] += 1
+                bars.update(tasks[look], files=files[look])
+
+        yield Shown()

@@ -58,6 +58,9 @@ class Mix(click.ParamType[Any]):
 @click.option("--profile", type=click.Choice(PROFILE_NAMES), default="order", show_default=True)
 @click.option("--seconds", type=Duration(), help="Stop after this time at the latest.")
 @click.option("--seed", type=int, help="Equal seeds write equal items; absent: another one each time.")
+@click.option(
+    "--pitr", is_flag=True, help="Switch point-in-time recovery on, so that the table can be exported; AWS bills it."
+)
 @click.option("--region", help="Default: AWS's own chain.")
 @click.option("--endpoint-url", metavar="URL", help="For example http://127.0.0.1:4566, `tailrace local`.")
 @click.pass_obj
@@ -72,6 +75,7 @@ def command(
     profile: str,
     seconds: float | None,
     seed: int | None,
+    pitr: bool,
     region: str | None,
     endpoint_url: str | None,
 ) -> None:
@@ -87,7 +91,7 @@ def command(
     from tailrace.cli.jobs import stopped_by_signals
     from tailrace.clock import SystemClock
     from tailrace.gen.profiles import PROFILES
-    from tailrace.gen.writer import Plan, Writer, ensure_table
+    from tailrace.gen.writer import Plan, Writer, ensure_recovery, ensure_table
     from tailrace.landing.names import check_table
 
     client = Aws(AwsSettings(region=region, endpoint_url=endpoint_url)).client("dynamodb")
@@ -97,6 +101,8 @@ def command(
     with stopped_by_signals() as stop:
         if ensure_table(client, table, PROFILES[profile], clock):
             context.say(f"created table {table} with a stream")
+        if pitr:
+            ensure_recovery(client, table, clock)
         try:
             with _progress(context, items) as on_progress:
                 writer.write(items, rate=rate, burst=burst, seconds=seconds, stop=stop, on_progress=on_progress)

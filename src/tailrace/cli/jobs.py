@@ -1,4 +1,4 @@
-"""What run, capture and load do alike: call the pipeline, show what happens, and sum it up."""
+"""What run, capture, load and compact do alike: call the pipeline, show what happens, and sum it up."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def run_jobs(
     capture: bool = False,
     backfill: bool = False,
     load: bool = False,
+    compact: bool = False,
     once: bool,
     budget: float | None,
     tables: str,
@@ -74,6 +75,7 @@ def run_jobs(
             capture=capture,
             backfill=backfill,
             load=load,
+            compact=compact,
             stop=stop,
             on_change=lambda run: context.say(_line(run, remaining)),
         )
@@ -105,9 +107,9 @@ class Remaining:
 
 
 def _line(run: TableRun, remaining: Remaining | None = None) -> str:
-    capture = run.capture
+    capture, compaction = run.capture, run.compaction
     scan, parts = run.backfill, []
-    if scan is None or capture.state != "NEW":
+    if capture.state != "NEW":
         parts.append(f"captured {capture.records} changes in {capture.segments} segments ({size(capture.bytes)})")
     if scan is not None:
         done = "done" if scan.done else f"{scan.parts_done} of {scan.parts} parts done"
@@ -116,13 +118,18 @@ def _line(run: TableRun, remaining: Remaining | None = None) -> str:
         seconds = None if remaining is None else remaining.seconds(load.segments, load.unloaded)
         left = "" if seconds is None else f", about {span(seconds)} left"
         parts.append(f"{name}: {load.rows} rows applied, {load.unloaded} segments to go{left}")
-    if scan is None or capture.state != "NEW":
+    if compaction.outputs or compaction.deleted:
+        parts.append(
+            f"compacted {compaction.segments} segments ({size(compaction.bytes)}) into {compaction.outputs}, "
+            f"deleted {compaction.deleted} objects"
+        )
+    if capture.state != "NEW":
         parts += [f"lag {span(capture.lag_seconds)}", capture.state]
     if run.quarantined:
         parts.append(f"{run.quarantined} quarantined")
     if run.error is not None:
         parts.append(f"{run.error.code} {run.error}")
-    return f"{run.table}: {'; '.join(parts)}"
+    return f"{run.table}: {'; '.join(parts) or 'nothing to do'}"
 
 
 def _document(run: TableRun) -> dict[str, Any]:
@@ -150,6 +157,12 @@ def _document(run: TableRun) -> dict[str, Any]:
         "loaded": {
             name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded}
             for name, load in run.loads.items()
+        },
+        "compacted": {
+            "segments": run.compaction.segments,
+            "bytes": run.compaction.bytes,
+            "outputs": run.compaction.outputs,
+            "deleted": run.compaction.deleted,
         },
         "quarantined": run.quarantined,
         "error": None

@@ -15,9 +15,16 @@ from tailrace.cli.output import Context
 @tables_option
 @click.pass_obj
 def command(context: Context, once: bool, until_caught_up: bool, budget: float | None, tables: str) -> None:
-    """Capture changes and load them, until Ctrl-C; stopping loses nothing."""
+    """Capture changes and load them, and compact past hours, until Ctrl-C; stopping loses nothing."""
     from tailrace.cli.jobs import run_jobs
 
     run_jobs(
-        context, capture=True, backfill=True, load=True, once=once or until_caught_up, budget=budget, tables=tables
+        context,
+        capture=True,
+        backfill=True,
+        load=True,
+        compact=True,
+        once=once or until_caught_up,
+        budget=budget,
+        tables=tables,
     )

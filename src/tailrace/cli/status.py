@@ -32,11 +32,13 @@ BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 def command(context: Context, tables: str, max_lag: float | None) -> None:
     """Show each table's state, lag, gaps and quarantine.
 
-    Exit code 4: a gap, a pause, or more lag than is well, so also when nobody captures; 3: something is set aside, or a
-    target does not answer.
+    Exit code 4: a gap, a pause, or more lag than is well, so also when nobody captures; 3: something is set aside, a
+    target does not answer, or a table's manifest cannot be read; 1: none can.
     """
     pipeline = context.pipeline()
     found, now = pipeline.status(tables=tables), time.time()
+    if all(status.problem for status in found):
+        raise next(status.problem for status in found if status.problem)
     lags = {s.table: max_lag or _lag_expected(pipeline.config, s) for s in found}
     if context.as_json:
         print_json([document(status, lags[status.table], now) for status in found])
@@ -45,7 +47,9 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
             click.echo("\n".join(lines(status, lags[status.table], now)))
     if any(status.state in BROKEN or is_late(status, lags[status.table], now) for status in found):
         click.get_current_context().exit(DIFFERENT)
-    if any(status.quarantined or any(target.problem for target in status.targets) for status in found):
+    if any(
+        status.problem or status.quarantined or any(target.problem for target in status.targets) for status in found
+    ):
         click.get_current_context().exit(IN_PART)
 
 
@@ -103,7 +107,12 @@ def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
             "lag_seconds": status.capture_lag_seconds,
             "position": status.marks,
         },
-        "segments": {"count": status.segments, "bytes": status.segment_bytes, "unloaded": status.unloaded},
+        "segments": {
+            "count": status.segments,
+            "bytes": status.segment_bytes,
+            "files": status.files,
+            "unloaded": status.unloaded,
+        },
         "targets": [
             {
                 "name": t.name,
@@ -128,10 +137,10 @@ def lines(status: TableStatus, max_lag: float, now: float) -> list[str]:
     state = f"STALE ({status.state} when last seen)" if is_late(status, max_lag, now) else status.state
     shown = [f"{status.table}  {state}{f'  {printable(status.reason)}' if status.reason else ''}"]
     shown += [f"  {printable(warning)}" for warning in warnings(status, max_lag, now)]
-    if status.state != "NEW":
+    if status.state not in ("NEW", "FAILED"):
         shown.append(
             f"  captured through {moment(status.captured_through_ms)} ({span(status.capture_lag_seconds)} ago), "
-            f"{status.segments} segments, {size(status.segment_bytes)}, {status.unloaded} not loaded"
+            f"{status.segments} segments in {status.files} files, {size(status.segment_bytes)}, {status.unloaded} not loaded"
         )
     for t in status.targets:
         if t.problem:

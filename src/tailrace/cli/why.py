@@ -11,7 +11,7 @@ from tailrace.cli.output import DIFFERENT, IN_PART, Context, moment, print_json,
 @click.argument("segment")
 @click.pass_obj
 def command(context: Context, segment: str) -> None:
-    """Tell one segment's life: captured, published, loaded where and when, or why not. Part of its name is enough."""
+    """Tell one segment's life: captured, published, compacted, loaded where and when, or why not. Part of its name is enough."""
     story = context.pipeline().why(segment)
     entry = story.entry or {}
     if context.as_json:
@@ -25,6 +25,9 @@ def command(context: Context, segment: str) -> None:
         )
         for shard, (first, last, rows) in entry["shards"].items():
             click.echo(f"  {rows} from {printable(shard)}: {first} to {last}")
+        if "place" in entry:
+            name, offset = entry["place"]
+            click.echo(f"  compacted into {name}, from byte {offset} on")
         for origin in entry["lineage"]:
             click.echo(f"  made from {printable(origin)}")
         click.echo(

@@ -27,7 +27,7 @@ from tailrace.codec.types import (
 )
 from tailrace.errors import OrderConflict, SegmentCorrupt
 from tailrace.model.keys import KeySchema
-from tailrace.model.numbers import canonical_number
+from tailrace.model.numbers import canonical_number, is_canonical
 from tailrace.model.positions import ORDER_KEY_LENGTH, POSITION_DIGITS
 from tailrace.model.schema import (
     INT64_MAX,
@@ -244,7 +244,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     if "\\u" in text and _SURROGATE.search(text) and _has_surrogate(document):
         raise Invalid("lone_surrogate", "a lone surrogate cannot be written as UTF-8")
     if type(document) is tuple:
-        return dict([document])
+        return {document[0]: document[1]}
     if type(document) is not dict:
         raise Invalid("unknown_shape", "the line is not an object")
     return document
@@ -342,7 +342,8 @@ def decode_attributes(image: Any) -> Values:
         raise Invalid("bad_name", "an attribute has an empty name")
     values: Values = {}
     for name, value in members.items():
-        if type(value) is tuple and value[0] == "S" and type(value[1]) is str:  # most of them
+        tag, inner = value if type(value) is tuple else (None, None)
+        if type(inner) is str and (tag == "S" or (tag == "N" and is_canonical(inner))):  # most of them
             values[name] = value
         else:
             tag, inner = _tagged(value)

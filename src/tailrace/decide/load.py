@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tailrace.model.exports import ExportState
 from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
-from tailrace.model.segments import Segment
+from tailrace.model.segments import Place, Segment
 
 WINDOW_LIMITS: Final = 8
 
@@ -62,6 +62,20 @@ def pending(
             break
         chosen.append(segment)
     return tuple(chosen)
+
+
+def side_by_side(segments: Sequence[Segment]) -> list[tuple[Segment, ...]]:
+    """The same segments, in order, grouped where one read of one object gives the bytes of several."""
+    groups: list[list[Segment]] = []
+    place_behind: Place | None = None
+    for segment in segments:
+        if segment.place is not None and segment.place == place_behind:
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+        here = segment.place
+        place_behind = None if here is None else replace(here, offset=here.offset + segment.bytes)
+    return [tuple(group) for group in groups]
 
 
 def watermark(manifest: Manifest, applied_through: int, through_ms: int | None) -> Watermark:

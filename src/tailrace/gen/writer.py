@@ -128,6 +128,22 @@ def _create_table(client: Any, table: str, profile: Profile) -> bool:
     return True
 
 
+def ensure_recovery(client: Any, table: str, clock: Clock) -> None:
+    """Switch point-in-time recovery on, where it is off. A new table may have to be asked again for a while."""
+    for attempt in range(READY_TRIES):
+        try:
+            client.update_continuous_backups(
+                TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+            )
+            return
+        except Exception as error:
+            ours = translate(error, operation="UpdateContinuousBackups", table=table)
+            is_early = ours.facts.get("aws_code") == "ContinuousBackupsUnavailableException"
+            if not is_early or attempt == READY_TRIES - 1:
+                raise ours from error
+        clock.wait(0.5, threading.Event())
+
+
 def _check_keys(description: Mapping[str, Any], profile: Profile) -> None:
     types = {d["AttributeName"]: d["AttributeType"] for d in description["AttributeDefinitions"]}
     ranked = sorted(description["KeySchema"], key=lambda key: key["KeyType"])  # HASH before RANGE

@@ -583,6 +583,8 @@ class Capturer:
                 del self._readers[shard_id]
         if not self._has_news():
             self._buffered_since = None
+        if before is not None and before == after:
+            return  # a replay or a compaction: nobody moved a mark
         self._standby_until = self._clock.monotonic() + STANDBY_SECONDS * self._jitter.uniform(0.5, 1.0)
         log.info("another worker captures %s; standing by", self._landing.table)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments
-from tailrace.decide.load import LoadLimits, order_prefix_of, pending
+from tailrace.decide.load import LoadLimits, order_prefix_of, pending, side_by_side
 from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
@@ -132,14 +132,19 @@ class Loader:
             return LoadReport(blocked=error)
 
     def _load(self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger) -> LoadReport:
-        decoded = self._begun_before(segments) or self._decode(table, manifest.epoch, segments, ledger)
+        groups = side_by_side(segments)
+        decoded = self._begun_before(segments) or self._decode(table, manifest.epoch, groups, ledger)
+        if any(decoded.rejected) and len(groups) < len(segments):
+            groups = [(segment,) for segment in segments]  # what is set aside says where it stands in its own segment
+            decoded = self._decode(table, manifest.epoch, groups, ledger)
         if self._ahead is not None:
             then = ledger.after((segment.number for segment in segments), ledger.columns)
             following = self._pending(manifest, then)
             if following:
-                self._begun = following, self._ahead.submit(self._decode, table, manifest.epoch, following, ledger)
-        loaded = _counted(segments, decoded)
-        self._set_aside(segments, decoded)
+                job = self._ahead.submit(self._decode, table, manifest.epoch, side_by_side(following), ledger)
+                self._begun = following, job
+        loaded = _counted(groups, decoded)
+        self._set_aside(groups, decoded)
         applied = self._target.apply(
             Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
         )
@@ -156,10 +161,12 @@ class Loader:
             widened=applied.widened,
         )
 
-    def _decode(self, table: TableSpec, epoch: int, segments: Sequence[Segment], ledger: Ledger) -> DecodedSegments:
+    def _decode(
+        self, table: TableSpec, epoch: int, groups: Sequence[Sequence[Segment]], ledger: Ledger
+    ) -> DecodedSegments:
         return decode_segments(
-            (self._landing.read_segment(segment) for segment in segments),
-            order_prefix_of(segments[0], epoch),
+            (self._read(group) for group in groups),
+            order_prefix_of(groups[0][0], epoch),
             keys=table.keys,
             known=known(ledger.columns),
             threads=self._threads,
@@ -172,9 +179,12 @@ class Loader:
             return None
         return begun[1].result()
 
-    def _set_aside(self, segments: Sequence[Segment], decoded: DecodedSegments) -> None:
+    def _read(self, group: Sequence[Segment]) -> Iterable[bytes]:
+        return self._landing.read_segment(group[0]) if len(group) == 1 else [self._landing.read_neighbours(group)]
+
+    def _set_aside(self, groups: Sequence[Sequence[Segment]], decoded: DecodedSegments) -> None:
         """Make rejected lines durable before the load that leaves them out can commit."""
-        for segment, rejected in zip(segments, decoded.rejected, strict=True):
+        for (segment, *_), rejected in zip(groups, decoded.rejected, strict=True):
             if rejected:
                 records = [
                     QuarantinedRecord(
@@ -195,15 +205,16 @@ def unloaded(manifest: Manifest, ledger: Ledger) -> int:
     return manifest.next_number - 1 - ledger.applied_through - len(ledger.applied_beyond)
 
 
-def _counted(segments: Sequence[Segment], decoded: DecodedSegments) -> tuple[LoadedSegment, ...]:
+def _counted(groups: Sequence[Sequence[Segment]], decoded: DecodedSegments) -> tuple[LoadedSegment, ...]:
     """Every line of a segment became a row or was rejected; anything else is damage that gzip's checksum cannot see."""
-    counts = zip(segments, decoded.rows, decoded.rejected, strict=True)
-    loaded = tuple(LoadedSegment(segment, rows, len(rejected)) for segment, rows, rejected in counts)
-    for s in loaded:
-        if s.rows + s.quarantined != s.segment.rows:
+    loaded: list[LoadedSegment] = []
+    for group, rows, rejected in zip(groups, decoded.rows, decoded.rejected, strict=True):
+        expected = sum(segment.rows for segment in group)
+        if rows + len(rejected) != expected:
             raise SegmentCorrupt(
-                f"A segment holds {s.rows + s.quarantined} records where the manifest says {s.segment.rows}",
+                f"A segment holds {rows + len(rejected)} records where the manifest says {expected}",
                 hint="It was changed after it was published. Restore it from a bucket version.",
-                segment=s.segment.name,
+                segment=group[0].name,
             )
-    return loaded
+        loaded += [LoadedSegment(segment, segment.rows - len(rejected), len(rejected)) for segment in group]
+    return tuple(loaded)

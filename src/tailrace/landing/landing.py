@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Final
+from typing import Final
 
 from tailrace.errors import (
     AlreadyExists,
@@ -22,13 +24,23 @@ from tailrace.errors import (
     Transient,
     UsageInvalid,
 )
-from tailrace.landing.names import MANIFEST, QUARANTINE, base_name, changes_name, check_table, page_name, settled_name
+from tailrace.landing.names import (
+    MANIFEST,
+    QUARANTINE,
+    base_name,
+    changes_name,
+    check_table,
+    compacted_name,
+    page_name,
+    quarantined_in,
+    settled_name,
+)
 from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
 from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, name_digest, pack
 from tailrace.landing.store import Store
 from tailrace.model.manifest import MANIFEST_FORMAT, Manifest, Page
 from tailrace.model.quarantine import QuarantinedRecord
-from tailrace.model.segments import Segment
+from tailrace.model.segments import Place, Segment
 
 SEGMENTS_MAX: Final = 1000  # entries in the manifest before the older ones move to a page; about 300 KB
 SEGMENTS_KEPT: Final = 100  # newest entries that stay: a loader that keeps up never reads a page
@@ -114,14 +126,37 @@ class Landing:
             return manifest
         if count <= SEGMENTS_MAX and len(manifest.to_bytes()) <= DOCUMENT_BYTES_MAX:
             return manifest
-        old = manifest.segments[:-SEGMENTS_KEPT]
-        document = {"format": MANIFEST_FORMAT, "segments": [segment.to_json() for segment in old]}
-        data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        name = page_name(old[0].number, old[-1].number, hashlib.sha256(data).hexdigest())
-        self.store.create(self._name(name), data)
-        rows, stored_bytes = sum(segment.rows for segment in old), sum(segment.bytes for segment in old)
-        page = Page(name, old[0].number, old[-1].number, rows, stored_bytes)
+        page = self._write_page(manifest.segments[:-SEGMENTS_KEPT])
         return replace(manifest, pages=(*manifest.pages, page), segments=manifest.segments[-SEGMENTS_KEPT:])
+
+    def _write_page(self, entries: Sequence[Segment]) -> Page:
+        document = {"format": MANIFEST_FORMAT, "segments": [segment.to_json() for segment in entries]}
+        data = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        first, last = entries[0].number, entries[-1].number
+        name = page_name(first, last, hashlib.sha256(data).hexdigest())
+        self.store.create(self._name(name), data)
+        return Page(name, first, last, sum(entry.rows for entry in entries), sum(entry.bytes for entry in entries))
+
+    def with_places(self, manifest: Manifest, places: Mapping[int, Place]) -> tuple[Manifest, tuple[str, ...]]:
+        """The manifest with these segments (by number) in their new places, and the names of pages that are replaced.
+
+        A page is immutable, so one with new contents is written under its own name before the manifest can name it.
+        """
+        first, last = min(places), max(places)
+
+        def placed(entries: Sequence[Segment]) -> tuple[Segment, ...]:
+            return tuple(replace(e, place=places[e.number]) if e.number in places else e for e in entries)
+
+        pages, replaced = [], []
+        for page in manifest.pages:
+            if first <= page.last_number and page.first_number <= last:
+                new = self._write_page(placed(self._page(page)))
+                if new != page:
+                    replaced.append(page.name)
+                pages.append(new)
+            else:
+                pages.append(page)
+        return replace(manifest, pages=tuple(pages), segments=placed(manifest.segments)), tuple(replaced)
 
     def _went_back(self, what: str) -> ManifestInvalid:
         return ManifestInvalid(
@@ -187,10 +222,50 @@ class Landing:
         size = self._create_packed(name, packed)
         return WrittenSegment(name, "settle", len(lines), size, packed.sha256, window_end * 1000, {})
 
+    def write_compacted(self, segments: Sequence[Segment], pieces: Sequence[bytes]) -> tuple[Place, ...]:
+        """Make one object of these segments' bytes, as they are: gzip members one behind the other. Where each lies."""
+        data = b"".join(pieces)
+        folder, digest = posixpath.dirname(segments[0].name), hashlib.sha256(data).hexdigest()
+        name = compacted_name(folder, segments[0].number, segments[-1].number, digest)
+        self.store.create(self._name(name), data)
+        offsets = itertools.accumulate((len(piece) for piece in pieces), initial=0)
+        return tuple(Place(name, offset) for _, offset in zip(segments, offsets, strict=False))
+
+    def delete_object_of(self, segment: Segment) -> None:
+        """Delete the object that a compacted segment lay in before; absent is fine."""
+        assert segment.place is not None, f"{segment.name} lies nowhere else"
+        self.store.delete(self._name(segment.name))
+
+    def delete_page(self, name: str) -> None:
+        """Delete a page that no manifest names any more; absent is fine."""
+        self.store.delete(self._name(name))
+
     def read_segment(self, segment: Segment) -> Iterator[bytes]:
-        """The object's bytes in chunks. Raises SegmentMissing, or SegmentCorrupt where the length differs."""
+        """The segment's bytes in chunks. Raises SegmentMissing, or SegmentCorrupt where the length differs."""
+        if segment.place is None:
+            yield from self._read_object(segment)
+        else:
+            yield self.read_neighbours([segment])
+
+    def read_neighbours(self, segments: Sequence[Segment]) -> bytes:
+        """The bytes of compacted segments that lie side by side, in one read. Raises as `read_segment` does."""
+        first, size = segments[0], sum(segment.bytes for segment in segments)
+        assert first.place is not None
+        try:
+            data = self.store.read_range(self._name(first.place.name), first.place.offset, size)
+        except NotFound as error:
+            raise self._missing(first) from error
+        if len(data) != size:
+            raise self._corrupt(first, f"{len(data)} of {size} bytes are left of it and its neighbours")
+        return data
+
+    def _read_object(self, segment: Segment) -> Iterator[bytes]:
         total, digest = 0, hashlib.md5(usedforsecurity=False)
-        with self._open(segment) as stream:
+        try:
+            stream = self.store.open(self._name(segment.name))
+        except NotFound as error:
+            raise self._missing(segment) from error
+        with stream:
             while chunk := stream.read(CHUNK_BYTES):
                 total += len(chunk)
                 if total > segment.bytes:
@@ -225,17 +300,15 @@ class Landing:
         if sha256 != segment.sha256:
             raise self._corrupt(segment, "its content has another SHA-256 than the manifest lists")
 
-    def _open(self, segment: Segment) -> BinaryIO:
-        try:
-            return self.store.open(self._name(segment.name))
-        except NotFound as error:
-            raise SegmentMissing(
-                "A segment that the manifest lists is gone: somebody or a lifecycle rule deleted it",
-                hint="Restore it from a bucket version or a backup, or start a new epoch.",
-                table=self.table,
-                segment=segment.name,
-                store=self.store.url,
-            ) from error
+    def _missing(self, segment: Segment) -> SegmentMissing:
+        return SegmentMissing(
+            "A segment that the manifest lists is gone: somebody or a lifecycle rule deleted it",
+            hint="Restore it from a bucket version or a backup, or start a new epoch.",
+            table=self.table,
+            segment=segment.name,
+            object=None if segment.place is None else segment.place.name,
+            store=self.store.url,
+        )
 
     def _corrupt(self, segment: Segment, what: str) -> SegmentCorrupt:
         return SegmentCorrupt(
@@ -243,6 +316,7 @@ class Landing:
             hint="Nothing of it was applied. Restore it from a bucket version or a backup.",
             table=self.table,
             segment=segment.name,
+            object=None if segment.place is None else segment.place.name,
             store=self.store.url,
         )
 
@@ -277,6 +351,10 @@ class Landing:
         """The names of all objects of set-aside records, in order, without reading them."""
         for listed in self.store.list(self._name(QUARANTINE)):
             yield listed.name.removeprefix(self._name(""))
+
+    def quarantine_count(self) -> int:
+        """How many records are set aside, from the names of their objects; a damaged object counts too."""
+        return sum(map(quarantined_in, self.quarantine_names()))
 
     def quarantine_file(self, name: str) -> QuarantineFile:
         """One object of set-aside records. Raises NotFound, SegmentCorrupt when it cannot be read."""

@@ -57,6 +57,11 @@ class LocalStore:
         with self._errors(name):
             return io.BufferedReader(_File(self, name))
 
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        with self._errors(name), self._path(name).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
     def create(self, name: str, data: bytes) -> None:
         path = self._path(name)
         with self._errors(name), self._temporary(data) as temporary:

@@ -12,6 +12,7 @@ MANIFEST: Final = "manifest.json"
 QUARANTINE: Final = "quarantine/"
 OWN_FOLDER: Final = ".tailrace"  # of the store itself: probes, temporary files, locks; never listed
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}", re.ASCII)  # DynamoDB's own rule
+_SEVERAL = re.compile(r"-([1-9][0-9]{0,17})x-[0-9a-f]{8}\.json\.gz\Z", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -51,6 +52,11 @@ def base_name(epoch: int, scan_segment: int, page: int, sha256: str) -> str:
     return f"base/{epoch}/{scan_segment}-{page}-{sha256[:8]}.json.gz"
 
 
+def compacted_name(folder: str, first_number: int, last_number: int, sha256: str) -> str:
+    """Many segments of one folder in one object, which stands beside them."""
+    return f"{folder}/compacted-{first_number}-{last_number}-{sha256[:8]}.json.gz"
+
+
 def page_name(first_number: int, last_number: int, sha256: str) -> str:
     """An immutable page of old segment entries."""
     return f"manifest/{first_number}-{last_number}-{sha256[:8]}.json"
@@ -61,6 +67,13 @@ def settled_name(folder: str, sha256: str) -> str:
     return f"{folder}/settled-{sha256[:8]}.json.gz"
 
 
-def quarantine_name(origin: str, sha256: str) -> str:
+def quarantine_name(origin: str, records: int, sha256: str) -> str:
     """One object of set-aside records. `origin` is where they came from: a segment's name, or a word."""
-    return f"{QUARANTINE}{origin.removesuffix('.json.gz').replace('/', '.')}-{sha256[:8]}.json.gz"
+    several = f"-{records}x" if records > 1 else ""
+    return f"{QUARANTINE}{origin.removesuffix('.json.gz').replace('/', '.')}{several}-{sha256[:8]}.json.gz"
+
+
+def quarantined_in(name: str) -> int:
+    """How many records an object of set-aside ones holds, from its name; of one that says nothing at least this one."""
+    several = _SEVERAL.search(name)
+    return 1 if several is None else int(several[1])

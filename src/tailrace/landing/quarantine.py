@@ -30,7 +30,7 @@ class QuarantineFile:
 def pack_records(origin: str, records: Sequence[QuarantinedRecord]) -> tuple[str, Packed]:
     """Its name and bytes: equal records of one origin give the same object, so retries are no-ops."""
     packed = pack([record.to_bytes() for record in records])
-    return quarantine_name(origin, packed.sha256), packed
+    return quarantine_name(origin, len(records), packed.sha256), packed
 
 
 def unpack_records(name: str, data: bytes) -> Iterator[QuarantinedRecord]:

@@ -44,6 +44,9 @@ class Store(Protocol):
     def open(self, name: str) -> BinaryIO:
         """The object as a stream of bytes, for files too large to hold. Raises NotFound."""
 
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on; fewer, or none, where the object ends before. Raises NotFound."""
+
     def create(self, name: str, data: bytes) -> None:
         """Write a new object, durably. Where the same bytes stand nothing happens, so retries are no-ops.
 

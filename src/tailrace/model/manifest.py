@@ -136,6 +136,34 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Garbage:
+    """What one compaction left behind: the objects under the own names of the segments that lie in `name` now, and pages.
+
+    Of the segments only those from `first_number` to `last_number`; smaller ones are deleted already. A reader that holds
+    an older manifest may still need all of it, for a while after `since_ms`.
+    """
+
+    name: str
+    since_ms: int
+    first_number: int
+    last_number: int
+    pages: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "since_ms": self.since_ms,
+            "first_number": self.first_number,
+            "last_number": self.last_number,
+            "pages": list(self.pages),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Garbage:
+        return build(cls, {**value, "pages": tuple(array(value["pages"]))})
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Why Tailrace refuses to go on with a table, and what would remove the cause."""
 
@@ -151,6 +179,7 @@ class Manifest:
     `version` grows by one with each published value; `writer` is the nonce of whoever published it, so that a write with
     an unknown outcome can be recognised by reading it back. `captured_through_ms`: every change before it is captured.
     `segments` holds the newest entries in publish order; `pages` name the objects that hold the older ones.
+    `compacted_through`: up to this number nothing is left to compact.
     """
 
     incarnation: Incarnation
@@ -170,7 +199,9 @@ class Manifest:
     segments: tuple[Segment, ...] = ()
     pages: tuple[Page, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    counters: Mapping[str, int] = field(default_factory=dict)  # rows, bytes, segments, quarantined: of all time
+    compacted_through: int = 0
+    garbage: tuple[Garbage, ...] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)  # rows, bytes, segments, quarantined …: of all time
 
     @property
     def open_gaps(self) -> tuple[Gap, ...]:
@@ -200,6 +231,8 @@ class Manifest:
             "shards": {shard_id: shard.to_json() for shard_id, shard in sorted(self.shards.items())},
             **({} if self.exports is None else {"exports": self.exports.to_json()}),
             **({} if self.scan is None else {"scan": self.scan.to_json()}),
+            **({"compacted_through": self.compacted_through} if self.compacted_through else {}),
+            **({"garbage": [garbage.to_json() for garbage in self.garbage]} if self.garbage else {}),
             "gaps": [gap.to_json() for gap in self.gaps],
             "counters": dict(sorted(self.counters.items())),
             "pages": [page.to_json() for page in self.pages],
@@ -234,11 +267,12 @@ class Manifest:
                     "shards": {i: ShardState.from_json(s) for i, s in value["shards"].items()},
                     **({"exports": ExportState.from_json(value["exports"])} if "exports" in value else {}),
                     **({"scan": ScanState.from_json(value["scan"])} if "scan" in value else {}),
+                    "garbage": tuple(map(Garbage.from_json, array(value.get("garbage", [])))),
                     "gaps": tuple(map(Gap.from_json, array(value["gaps"]))),
                     "pages": tuple(build(Page, p) for p in array(value["pages"])),
                     "segments": tuple(map(Segment.from_json, array(value["segments"]))),
                 },
-                optional=("exports", "scan"),
+                optional=("exports", "scan", "compacted_through"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(

@@ -17,6 +17,9 @@ _NUMBER = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]
 # Most numbers are canonical already; these are recognised without taking them apart.
 _CANONICAL = re.compile(r"-?[1-9][0-9]{0,18}(?:\.[0-9]{0,17}[1-9])?|0|-?0\.[0-9]{0,6}[1-9]", re.ASCII)
 
+is_canonical: Final = _CANONICAL.fullmatch
+"""Something true for nearly all texts that are canonical, None for all others."""
+
 
 def canonical_number(text: str) -> str:
     """Give the one spelling of a DynamoDB number: ``1``, ``1.0`` and ``1E0`` are all ``1``; ``-0`` is ``0``.
@@ -27,7 +30,7 @@ def canonical_number(text: str) -> str:
         ValueError: not a number in ASCII digits, more than 38 significant digits, or outside
             ±1E-130 … ±9.99…E+125. The message is the reason that quarantine shows.
     """
-    if _CANONICAL.fullmatch(text) is not None:
+    if is_canonical(text):
         return text
     sign, digits, exponent = split_number(text)
     if not digits:

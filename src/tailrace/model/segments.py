@@ -32,16 +32,36 @@ class ShardRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a segment's bytes lie since it was compacted: in the object `name`, from byte `offset` on, beside others."""
+
+    name: str
+    offset: int
+
+    def __post_init__(self) -> None:
+        if self.offset < 0:
+            raise ValueError(f"a place before the object's first byte: {self}")
+
+    def to_json(self) -> list[Any]:
+        return [self.name, self.offset]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> Place:
+        name, offset = array(value)
+        return build(cls, {"name": name, "offset": offset})
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """The manifest's entry for one file. Written once, in the compare-and-swap that publishes it.
+    """The manifest's entry for one file. Written once, in the compare-and-swap that publishes it; compaction adds `place`.
 
     `number` is the publish order, dense from 1 within a table; loaders apply in this order.
     `name` is relative to the table's folder. `sha256` covers the uncompressed bytes, `bytes` counts the compressed ones.
     `through_ms`: every change that its shards had before this moment (Unix milliseconds) is in this or an earlier segment.
     A file that DynamoDB wrote is listed where it lies: `md5` (base64, of the compressed bytes) stands instead of `sha256`.
     `window_end` belongs to the records of an export's window, in Unix seconds: it comes first in their order.
-    `lineage` holds what this one was made from: the segments that were compacted, or the quarantine object that was replayed;
-    empty for an original.
+    `lineage` holds what this one was made from: the quarantine object that was replayed; empty for an original.
+    `place`: the same bytes lie there too, and are read from there; the object under `name` may be gone.
     """
 
     number: int
@@ -57,6 +77,7 @@ class Segment:
     lineage: tuple[str, ...] = ()
     md5: str | None = None
     window_end: int | None = None
+    place: Place | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -73,12 +94,14 @@ class Segment:
             "lineage": list(self.lineage),
             **({} if self.md5 is None else {"md5": self.md5}),
             **({} if self.window_end is None else {"window_end": self.window_end}),
+            **({} if self.place is None else {"place": self.place.to_json()}),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Segment:
         """Raises KeyError, TypeError, ValueError, AttributeError where `value` is no entry."""
         shards = {shard: ShardRange.from_json(part) for shard, part in value["shards"].items()}
-        return build(
-            cls, {**value, "shards": shards, "lineage": tuple(array(value["lineage"]))}, optional=("md5", "window_end")
-        )
+        parts = {**value, "shards": shards, "lineage": tuple(array(value["lineage"]))}
+        if "place" in value:
+            parts["place"] = Place.from_json(value["place"])
+        return build(cls, parts, optional=("md5", "window_end", "place"))

@@ -1,6 +1,7 @@
-"""`tailrace run`: calls the ticks from threads, for each table to capture and scan it, for each target to load. No rules here.
+"""`tailrace run`: calls the ticks from threads: for each table to capture and scan it, for each target to load, one to compact.
 
-What fails is tried again after a growing pause, each table and target for itself, so one's trouble is not the others'.
+No rules of its own. What fails is tried again after a growing pause, each table and target for itself, so one's trouble is
+not the others'.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tailrace.clock import Budget
 from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
 from tailrace.jobs.backfill import Backfiller, BackfillReport
 from tailrace.jobs.capture import CaptureReport
+from tailrace.jobs.compact import Compactor, CompactReport
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.model.manifest import Manifest
 
@@ -29,8 +31,10 @@ RETRY_SECONDS_MAX: Final = 60.0
 FAILURES_MAX: Final = 5  # in a row; then a run that is to end at the tip gives up
 SWEEP_SECONDS: Final = 10.0  # between two looks at a manifest that nobody here publishes
 NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to do
+COMPACT_SECONDS: Final = 60.0  # between two looks at whether an hour is over
 CAPTURE: Final = "capture"
 BACKFILL: Final = "backfill"
+COMPACT: Final = "compact"
 
 
 @dataclass(slots=True)
@@ -54,10 +58,11 @@ class _Pace:
 
 @dataclass(slots=True)
 class _Turn:
-    """A table's place in a target's round. `more`: something is known to be unloaded."""
+    """A table's place in a target's round, or in compaction's. `more`: something is known to be left to do."""
 
     table: str
     loader: Loader | None = None
+    compactor: Compactor | None = None
     pace: _Pace = field(default_factory=_Pace)
     more: bool = True
     looked: float = 0.0  # when the store was asked for the manifest
@@ -90,7 +95,7 @@ class Daemon:
         self._capturing: set[str] = set()
         self._backfilling: set[str] = set()
 
-    def run(self, *, capture: bool, backfill: bool, load: bool) -> list[TableRun]:
+    def run(self, *, capture: bool, backfill: bool, load: bool, compact: bool) -> list[TableRun]:
         """Blocks until everything has ended; what was read is published and what is loading is committed first."""
         threads = []
         if capture:
@@ -102,6 +107,8 @@ class Daemon:
             threads += [threading.Thread(target=self._backfill, args=(t, capture), name=f"scan-{t}") for t in scanned]
         if load:
             threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._news]
+        if compact:
+            threads.append(threading.Thread(target=self._compact, name="compact"))
         for thread in threads:
             thread.start()
         try:
@@ -296,6 +303,45 @@ class Daemon:
         while clock.monotonic() < until and not self._budget.spent() and not news.wait(NEWS_SECONDS):
             pass
 
+    # ---- compact
+
+    def _compact(self) -> None:
+        """All tables in turn, one output each, until nothing is left; then a long pause."""
+        turns = [_Turn(table) for table in self._tables]
+        while turns and not self._budget.spent():
+            for turn in turns:
+                if not self._budget.spent():
+                    self._compact_turn(turn)
+            turns = [turn for turn in turns if not turn.done]
+            due = [max(t.pace.again, t.looked if t.more else t.looked + COMPACT_SECONDS) for t in turns]
+            pause = min(due, default=0.0) - self._budget.clock.monotonic()
+            if pause > 0:
+                self._budget.wait(pause)
+
+    def _compact_turn(self, turn: _Turn) -> None:
+        now = self._budget.clock.monotonic()
+        if now < turn.pace.again or not (turn.more or now - turn.looked >= COMPACT_SECONDS):
+            return
+        turn.looked = now
+        try:
+            turn.compactor = turn.compactor or self._pipeline.compactor(turn.table)
+            report = turn.compactor.step(self._budget)
+        except Exception as error:
+            ours = self._failed(turn.table, COMPACT, error, turn.pace)
+            turn.more, turn.done = True, self._gives_up(ours, turn.pace)
+            return
+        turn.pace.went_well()
+        self._compacted(turn.table, report)
+        turn.more, turn.done = report.more, self._until_caught_up and not report.more
+
+    def _compacted(self, table: str, report: CompactReport) -> None:
+        with self._lock:
+            before = self._runs[table]
+            errors = _without(before.errors, COMPACT)
+            run = self._runs[table] = replace(before, compaction=before.compaction.then(report), errors=errors)
+        if report.outputs or report.deleted or errors != before.errors:
+            self._on_change(run)
+
     # ---- trouble
 
     def _failed(self, table: str, part: str, error: Exception, pace: _Pace) -> TailraceError:
@@ -306,7 +352,7 @@ class Daemon:
             before = self._runs[table]
             run = self._runs[table] = replace(before, errors={**before.errors, part: ours})
         level = logging.WARNING if isinstance(ours, Transient) else logging.ERROR
-        what = part if part in (CAPTURE, BACKFILL) else f"load into {part}"
+        what = part if part in (CAPTURE, BACKFILL, COMPACT) else f"load into {part}"
         log.log(level, "%s %s: %s %s; again in %.0f s", what, table, ours, ours.hint, pause)
         if ours is not error:
             log.error("unexpected", exc_info=error)

@@ -140,6 +140,10 @@ class FaultyStore:
         stream: BinaryIO = self._plan.read(f"open {name}", lambda: self._store.open(name))
         return stream
 
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        data: bytes = self._plan.read(f"read_range {name}", lambda: self._store.read_range(name, offset, size))
+        return data
+
     def create(self, name: str, data: bytes) -> None:
         self._plan.write(f"create {name}", lambda: self._store.create(name, data))
 

@@ -74,6 +74,7 @@ class StoreContract:
         calls: list[Callable[[], object]] = [
             lambda: store.read(name),
             lambda: store.open(name),
+            lambda: store.read_range(name, 0, 1),
             lambda: store.create(name, b""),
             lambda: store.replace(name, b"", None),
             lambda: store.delete(name),
@@ -91,6 +92,8 @@ class StoreContract:
                 store.read(name)
             with pytest.raises(NotFound):
                 store.open(name)
+            with pytest.raises(NotFound):
+                store.read_range(name, 0, 1)
 
     def test_a_stream_gives_the_same_bytes_in_pieces(self, store: Store) -> None:
         data = hashlib.shake_128(b"stream").digest(3_000_000)
@@ -99,6 +102,14 @@ class StoreContract:
             pieces = [stream.read(7), *iter(lambda: stream.read(1 << 20), b"")]
         assert pieces[0] == data[:7]
         assert b"".join(pieces) == data
+
+    @pytest.mark.parametrize(
+        ("offset", "size", "found"),
+        [(0, 3, b"abc"), (2, 3, b"cde"), (5, 1, b"f"), (4, 9, b"ef"), (6, 1, b""), (9, 9, b"")],
+    )
+    def test_a_range_ends_where_the_object_ends(self, store: Store, offset: int, size: int, found: bytes) -> None:
+        store.create("a", b"abcdef")
+        assert store.read_range("a", offset, size) == found
 
     # ---- replace
 

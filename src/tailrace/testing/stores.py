@@ -34,6 +34,9 @@ class MemoryStore:
     def open(self, name: str) -> BinaryIO:
         return io.BytesIO(self.read(name).data)
 
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        return self.read(name).data[offset : offset + size]
+
     def create(self, name: str, data: bytes) -> None:
         with self._lock:
             if self.objects.setdefault(check_name(name), data) != data:
