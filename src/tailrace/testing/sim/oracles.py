@@ -16,6 +16,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.decide.load import watermark
+from tailrace.errors import ManifestInvalid
+from tailrace.landing import Landing
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.model.segments import Segment
 from tailrace.targets.target import Load, LoadedSegment
@@ -56,6 +58,7 @@ class Judge:
     target: ModelTarget
     time_is_exact: bool  # all clocks agree, so that watermarks can be compared with the world's time
     manifest: Manifest | None = None
+    segments: dict[int, Segment] = field(default_factory=dict)  # all that were ever published
     facts: dict[int, list[Fact]] = field(default_factory=dict)  # by segment number
     expected: dict[tuple[Any, ...], Fact] = field(default_factory=dict)  # what the target must hold
     expected_history: int = 0
@@ -90,12 +93,15 @@ class Judge:
     def _added(self, manifest: Manifest, before: Manifest | None) -> list[Segment]:
         """New entries; the old ones must stand as they were. [I2, I13]"""
         known = before.next_number - 1 if before is not None else 0
-        kept = {s.number: s for s in manifest.segments if s.number <= known}
-        paged = max((page.last_number for page in manifest.pages), default=0)
-        for segment in before.segments if before is not None else ():
-            if segment.number > paged and kept.get(segment.number) != segment:
-                raise Violation("I2", f"segment {segment.number} was dropped or changed")
-        added = [s for s in manifest.segments if s.number > known]
+        try:
+            listed = {s.number: s for s in Landing(self.store, self.table).segments(manifest)}
+        except ManifestInvalid as error:
+            raise Violation("I2", f"{error}") from error
+        for number, segment in self.segments.items():
+            if listed.get(number) != segment:
+                raise Violation("I2", f"segment {number} was dropped or changed")
+        added = [s for number, s in listed.items() if number > known]
+        self.segments.update({s.number: s for s in added})
         numbers = [s.number for s in added]
         if numbers != list(range(known + 1, manifest.next_number)):
             raise Violation("I9", f"segments {numbers} behind {known}, and the next is {manifest.next_number}")
@@ -106,7 +112,10 @@ class Judge:
         data = self.store.objects.get(f"{self.table}/{segment.name}")
         if data is None:
             raise Violation("I2", f"segment {segment.name} is listed and not there")
-        lines = gzip.decompress(data).splitlines()
+        try:
+            lines = gzip.decompress(data).splitlines()
+        except (EOFError, OSError) as error:
+            raise Violation("I15", f"segment {segment.name} is damaged: {error}") from error
         if len(lines) != segment.rows or len(data) != segment.bytes:
             raise Violation("I15", f"segment {segment.name} has {len(lines)} lines, the manifest says {segment.rows}")
         self.facts[segment.number] = [fact_of(line, segment, manifest.epoch) for line in lines]

@@ -46,7 +46,12 @@ OF_EXPORTS: Final[Mapping[str, float]] = {
     "recreate": 0.1,
 }
 WORK: Final[Mapping[str, float]] = {"write": 6, "capture": 9, "load": 4, "flush": 0.7, "tick": 0.4}
-STRIKES: Final = ("error", "crash_before", "crash_after", "lost_answer", "lost_request", "pause", "pause_after")
+HEAVY: Final = 5.0  # of one trouble, in some histories
+STRIKES: Final = (
+    *("error", "crash_before", "crash_after"),
+    *("lost_answer", "lost_request", "late_request"),
+    *("pause", "pause_after"),
+)
 SHARES: Final = (0.0, 0.004, 0.02, 0.1)
 
 
@@ -77,7 +82,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What befalls the first effect from the `at`-th on: a fault of `testing.faults`, or a pause before or after it."""
+    """What befalls the first effect from the `at`-th on: a fault of `testing.faults`, a request that arrives late, or a pause."""
 
     at: int
     kind: str
@@ -113,6 +118,7 @@ class Setup:
     load_segments: int
     load_rows: int
     skew_ms: tuple[int, ...]  # of each process's clock
+    pages_early: bool  # manifests move old entries to pages after a handful
     hands_manifest_on: bool  # from capture to the loader of the same process
     exports: ExportSetup | None  # where there is no stream
     restarts: bool  # at the end another process takes over, else all go on
@@ -134,6 +140,8 @@ def draw(seed: int) -> Plan:
     dice = random.Random(seed)
     setup = _draw_setup(dice, CAPTURES[seed % len(CAPTURES)])
     kinds = {**WORK, **{kind: share for kind, share in _troubles(setup.capture).items() if kind in setup.troubles}}
+    heavy = dice.choice(setup.troubles) if setup.troubles and dice.random() < 0.3 else None
+    kinds |= {} if heavy is None else {heavy: HEAVY}
     count = dice.randint(ACTIONS_MIN, ACTIONS_MAX)
     names = dice.choices(list(kinds), list(kinds.values()), k=count)
     actions = tuple(Action(name, dice.getrandbits(60)) for name in names)
@@ -180,6 +188,7 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
         load_segments=dice.choice([1, 3, 500]),
         load_rows=dice.choice([1, 5, 250_000]),
         skew_ms=tuple(dice.randint(-3_600_000, 3_600_000) if is_skewed else 0 for _ in range(processes)),
+        pages_early=dice.random() < 0.25,
         hands_manifest_on=dice.random() < 0.5,
         restarts=dice.random() < 0.3,
         troubles=tuple(chosen),

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tailrace.landing import landing
 from tailrace.model.manifest import Manifest
 from tailrace.testing.sim.baton import Baton
 from tailrace.testing.sim.exports import ExportWorld
@@ -101,7 +102,11 @@ class Summary:
 def run(plan: Plan, baton: Baton) -> Outcome:
     """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
     read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
-    with patched(Manifest, "from_bytes", staticmethod(read)):
+    with contextlib.ExitStack() as patches:
+        patches.enter_context(patched(Manifest, "from_bytes", staticmethod(read)))
+        if plan.setup.pages_early:
+            patches.enter_context(patched(landing, "SEGMENTS_MAX", 4))
+            patches.enter_context(patched(landing, "SEGMENTS_KEPT", 2))
         world = StreamWorld if plan.setup.capture == "stream" else ExportWorld
         return world(plan).run(baton)
 

@@ -372,7 +372,8 @@ class StreamWorld(World):
         if manifest is not None and (self.is_replaced or (self.is_disordered and turn > DISORDER_TURNS)):
             stands_still = manifest.state in ("SOURCE_CHANGED", "PAUSED")
             return stands_still and len(self.judge.applied) == manifest.next_number - 1
-        return super().is_settled(turn)
+        is_shown = manifest is not None and (manifest.state == "CONSISTENT" or bool(manifest.open_gaps))
+        return is_shown and super().is_settled(turn)
 
     def check_end(self, manifest: Manifest) -> None:
         """Everything is published that is not lost, and the state says how it is. [I2, I14, I16]"""

@@ -5,6 +5,7 @@ Every call of a process to one of its ports is an effect. There it may fail, die
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import traceback
@@ -31,6 +32,12 @@ from tailrace.testing.stores import MemoryStore
 
 TABLE: Final = "orders"
 ZOMBIE_TURNS: Final = (8, 40)
+_AS_A_READ: Final[Mapping[str, str]] = {
+    "lost_answer": "error",
+    "lost_request": "error",
+    "late_request": "error",
+    "crash_after": "crash_before",
+}
 
 
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
@@ -223,6 +230,7 @@ class World:
         self._strikes = iter(plan.strikes)
         self._strike: Strike | None = next(self._strikes, None)
         self._running: Task | None = None
+        self._late: list[tuple[int, Callable[[], Any]]] = []  # from which turn on, and what
         self._parked: list[Task] = []
         self._doomed: list[Task] = []  # parked tasks of the dead: their stacks unwind first of all
         self._finale = self._finish()
@@ -259,6 +267,8 @@ class World:
     def _take_turn(self) -> Task | None:
         """The next action of the plan; afterwards those who are still parked go on. A task to be woken, if any."""
         self.begin_turn()
+        if self._late:
+            self._arrive()
         if self._turn < len(self.plan.actions):
             action = self.plan.actions[self._turn]
             self._turn += 1
@@ -346,7 +356,9 @@ class World:
     def _struck(self, process: Process, name: str, perform: Callable[[], Any], strike: Strike, is_write: bool) -> Any:
         kind = strike.kind
         if not is_write:
-            kind = {"lost_answer": "error", "lost_request": "error", "crash_after": "crash_before"}.get(kind, kind)
+            kind = _AS_A_READ.get(kind, kind)
+        elif kind == "late_request" and name.startswith("target"):
+            kind = "lost_request"  # its transaction is over by then
         self.hits[kind] += 1
         self.note(process.name, f"{name}: {kind}")
         if kind == "pause":
@@ -359,13 +371,23 @@ class World:
                 self._perform(perform)
             self._kill(process)
             raise SimulatedCrash(name)
-        if kind == "lost_request":
+        if kind == "late_request":
+            self._late.append((self._turn + 1 + Bits(strike.bits).below(12), perform))
+        if kind in ("lost_request", "late_request"):
             raise OutcomeUnknown(f"the request of {name} was lost", hint="It is simulated.")
         result = self._perform(perform)
         if kind == "lost_answer":
             raise OutcomeUnknown(f"the answer of {name} was lost", hint="It is simulated.")
         self._park(process, strike)
         return result
+
+    def _arrive(self) -> None:
+        """Requests that were on their way for long: the store carries them out, and nobody hears of it."""
+        due = [perform for turn, perform in self._late if turn <= self._turn]
+        self._late = [(turn, perform) for turn, perform in self._late if turn > self._turn]
+        for perform in due:
+            self.note("", "a late request arrives")
+            self._guarded(functools.partial(self._perform, perform))
 
     def _park(self, process: Process, strike: Strike) -> None:
         """Leave the running task where it is, for a few turns or for many."""
