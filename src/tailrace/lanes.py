@@ -11,6 +11,7 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
+LANES_MAX: Final = 64  # sources that are open, or whose items wait; looking through them is cheap
 TURN_SECONDS: Final = 0.2  # who waits in the main thread wakes up so often, and heeds Ctrl-C
 
 
@@ -29,18 +30,18 @@ def side_by_side(
     by `size_of`. A thread brings one item and ends, so nothing runs on, and no thread is left, when the caller stops
     asking. An error is raised where its item would have stood.
     """
-    waiting = iter(sources)
+    waiting = (_Lane(source, size_of) for source in sources)
     lanes: list[_Lane[T]] = []
     try:
         while True:
-            _advance(lanes, waiting, max(1, threads), size_of, bytes_max)
+            _advance(lanes, waiting, max(1, threads), bytes_max)
             if not lanes:
                 return
             lane = lanes[0]
             if not keep_order:
                 lane = next((lane for lane in lanes if lane.ready or lane.has_ended), lane)
             if lane.ready:
-                yield lane.ready.popleft()
+                yield lane.take()
             elif lane.has_ended:
                 lanes.remove(lane)
                 if lane.error is not None:
@@ -54,11 +55,13 @@ def side_by_side(
 
 
 class _Lane(Generic[T]):
-    """One source that was begun: what it gave and nobody took, and the step that is under way."""
+    """One source that was begun: what it gave and nobody took, how large that is, and the step that is under way."""
 
-    def __init__(self, source: Generator[T, None, None]) -> None:
+    def __init__(self, source: Generator[T, None, None], size_of: Callable[[T], int]) -> None:
         self.source = source
+        self.size_of = size_of
         self.ready: deque[T] = deque()
+        self.bytes = 0
         self.step: Future[T] | None = None
         self.has_ended = False
         self.error: BaseException | None = None
@@ -86,25 +89,26 @@ class _Lane(Generic[T]):
         self.step = None
         if error is None:
             self.ready.append(step.result())
+            self.bytes += self.size_of(self.ready[-1])
         else:
             self.has_ended = True
             self.error = None if isinstance(error, StopIteration) else error
 
+    def take(self) -> T:
+        """The next item that is ready."""
+        item = self.ready.popleft()
+        self.bytes -= self.size_of(item)
+        return item
 
-def _advance(
-    lanes: list[_Lane[T]],
-    waiting: Iterator[Generator[T, None, None]],
-    threads: int,
-    size_of: Callable[[T], int],
-    bytes_max: int,
-) -> None:
+
+def _advance(lanes: list[_Lane[T]], waiting: Iterator[_Lane[T]], threads: int, bytes_max: int) -> None:
     """Collect what was brought, and begin steps: the first lanes first, and the one whose turn it is even without room."""
     for lane in lanes:
         lane.collect()
-    has_room = sum(1 + size_of(item) for lane in lanes for item in lane.ready) < bytes_max
-    active = sum(not lane.has_ended for lane in lanes)
+    has_room = sum(lane.bytes for lane in lanes) < bytes_max
     if has_room:
-        lanes.extend(map(_Lane, itertools.islice(waiting, threads - active)))
+        active = sum(not lane.has_ended for lane in lanes)
+        lanes.extend(itertools.islice(waiting, max(0, min(threads - active, LANES_MAX - len(lanes)))))
     for place, lane in enumerate(lanes):
         may = has_room or (place == 0 and not lane.ready)
         if may and lane.step is None and not lane.has_ended:
