@@ -27,10 +27,10 @@ def side_by_side(
 
     In order: all of the first source, then all of the second, and so on. Otherwise those of one source stay in order, and
     what is ready comes first, so that long sources, too, are advanced at once. What waits to be taken is about `bytes_max`,
-    by `size_of`. A thread brings one item and ends, so nothing runs on, and no thread is left, when the caller stops
-    asking. An error is raised where its item would have stood.
+    by `size_of`. A thread brings one item, or a few small ones, and ends, so nothing runs on, and no thread is left, when
+    the caller stops asking. An error is raised where its item would have stood.
     """
-    waiting = (_Lane(source, size_of) for source in sources)
+    waiting = (_Lane(source, size_of, bytes_max // LANES_MAX) for source in sources)
     lanes: list[_Lane[T]] = []
     try:
         while True:
@@ -57,26 +57,31 @@ def side_by_side(
 class _Lane(Generic[T]):
     """One source that was begun: what it gave and nobody took, how large that is, and the step that is under way."""
 
-    def __init__(self, source: Generator[T, None, None], size_of: Callable[[T], int]) -> None:
+    def __init__(self, source: Generator[T, None, None], size_of: Callable[[T], int], step_bytes: int) -> None:
         self.source = source
         self.size_of = size_of
-        self.ready: deque[T] = deque()
+        self.step_bytes = step_bytes
+        self.ready: deque[tuple[T, int]] = deque()  # items and their sizes
         self.bytes = 0
-        self.step: Future[T] | None = None
+        self.step: Future[tuple[list[tuple[T, int]], BaseException | None]] | None = None
         self.has_ended = False
         self.error: BaseException | None = None
 
     def begin(self) -> None:
-        """Let a thread bring the next item."""
-        step: Future[T] = Future()
+        """Let a thread bring the next item, or several small ones."""
+        step: Future[tuple[list[tuple[T, int]], BaseException | None]] = Future()
 
         def run() -> None:
+            brought: list[tuple[T, int]] = []
+            left, error = self.step_bytes, None
             try:
-                item = next(self.source)
-            except BaseException as error:
-                step.set_exception(error)
-            else:
-                step.set_result(item)
+                while left >= 0:
+                    item = next(self.source)
+                    brought.append((item, size := self.size_of(item)))
+                    left -= 1 + size
+            except BaseException as end:
+                error = end
+            step.set_result((brought, error))
 
         self.step = step
         threading.Thread(target=run, name="tailrace-read").start()
@@ -85,19 +90,17 @@ class _Lane(Generic[T]):
         """Take what a step that is over has brought."""
         if self.step is None or not self.step.done():
             return
-        error, step = self.step.exception(), self.step
+        brought, end = self.step.result()
         self.step = None
-        if error is None:
-            self.ready.append(step.result())
-            self.bytes += self.size_of(self.ready[-1])
-        else:
-            self.has_ended = True
-            self.error = None if isinstance(error, StopIteration) else error
+        self.ready.extend(brought)
+        self.bytes += sum(size for _, size in brought)
+        self.has_ended = end is not None
+        self.error = None if isinstance(end, StopIteration) else end
 
     def take(self) -> T:
         """The next item that is ready."""
-        item = self.ready.popleft()
-        self.bytes -= self.size_of(item)
+        item, size = self.ready.popleft()
+        self.bytes -= size
         return item
 
 
