@@ -186,8 +186,10 @@ def _of(source: Source, aws: Aws | None, on_left_out: Callable[[Source, int], No
         return inputs
     place.check_finished()
     if bucket:
-        below = below or [listed.name for listed in place.store.list(path) if listed.name == path]
-        inputs = [Input(place.url(n), place.sizes.get(n, 0), partial(_chunks, place.store, n)) for n in below]
+        sizes = {n: place.sizes[n] for n in below} or {
+            o.name: o.bytes for o in place.store.list(path) if o.name == path
+        }
+        inputs = [Input(place.url(name), size, partial(_chunks, place.store, name)) for name, size in sizes.items()]
     else:
         inputs = [_file(Path(path, name.removeprefix(place.prefix))) for name in below]
     if not inputs:

@@ -70,7 +70,6 @@ def read_pieces(
     """Decode all inputs, the pieces of each in order and the inputs one behind the other; at least one piece of each.
 
     Without `keep_order` pieces of different inputs mix as they are ready, so that also large inputs are decoded side by side.
-
     `known` is asked when an input is begun: see `Engine`. Raises ExportInvalid where a file is not what its export lists,
     SegmentCorrupt, RecordInvalid and NotFound with the file in their facts.
     """
@@ -165,7 +164,7 @@ def read_export(
     """
     aws = Aws(AwsSettings(region=region, profile=profile, endpoint_url=endpoint_url))
     export = open_place(source, aws).one_export()
-    schema = _schema(discover(export.inputs, threads=threads)) if schema is None else schema
+    schema = _schema(_discover(export.inputs, threads)) if schema is None else schema
     columns = [_column_of(field) for field in schema]
     return pa.RecordBatchReader.from_batches(schema, _read(export.inputs, schema, columns, threads, keep_order))
 
@@ -187,19 +186,21 @@ def decode(source: bytes | Source) -> pa.Table:
     inputs = [Input("", len(source), lambda: iter([source]))] if isinstance(source, bytes) else find_inputs([source])
     seen: Seen = {}
     batches: list[pa.RecordBatch] = []
-    for piece in read_pieces(inputs):
-        _refuse_rejected(piece, inputs)
-        batches += piece.batches
-        seen = join_seen(seen, piece.seen) if piece.is_last else seen
+    with closing(read_pieces(inputs)) as pieces:
+        for piece in pieces:
+            _refuse_rejected(piece, inputs)
+            batches += piece.batches
+            seen = join_seen(seen, piece.seen) if piece.is_last else seen
     return named(unify(batches, seen), columns_of(seen))
 
 
-def discover(inputs: Sequence[Input], *, threads: int = THREADS, on_read: OnRead = lambda count: None) -> Seen:
+def _discover(inputs: Sequence[Input], threads: int) -> Seen:
     """What all inputs hold, and that they are whole. Raises what `read_pieces` raises, RecordInvalid also for one line."""
     seen: Seen = {}
-    for piece in read_pieces(inputs, threads=threads, keep_order=False, on_read=on_read):
-        _refuse_rejected(piece, inputs)
-        seen = join_seen(seen, piece.seen) if piece.is_last else seen
+    with closing(read_pieces(inputs, threads=threads, keep_order=False)) as pieces:
+        for piece in pieces:
+            _refuse_rejected(piece, inputs)
+            seen = join_seen(seen, piece.seen) if piece.is_last else seen
     return seen
 
 
@@ -263,7 +264,7 @@ def _numbers_of(type_: pa.DataType) -> NumberRange:
     """The widest range that a type of numbers holds."""
     if type_ == pa.int64():
         return NumberRange()
-    if pa.types.is_decimal128(type_):
+    if pa.types.is_decimal128(type_) and type_.scale >= 0:
         return NumberRange(False, DIGITS_MAX - type_.scale, type_.scale)
     return NumberRange(False, DIGITS_MAX, DIGITS_MAX)  # text
 

@@ -145,16 +145,16 @@ def start(
     while wait and answer.status == "IN_PROGRESS":
         threading.Event().wait(POLL_SECONDS)
         answer = source.describe(answer.arn)
-    if context.as_json:
-        print_json(_answered(answer))
-    else:
-        click.echo(answer.arn)
     if answer.status == "FAILED":
         raise TailraceError(
             f"The export failed: {answer.code} {answer.message}".strip(),
             hint="Check the bucket and the rights to write into it, then start it into another prefix.",
             arn=answer.arn,
         )
+    if context.as_json:
+        print_json(_answered(answer))
+    else:
+        click.echo(answer.arn)
     if wait:
         context.say(f"completed: {_many(answer.items or 0, 'item')}")
 
