@@ -89,7 +89,7 @@ class ShardState:
 class Gap:
     """Changes not proven to be captured. Leaves `detected` only by a completed repair or a new epoch."""
 
-    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, segment_missing, pitr_reset
+    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, pitr_reset
     reason: str
     detected_ms: int
     shard: str | None = None
