@@ -107,7 +107,8 @@ class StreamJudge(Judge):
         if before is None:
             self._begin()
         for segment in added:
-            self._check_lines(segment)
+            if segment.kind == "stream":
+                self._check_lines(segment)
         known: Mapping[str, ShardState] = {} if before is None else before.shards
         for shard_id, shard in manifest.shards.items():
             was = known.get(shard_id)
