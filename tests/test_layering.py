@@ -29,6 +29,7 @@ ONE_PLACE = {
     "duckdb": {"targets.duckdb"},
     "ministack": {"local"},
     "hypercorn": {"local"},
+    "psycopg": {"local.redshift"},
     "tailrace_core": {"codec"},
     "click": {"cli"},
     "hypothesis": {"testing"},
