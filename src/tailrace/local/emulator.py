@@ -100,6 +100,13 @@ class Emulator:
         status, _ = await self._request("PUT", path, data, {"authorization": owner.authorization_of("s3")})
         return status
 
+    async def get_object(self, bucket: str, key: str, owner: Owner) -> bytes | None:
+        """GetObject; None where there is no such object."""
+        status, body = await self._request(
+            "GET", f"/{bucket}/{quote(key)}", b"", {"authorization": owner.authorization_of("s3")}
+        )
+        return body if status == 200 else None
+
     def changes_since(self, owner: Owner, table: str, position: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """A table's stream records from a position on; it counts from 0 when the stream is switched on or the process starts."""
         found: Sequence[Mapping[str, Any]] = self._records_since(

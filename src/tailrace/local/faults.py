@@ -9,8 +9,10 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from tailrace.local.streams import table_of_iterator
 
-FaultKind: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
-KINDS: Final = get_args(FaultKind)
+RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
+StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
+STATEMENT_KINDS: Final = get_args(StatementFault)
+KINDS: Final = (*get_args(RequestFault), *STATEMENT_KINDS)
 
 
 @dataclass(slots=True)
@@ -20,9 +22,13 @@ class Fault:
     ``error``: answers `status` and does nothing. ``throttle``: the service's own throttling error.
     ``slow``: waits `seconds` first.
     ``lost_answer``: the request is carried out and the caller gets a 500.
+
+    The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
+    ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
+    ``reply_lost``: it is carried out, then the connection ends.
     """
 
-    kind: FaultKind
+    kind: RequestFault | StatementFault
     operation: str | None = None
     table: str | None = None
     count: int = 1
@@ -78,7 +84,17 @@ class Faults:
 
     def strike(self, operation: str, tables: Set[str]) -> Fault | None:
         """The fault that meets this request, which counts as met."""
+        return self._struck(operation, tables, is_statement=False)
+
+    def strike_statement(self, verb: str, warehouse: str) -> str | None:
+        """The kind of the fault that meets this statement, which counts as met."""
+        fault = self._struck(verb, {warehouse}, is_statement=True)
+        return None if fault is None else fault.kind
+
+    def _struck(self, operation: str, tables: Set[str], *, is_statement: bool) -> Fault | None:
         for fault in self._pending:
+            if (fault.kind in STATEMENT_KINDS) != is_statement:
+                continue
             if fault.operation in (None, operation) and (fault.table is None or fault.table in tables):
                 fault.count -= 1
                 if fault.count == 0:
@@ -103,14 +119,15 @@ def operation_of(method: str, path: str, query: str, target: str) -> str:
 
 
 def tables_of(path: str, body: bytes) -> Set[str]:
-    """The tables that a DynamoDB or Streams request names; the bucket of an S3 request."""
+    """The tables that a DynamoDB or Streams request names; the bucket of an S3 request; the warehouse of a Redshift request."""
     try:
         request = json.loads(body)
     except ValueError:
         return {path.strip("/").partition("/")[0]}
     if not isinstance(request, dict):
         return set()
-    names = [request.get("TableName"), request.get("StreamArn"), table_of_iterator(request.get("ShardIterator"))]
+    names = [request.get("WorkgroupName"), request.get("ClusterIdentifier")]
+    names += [request.get("TableName"), request.get("StreamArn"), table_of_iterator(request.get("ShardIterator"))]
     names += request.get("RequestItems", ())
     names += [operation.get("TableName") for entry in request.get("TransactItems", ()) for operation in entry.values()]
     return {name.rpartition(":table/")[2].partition("/")[0] for name in names if isinstance(name, str)}

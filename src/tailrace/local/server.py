@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tailrace.errors import UsageInvalid
 from tailrace.local.backups import Backups
@@ -24,8 +24,12 @@ from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_secon
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
 
+if TYPE_CHECKING:
+    from tailrace.local.redshift.data_api import DataApi
+
 CONTROL: Final = "/_tailrace/"
 STREAMS: Final = "DynamoDBStreams_20120810."
+REDSHIFT: Final = "RedshiftData."
 READS: Final = ("Get", "BatchGet", "TransactGet", "Query", "Scan", "Describe", "List")
 STATEMENTS: Final = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 TTL_SECONDS: Final = 30.0  # between two looks for expired items; moving the clock looks at once
@@ -45,6 +49,8 @@ class LocalApp:
         self._offset = 0.0
         self._faults = Faults()
         self._background: asyncio.Task[None] | None = None
+        self._warehouses: DataApi | None = None
+        self._seed = options.seed
         self._streams = StreamService(emulator, self.now, options)
         self._expiry = Expiry(emulator, self._streams, self.now)
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
@@ -99,7 +105,7 @@ class LocalApp:
     async def _route(self, scope: Scope, receive: Receive, send: Send, target: str, headers: Mapping[str, str]) -> None:
         owner = Owner.of_request(headers.get("authorization", ""))
         operation = target.removeprefix(DYNAMODB)
-        if target.startswith(STREAMS) or target in self._calls:
+        if target.startswith((STREAMS, REDSHIFT)) or target in self._calls:
             await self._answer(scope, receive, send, target, owner)
         elif operation == target or operation.startswith(READS):
             await self._emulator(scope, receive, send)
@@ -124,9 +130,9 @@ class LocalApp:
         """What is answered here."""
         try:
             request = json.loads(await _body(receive) or b"{}")
-            if target not in self._calls or not isinstance(request, dict):
+            if not isinstance(request, dict):
                 raise ServiceError("UnknownOperationException", target)
-            answer = await self._calls[target](request, owner)
+            answer = await self._called(target, request, owner)
         except ValueError as error:
             await _answer_error(scope, send, target, ServiceError("SerializationException", str(error)))
         except ServiceError as error:
@@ -134,6 +140,24 @@ class LocalApp:
         else:
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             await _send(send, 200, body, _AWS_JSON)
+
+    async def _called(self, target: str, request: Mapping[str, Any], owner: Owner) -> Mapping[str, Any] | bytes:
+        if target.startswith(REDSHIFT):
+            return await self._redshift().call(target.removeprefix(REDSHIFT), request, owner)
+        if target not in self._calls:
+            raise ServiceError("UnknownOperationException", target)
+        return await self._calls[target](request, owner)
+
+    def _redshift(self) -> DataApi:
+        """Made when it is first asked for: few want it, and it brings PostgreSQL."""
+        if self._warehouses is None:
+            try:
+                from tailrace.local.redshift.data_api import DataApi
+            except ModuleNotFoundError as error:
+                message = f"{error.name} is missing: pip install 'tailrace[redshift-local]'"
+                raise ServiceError("InternalServerException", message, 500) from error
+            self._warehouses = DataApi(self._emulator, self.now, self._faults.strike_statement, self._seed)
+        return self._warehouses
 
     def _after_write(self, send: Send) -> Send:
         """Changes are in the stream before the write that made them is answered."""
@@ -265,6 +289,8 @@ class LocalApp:
             self._background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._background
+        if self._warehouses is not None:
+            await self._warehouses.close()
         if self._state is not None:
             self._streams.settle()
             document = {
@@ -326,6 +352,8 @@ def _planned(fault: Fault, target: str) -> ServiceError:
         if not target:
             return ServiceError("SlowDown", "planned: please reduce your request rate", 503)
         code = "LimitExceededException" if target.startswith(STREAMS) else "ProvisionedThroughputExceededException"
+        if target.startswith(REDSHIFT):
+            code = "ActiveStatementsExceededException" if "Execute" in target else "ThrottlingException"
         return ServiceError(code, "planned: throttled", 400)
     codes = {403: "AccessDeniedException"} if target else _S3_CODES
     return ServiceError(codes.get(fault.status, _FAILED[bool(target)]), "planned: the service failed", fault.status)

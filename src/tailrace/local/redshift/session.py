@@ -1,0 +1,308 @@
+"""One connection as Redshift gives it: statements in, rows as text out, its errors, and faults where they are planned."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg import sql as composed
+
+from tailrace.local.redshift.catalog import CATALOG
+from tailrace.local.redshift.copying import Column, GetObject, LoadFailed, csv_of, files_of_manifest
+from tailrace.local.redshift.lexer import RedshiftError
+from tailrace.local.redshift.postgres import PostgresServer
+from tailrace.local.redshift.sql import Copy, Statement, read_statement
+from tailrace.local.redshift.types import SqlType
+
+DATABASE: Final = "dev"
+Strike: TypeAlias = Callable[[str], str | None]
+"""Asked with the first word of each statement; the kind of the fault that meets it."""
+
+# Strings as Redshift reads them, and its isolation SNAPSHOT.
+_OPTIONS: Final = {
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "off",
+    "backslash_quote": "on",
+    "default_transaction_isolation": "repeatable\\ read",
+    "TimeZone": "UTC",
+    "client_min_messages": "error",
+}
+_TYPES: Final = {
+    16: "bool", 17: "varbyte", 18: "char", 19: "varchar", 20: "int8", 21: "int2", 23: "int4", 25: "varchar", 700: "float4",
+    701: "float8", 705: "varchar", 1042: "bpchar", 1043: "varchar", 1082: "date", 1083: "time", 1114: "timestamp",
+    1184: "timestamptz", 1266: "timetz", 1700: "numeric", 3802: "super",
+}  # fmt: skip
+_BLANKS: Final = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
+
+
+class ConnectionLost(RedshiftError):
+    """Nobody knows what became of the statement."""
+
+    def __init__(self) -> None:
+        super().__init__("Connection to the database was lost", sqlstate="08006")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`columns`: names and types; None of a statement without rows. `count`: of rows returned, changed or copied, else -1."""
+
+    columns: tuple[tuple[str, str], ...] | None
+    rows: Sequence[Sequence[str | None]]
+    count: int
+
+
+class Databases:
+    """The PostgreSQL server and a database in it for each warehouse and name. Started by the first connection."""
+
+    def __init__(self) -> None:
+        self._server: PostgresServer | None = None
+        self._starting = asyncio.Lock()
+        self._prepared: dict[str, Prepared] = {}
+
+    async def connect(self, warehouse: str, database: str, get_object: GetObject, strike: Strike) -> Session:
+        """Raises RedshiftError for a database that is not there, UsageInvalid without PostgreSQL."""
+        if database != DATABASE:
+            raise RedshiftError(f'database "{database}" does not exist', sqlstate="3D000")
+        async with self._starting:
+            if self._server is None:
+                server = PostgresServer()
+                await asyncio.to_thread(server.start)
+                self._server = server
+                async with await _connect(server, "template1") as connection:
+                    await connection.execute(CATALOG)
+            if warehouse not in self._prepared:
+                name = f"w{len(self._prepared)}"
+                async with await _connect(self._server, "postgres") as connection:
+                    await connection.execute(f"CREATE DATABASE {name}")
+                self._prepared[warehouse] = Prepared(await _connect(self._server, name), name)
+            prepared = self._prepared[warehouse]
+        return Session(await _connect(self._server, prepared.name), prepared, get_object, strike)
+
+    async def close(self) -> None:
+        """Stop the server."""
+        for prepared in self._prepared.values():
+            with suppress(psycopg.Error):
+                await prepared.connection.close()
+        self._prepared.clear()
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop)
+            self._server = None
+
+
+async def _connect(server: PostgresServer, database: str) -> psycopg.AsyncConnection[Any]:
+    options = " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items())
+    return await psycopg.AsyncConnection.connect(
+        server.conninfo(database),
+        options=options,
+        autocommit=True,
+        prepare_threshold=None,
+        cursor_factory=psycopg.AsyncRawCursor,
+    )
+
+
+class Prepared:
+    """What must exist in a database before a statement runs: domains and the names that were shortened.
+
+    On a connection of its own, so that it outlives the transaction that needs it.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], name: str) -> None:
+        self.connection = connection
+        self.name = name
+        self.names: dict[str, str] = {}
+        self._domains: set[SqlType] = set()
+        self._lock = asyncio.Lock()
+
+    async def prepare(self, statement: Statement) -> None:
+        async with self._lock:
+            for domain in statement.domains - self._domains:
+                await self.connection.execute(domain.domain())
+                self._domains.add(domain)
+            for short, full in statement.names.items():
+                if short not in self.names:
+                    await self.connection.execute("INSERT INTO standin_names VALUES ($1, $2)", [short, full])
+                    self.names[short] = full
+
+    async def note_failure(self, failed: LoadFailed) -> None:
+        columns = "table_name, file_name, line_number, column_name, column_type, error_code, error_message"
+        async with self._lock:
+            await self.connection.execute(
+                f"INSERT INTO sys_load_error_detail ({columns}) VALUES ($1, $2, $3, $4, $5, $6, $7)", failed.row
+            )
+
+
+class Session:
+    """See the module."""
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Any], prepared: Prepared, get_object: GetObject, strike: Strike
+    ) -> None:
+        self._connection = connection
+        self._prepared = prepared
+        self._get_object = get_object
+        self._strike = strike
+
+    @property
+    def pid(self) -> int:
+        return self._connection.info.backend_pid
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE
+
+    async def execute(self, sql: str, parameters: Mapping[str, str] | None = None) -> Result:
+        """One statement. Raises RedshiftError, after which an open transaction takes nothing but ROLLBACK."""
+        try:
+            statement = read_statement(sql, in_transaction=self.in_transaction)
+            fault = self._strike(statement.verb) if statement.verb != "BEGIN" else None
+            if fault == "connection_lost":
+                await self.close()
+                raise ConnectionLost
+            if fault == "serialization":
+                raise _serialization("planned")
+            if fault == "statement_timeout":
+                raise RedshiftError("canceling statement due to statement timeout", sqlstate="57014")
+            result = await self._run(statement, parameters or {})
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+        except RedshiftError as error:
+            await self._abort()
+            if isinstance(error, LoadFailed):
+                await self._prepared.note_failure(error)
+            raise
+        if fault == "reply_lost":
+            await self.close()
+            raise ConnectionLost
+        return result
+
+    async def cancel(self) -> None:
+        """What it is doing ends with an error."""
+        await self._connection.cancel_safe()
+
+    async def close(self) -> None:
+        """An open transaction is rolled back."""
+        await self._connection.close()
+
+    # ---- inside
+
+    async def _run(self, statement: Statement, parameters: Mapping[str, str]) -> Result:
+        missing = [name for name in statement.parameters if name not in parameters]
+        if missing:
+            raise RedshiftError(f"Parameters list does not contain {', '.join(missing)}", sqlstate="42P02")
+        await self._prepared.prepare(statement)
+        if statement.copy is not None:
+            return Result(None, (), await self._copy(statement.copy))
+        if not statement.text:
+            return Result(None, (), -1)
+        values = [parameters[name] for name in statement.parameters]
+        cursor = await self._connection.execute(statement.text, values or None)
+        if statement.verb == "TRUNCATE" and self.in_transaction:
+            await self._connection.execute("COMMIT")
+        return self._result(cursor)
+
+    async def _abort(self) -> None:
+        """PostgreSQL did not see the statement that failed; its transaction is to be over all the same."""
+        if not self._connection.closed and self.in_transaction:
+            with suppress(psycopg.Error):
+                await self._connection.execute("refused")
+
+    def _result(self, cursor: psycopg.AsyncCursor[Any]) -> Result:
+        found = cursor.pgresult
+        if found is None or cursor.description is None:
+            return Result(None, (), cursor.rowcount)
+        names = [(found.fname(at) or b"").decode() for at in range(found.nfields)]
+        types = [_TYPES.get(found.ftype(at), "varchar") for at in range(found.nfields)]
+        rows = [
+            [_text(found.get_value(row, at), kind) for at, kind in enumerate(types)] for row in range(found.ntuples)
+        ]
+        columns = [(self._prepared.names.get(name, name), kind) for name, kind in zip(names, types, strict=True)]
+        return Result(tuple(columns), rows, len(rows))
+
+    async def _copy(self, copy: Copy) -> int:
+        found = await self._connection.execute(_COLUMNS, [copy.table])
+        columns = [_column(row, self._prepared.names) for row in await found.fetchall()]
+        into = composed.SQL(copy.table)
+        if copy.columns is not None:
+            by_name = {column.name: column for column in columns}
+            names = [self._prepared.names.get(name, name) for name in map(_unquoted, copy.columns)]
+            unknown = [name for name in names if name not in by_name]
+            if unknown:
+                raise RedshiftError(f'column "{unknown[0]}" of relation {copy.table} does not exist', sqlstate="42703")
+            columns = [by_name[name] for name in names]
+            into = composed.SQL(f"{copy.table} ({', '.join(copy.columns)})")
+        files = await files_of_manifest(copy, self._get_object)
+        cursor = self._connection.cursor()
+        async with cursor.copy(composed.SQL("COPY {} FROM STDIN WITH (FORMAT csv)").format(into)) as stream:
+            for url, data in files:
+                chunks = csv_of(copy, columns, url, data)
+                while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                    await stream.write(chunk)
+        await self._connection.execute("SELECT set_config('tailrace.copied', $1, false)", [str(cursor.rowcount)])
+        return cursor.rowcount
+
+    def _translated(self, error: psycopg.Error) -> RedshiftError:
+        """As Redshift would say it."""
+        diagnosis, state = error.diag, error.sqlstate
+        message = diagnosis.message_primary or str(error).strip()
+        if state is None or state.startswith(("08", "57P")):
+            return ConnectionLost()
+        if state == "40001":
+            return _serialization(message)
+        if state == "23502":
+            return RedshiftError(f"Cannot insert a NULL value into column {diagnosis.column_name}", sqlstate=state)
+        if state == "23514" and diagnosis.datatype_name:
+            name = diagnosis.datatype_name.replace("varchar(", "character varying(")
+            return RedshiftError(f"value too long for type {name}", sqlstate="22001")
+        if state == "21000" and "MERGE" in message:
+            return RedshiftError("Found multiple matches to update the same tuple.", sqlstate="21000")
+        return RedshiftError(message, detail=diagnosis.message_detail or "", sqlstate=state)
+
+
+_COLUMNS: Final = """
+SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
+JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+
+
+def _column(row: tuple[str, str, str], names: Mapping[str, str]) -> Column:
+    name, type_name, formatted = row
+    text = type_name if type_name.startswith(("varchar(", "varbyte(")) or type_name == "super" else formatted
+    found = re.fullmatch(r"([a-z ]+?)(?:\(([0-9,]+)\))?", _SHORT.get(text, text))
+    if found is None:
+        raise RedshiftError(f'column "{name}" has the type {text}, which COPY does not know', sqlstate="0A000")
+    kind = found.group(1).replace("character", "char")
+    arguments = tuple(map(int, found.group(2).split(","))) if found.group(2) else ()
+    return Column(names.get(name, name), SqlType(kind, arguments))
+
+
+_SHORT: Final = {
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+    "time without time zone": "time",
+    "time with time zone": "timetz",
+}
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"')
+
+
+def _serialization(why: str) -> RedshiftError:
+    return RedshiftError("1023", detail=f"Serializable isolation violation on table - 100 ({why})", sqlstate="40001")
+
+
+def _text(value: bytes | None, kind: str) -> str | None:
+    if value is None:
+        return None
+    text = bytes(value).decode()
+    if kind == "varbyte":
+        return text.removeprefix("\\x")
+    if kind == "super":
+        return _BLANKS.sub(r"\1", text)
+    return text
