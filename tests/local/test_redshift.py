@@ -313,6 +313,23 @@ def test_names_fold_and_long_ones_stay_whole(warehouse: Warehouse) -> None:
     assert "specified more than once" in warehouse.error('CREATE TABLE t ("Id" INT, "id" INT)')
 
 
+def test_hostile_names_name_columns_and_nothing_else(warehouse: Warehouse) -> None:
+    warehouse.done("CREATE TABLE victim (a INT)")
+    names = [
+        'a"; drop table victim; --', "a\\'", "'", '""', "a.b", "a[0]", "select", "_tr_pos", "../../x", "%s", "$1", ":a", "a\nb",
+        "\u202ea", "e\u0301", "é", "\u200b", "=cmd|' /c calc'!a1", "/*", "--", ";", "\\", "%(x)s", "{}", "x" * 127, "é" * 63,
+    ]  # fmt: skip
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    warehouse.done(f"CREATE TABLE t ({', '.join(name + ' INT' for name in quoted)})")
+    numbers = range(len(names))
+    warehouse.done(f"INSERT INTO t ({', '.join(quoted)}) VALUES ({', '.join(map(str, numbers))})")
+    sql = "SELECT column_name FROM svv_redshift_columns WHERE table_name = 't' ORDER BY ordinal_position"
+    assert [name for (name,) in warehouse.rows(sql)] == names
+    for number, name in zip(numbers, quoted, strict=True):
+        assert warehouse.rows(f"SELECT {name} FROM t WHERE {name} = {number}") == [(number,)]
+    assert warehouse.rows("SELECT count(*) FROM victim") == [(0,)]
+
+
 def test_keys_are_hints_so_duplicates_occur(warehouse: Warehouse) -> None:
     warehouse.done("CREATE TABLE t (a INT PRIMARY KEY, b INT UNIQUE)")
     warehouse.done("INSERT INTO t VALUES (1, 1), (1, 1)")

@@ -29,6 +29,9 @@ COPY = "COPY t FROM 's3://b/m' IAM_ROLE 'arn:aws:iam::111122223333:role/r' "
         ("DELETE FROM t RETURNING id", "near"),
         ("SELECT DISTINCT ON (a) a FROM t", "near"),
         ("SELECT a FROM t FOR UPDATE", "near"),
+        ("WITH d AS (DELETE FROM t) SELECT 1", "near"),
+        ("CREATE TABLE t (LIKE s INCLUDING ALL)", "near"),
+        ("SELECT '\ud800'", "not UTF-8"),
         ("SELECT s->>'a' FROM t", "near"),
         ("SELECT ARRAY[1]", "near"),
         ("SELECT $$a$$", "near"),
@@ -88,6 +91,8 @@ def test_what_no_transaction_holds(sql: str) -> None:
     ("sql", "meant"),
     [
         ('SELECT "Id" FROM "My""Table"', 'SELECT "id" FROM "my""table"'),
+        ("SELECT a -- b\r, c", "SELECT a , c"),
+        ("SELECT a\u00a0b", "SELECT a\u00a0b"),
         ("SELECT a -- b\n, /* c /* d */ */ e", "SELECT a , e"),
         ("SELECT 'it''s', 'a\\'b', E'x'", "SELECT 'it''s' , 'a\\'b' , E'x'"),
         ("SELECT a::varchar(3), CAST(b AS DECIMAL), NULL::SUPER", None),

@@ -58,7 +58,7 @@ class Token:
 _FOLD: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _TOKEN: Final = re.compile(
     r"""
-    (?P<space>\s+|--[^\n]*)
+    (?P<space>[ \t\n\r\f\v]+|--[^\n\r]*)
   | (?P<comment>/\*)
   | (?P<string>[eE]?'(?:[^'\\]|''|\\.)*')
   | (?P<name>"(?:[^"]|"")*")
@@ -76,7 +76,10 @@ _ESCAPE: Final = re.compile(r"''|\\(.)", re.DOTALL)
 
 def tokens_of(sql: str) -> list[Token]:
     """All of them, blanks and comments as one blank each. Raises RedshiftError for what is no token."""
-    size = len(sql.encode("utf-8", "surrogatepass"))
+    try:
+        size = len(sql.encode())
+    except UnicodeEncodeError as error:
+        raise RedshiftError("a statement is not UTF-8", sqlstate="22021") from error
     if size > STATEMENT_BYTES:
         raise RedshiftError(
             f"Statement is too large. Statement Size: {size} bytes. Maximum Allowed: {STATEMENT_BYTES} bytes",
@@ -127,7 +130,7 @@ def _end_of_comment(sql: str, at: int) -> int:
 
 
 def _checked_name(name: str) -> str:
-    size = len(name.encode("utf-8", "surrogatepass"))
+    size = len(name.encode())
     if size == 0:
         raise RedshiftError('zero-length delimited identifier at or near """"', sqlstate="42601")
     if size > NAME_BYTES:

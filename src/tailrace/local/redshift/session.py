@@ -72,9 +72,13 @@ class Databases:
             if self._server is None:
                 server = PostgresServer()
                 await asyncio.to_thread(server.start)
+                try:
+                    async with await _connect(server, "template1") as connection:
+                        await connection.execute(CATALOG)
+                except BaseException:
+                    server.stop()
+                    raise
                 self._server = server
-                async with await _connect(server, "template1") as connection:
-                    await connection.execute(CATALOG)
             if warehouse not in self._prepared:
                 name = f"w{len(self._prepared)}"
                 async with await _connect(self._server, "postgres") as connection:

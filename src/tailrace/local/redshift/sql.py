@@ -75,6 +75,7 @@ _UNKNOWN: Final = (
 )  # fmt: skip
 # What Redshift knows and PostgreSQL does not.
 _MISSING: Final = (("QUALIFY",), ("PIVOT",), ("UNPIVOT",), ("REMOVE", "DUPLICATES"), ("SYSDATE",), ("TOP",))
+_CHANGES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _KEYWORDS_THERE: Final = ("JSON_SERIALIZE",)  # functions whose names PostgreSQL has taken for syntax
 _SETTINGS: Final = ("STATEMENT_TIMEOUT", "SEARCH_PATH", "TIMEZONE", "DATESTYLE")
 _LABELS: Final = ("QUERY_GROUP", "ENABLE_RESULT_CACHE_FOR_SESSION")
@@ -201,6 +202,8 @@ class _Reader:
                 raise syntax_error(token.text)
             if token.kind != "word":
                 continue
+            if token.value in _CHANGES and at and tokens[at - 1].text == "(":  # in a WITH or a subquery
+                raise syntax_error(token.text)
             for words in _UNKNOWN:
                 if words_at(tokens, at, *words):
                     raise syntax_error(token.text)
@@ -377,7 +380,10 @@ class _Reader:
             raise syntax_error(",")
         if words_at(tokens, 0, "LIKE"):
             name, at = self._name(tokens, 1)
-            return " ".join(["LIKE", name, *(token.text for token in tokens[at:])])
+            words = [token.value for token in tokens[at:]]
+            if words not in ([], ["INCLUDING", "DEFAULTS"], ["EXCLUDING", "DEFAULTS"]):
+                raise syntax_error(tokens[at].text)
+            return " ".join(["LIKE", name, *words])
         if tokens[0].kind == "word" and tokens[0].value in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT"):
             return ""
         if tokens[0].kind == "word" and tokens[0].value in ("CHECK", "EXCLUDE"):
