@@ -270,6 +270,23 @@ def test_a_session_keeps_temporary_tables_and_ends(warehouse: Warehouse) -> None
     assert refused(warehouse.data.execute_statement, Sql="SELECT 1", **session) == "ValidationException"
 
 
+def test_a_refused_statement_ends_the_transaction_that_holds_it(warehouse: Warehouse) -> None:
+    warehouse.done("CREATE TABLE t (a INT)")
+    session = {"SessionId": warehouse.done("BEGIN", SessionKeepAliveSeconds=60)["SessionId"]}
+    warehouse.done("INSERT INTO t VALUES (1)", **session)
+    warehouse.error("INSERT INTO t VALUES (2) RETURNING a", **session)  # PostgreSQL never sees it
+    assert "current transaction is aborted" in warehouse.error("INSERT INTO t VALUES (3)", **session)
+    warehouse.done("COMMIT", **session)
+    assert warehouse.rows("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_lost_connection_ends_its_session(warehouse: Warehouse) -> None:
+    session = {"SessionId": warehouse.done("CREATE TEMP TABLE s (a INT)", SessionKeepAliveSeconds=60)["SessionId"]}
+    warehouse.aws.fault("connection_lost", operation="INSERT", table=warehouse.name)
+    warehouse.error("INSERT INTO s VALUES (1)", **session)
+    assert "Connection to the database was lost" in warehouse.error("SELECT a FROM s", **session)
+
+
 def test_workgroups_share_nothing(warehouse: Warehouse, aws: LocalAws, clients: dict[str, Any]) -> None:
     warehouse.done("CREATE TABLE t (a INT)")
     other = Warehouse(aws, clients, warehouse.name + "-other")
@@ -287,6 +304,10 @@ def test_varchar_counts_bytes_and_text_is_cut_nowhere(warehouse: Warehouse) -> N
     warehouse.done("ALTER TABLE t ALTER COLUMN a TYPE VARCHAR(12)")
     warehouse.done("INSERT INTO t VALUES ('éééééé', NULL)")
     assert warehouse.rows("SELECT a, b FROM t ORDER BY a") == [("ééééé", "00ff"), ("éééééé", None)]
+
+
+def test_a_backslash_escapes_in_every_literal(warehouse: Warehouse) -> None:
+    assert warehouse.rows(r"SELECT 'a\'b', 'c\\', 'd''e'") == [("a'b", "c\\", "d'e")]
 
 
 def test_super_holds_no_string_beyond_its_limit(warehouse: Warehouse) -> None:

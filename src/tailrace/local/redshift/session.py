@@ -150,10 +150,7 @@ class Session:
         self._prepared = prepared
         self._get_object = get_object
         self._strike = strike
-
-    @property
-    def pid(self) -> int:
-        return self._connection.info.backend_pid
+        self.pid: Final = connection.info.backend_pid
 
     @property
     def in_transaction(self) -> bool:
