@@ -7,7 +7,7 @@ import base64
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,6 +26,7 @@ KEPT_SECONDS: Final = 24 * 3600
 PAGE_ROWS: Final = 1000
 PAGE_BYTES: Final = 1024 * 1024
 LIST_MAX: Final = 100
+CANCEL_SECONDS: Final = 0.2
 ACTIVE: Final = ("SUBMITTED", "PICKED", "STARTED")
 
 
@@ -147,9 +148,7 @@ class DataApi:
             execution = _Execution(self._id(), owner, plain, token, steps, is_batch, now, now, session)
             execution.query = self._random.getrandbits(31)
             self._executions[execution.id] = execution
-            task = asyncio.create_task(self._run(execution))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._run(execution))
         await self._wait(execution, request)
         answer = {"Id": execution.id, "CreatedAt": execution.created, **_where(execution)}
         if "WaitTimeSeconds" in request:
@@ -184,6 +183,11 @@ class DataApi:
 
     def _id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128)))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ---- carrying them out
 
@@ -337,9 +341,16 @@ class DataApi:
                 f"Could not cancel a query that is already in {execution.status} state with ID: {execution.id}"
             )
         execution.cancelled = True
-        if execution.running is not None:
-            await execution.running.cancel()
+        self._start(self._stop(execution))
         return {"Status": True}
+
+    async def _stop(self, execution: _Execution) -> None:
+        """Until it has ended: PostgreSQL forgets a cancellation that comes just before the statement."""
+        while not execution.done.is_set():
+            if execution.running is not None:
+                await execution.running.cancel()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(execution.done.wait(), CANCEL_SECONDS)
 
     def _found(self, request: Mapping[str, Any], owner: Owner) -> tuple[_Execution, _Step | None]:
         whole, _, number = str(request.get("Id", "")).partition(":")
