@@ -17,7 +17,7 @@ from typing import Any, Final
 from tailrace.capture.records import encode
 from tailrace.capture.table import ScanPage, TableSource
 from tailrace.clock import Budget, Clock
-from tailrace.decide.base import base_of
+from tailrace.decide.base import base_of, is_base_read
 from tailrace.decide.scan import Pace, ReadPages, begun, is_complete, next_parts, with_pages
 from tailrace.errors import ConfigInvalid, SourceChanged, StateContended, Throttled, Transient
 from tailrace.jobs.capture import CONTENDED_MAX, counted
@@ -222,15 +222,14 @@ class Backfiller:
         return self._manifest.scan
 
     def _is_done(self) -> bool:
-        base = base_of(self._manifest)
-        return base is not None and base.shows_ms is not None
+        return is_base_read(self._manifest)
 
     def _open(self) -> bool:
         """Read the manifest, and record that a scan begins before anything is read. False: capture has not begun.
 
         What was written before the stream's shards were on record is in the pages; what was written later, in the stream.
         """
-        if self._published is None:
+        if self._published is None or self._is_done():
             self._published = self._landing.load()
             if self._published is not None:
                 self._check_source()
@@ -242,7 +241,7 @@ class Backfiller:
                 hint='Set base = "export", or capture = "streams".',
                 table=self._landing.table,
             )
-        if base_of(self._manifest) is None:
+        if base_of(self._manifest) is None and not self._is_done():
             log.info("the base of %s begins: a scan in %d segments", self._landing.table, self._settings.scan_segments)
             state = begun(self._manifest.epoch, self._settings.scan_segments, self._clock.now_ms())
             self._swap(lambda manifest: manifest if base_of(manifest) else replace(manifest, scan=state))
@@ -435,7 +434,9 @@ def _with_base(manifest: Manifest, readers: Sequence[_Reader], now_ms: int) -> M
     assert manifest.scan is not None
     written = [reader.written for reader in readers if reader.written is not None]
     first = manifest.next_number
-    entries = [segment.entry(number, now_ms, None) for number, segment in enumerate(written, start=first)]
+    entries = [
+        segment.entry(number, now_ms, None, manifest.epoch) for number, segment in enumerate(written, start=first)
+    ]
     rows, size = sum(entry.rows for entry in entries), sum(entry.bytes for entry in entries)
     last = first + len(entries) - 1
     scan = with_pages(manifest.scan, [reader.pages() for reader in readers], rows, size, last if entries else 0)

@@ -86,7 +86,9 @@ class DuckDbTarget:
                 threads,
             )
             merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
-            internal.enter(session, state, self._ledger_rows(load, fresh, changes))
+            if any(s.segment.kind == "sweep" for s in fresh):
+                merge.sweep(load.table.mode, load.epoch)
+            internal.enter(session, load.table, state, self._ledger_rows(load, fresh, changes))
         return Applied(
             segments=len(fresh),
             skipped=skipped,
