@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict
 
+from tailrace.testing.sim.defects import DEFECTS, catch_all
 from tailrace.testing.sim.plan import Plan, draw
 from tailrace.testing.sim.run import Summary, digest, run_one, run_parallel
 from tailrace.testing.sim.shrink import shrink
@@ -26,9 +27,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run one history")
     parser.add_argument("--trace", action="store_true", help="with --seed: every effect as a line")
     parser.add_argument("--shrink", action="store_true", help="with --seed: make a failing history as small as it gets")
+    parser.add_argument("--defects", metavar="N", type=int, help="plant every defect; N histories at most for each")
     arguments = parser.parse_args()
-    if (arguments.seed is None) == (arguments.seeds is None):
-        parser.error("give --seeds FROM:TO or --seed N")
+    if [arguments.seed, arguments.seeds, arguments.defects].count(None) != 2:
+        parser.error("give --seeds FROM:TO, --seed N or --defects N")
+    if arguments.defects is not None:
+        return _defects(arguments.defects, arguments.jobs)
     if arguments.seed is not None:
         return _one(draw(arguments.seed), trace=arguments.trace, smaller=arguments.shrink)
     first, _, end = arguments.seeds.partition(":")
@@ -48,6 +52,19 @@ def _one(plan: Plan, *, trace: bool, smaller: bool) -> int:
     violation = None if outcome.violation is None else str(outcome.violation)
     print(json.dumps({"seed": plan.seed, "violation": violation, "effects": outcome.effects, "trace": digest(outcome)}))
     return 0 if violation is None else 1
+
+
+def _defects(histories_max: int, jobs: int) -> int:
+    """The table of `docs/reliability.md`."""
+    missed = 0
+    print("| defect | what is wrong | histories | seed | rule |\n|---|---|---|---|---|")
+    for caught in catch_all(histories_max, jobs):
+        missed += caught.seed is None
+        seed = "not noticed" if caught.seed is None else caught.seed
+        what = DEFECTS[caught.name].what
+        print(f"| `{caught.name}` | {what} | {caught.histories} | {seed} | {caught.rule} |", flush=True)
+    print(f"{len(DEFECTS)} defects, {missed} not noticed", file=sys.stderr)
+    return 1 if missed else 0
 
 
 def _rule(outcome: Outcome) -> str | None:

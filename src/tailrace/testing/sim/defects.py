@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
+import multiprocessing
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.testing.sim.patches import patched
+from tailrace.testing.sim.plan import CAPTURES
+from tailrace.testing.sim.run import run_seeds
 
 CAPTURE: Final = "tailrace.jobs.capture:Capturer"
 READER: Final = "tailrace.capture.reader:ShardReader"
@@ -22,6 +27,8 @@ LINEAGE: Final = "tailrace.decide.lineage:"
 LANDING: Final = "tailrace.landing.landing:Landing"
 LOADER: Final = "tailrace.jobs.load:Loader"
 TARGET: Final = "tailrace.testing.sim.target:"
+BACKFILL: Final = "tailrace.jobs.backfill"
+COMPACT: Final = "tailrace.jobs.compact"
 EXPORTS: Final = "tailrace.jobs.exports:ExportCapturer"
 WINDOWS: Final = "tailrace.decide.windows:"
 
@@ -36,7 +43,14 @@ class Defect:
     name: str
     what: str
     edits: tuple[tuple[str, str, str], ...]
-    capture: str = "stream"  # whose histories can show it: stream, tiling, sliding or exports (both)
+    capture: str = "stream"  # whose histories can show it; "exports" are tiling and sliding ones
+
+    def may_show_in(self, seed: int) -> bool:
+        """Whether the history of this seed is of a kind that has the broken rule in it."""
+        return CAPTURES[seed % len(CAPTURES)] in _KINDS.get(self.capture, (self.capture,))
+
+
+_KINDS: Final[Mapping[str, tuple[str, ...]]] = {"stream": ("stream", "scan"), "exports": ("tiling", "sliding")}
 
 
 def _one(name: str, what: str, where: str, old: str, new: str, capture: str = "stream") -> Defect:
@@ -336,14 +350,14 @@ STORE: Final = (
     _one(
         "page_loses_one",
         "the oldest entry is not among those that move to a page",
-        f"{LANDING}._paged",
-        '"segments": [segment.to_json() for segment in old]',
-        '"segments": [segment.to_json() for segment in old[1:]]',
+        f"{LANDING}._write_page",
+        "for segment in entries]}",
+        "for segment in entries[1:]]}",
     ),
     _one(
-        "page_after_swap",
-        "old entries leave the manifest, and the page that holds them is not there yet",
-        f"{LANDING}._paged",
+        "page_not_written",
+        "old entries leave the manifest, and the page that holds them is not there",
+        f"{LANDING}._write_page",
         "        self.store.create(self._name(name), data)\n",
         "",
     ),
@@ -401,8 +415,15 @@ LOAD: Final = (
         "bad_lines_after_commit",
         "lines that cannot be decoded are set aside after the commit that leaves them out",
         f"{LOADER}._load",
-        "        self._set_aside(segments, decoded)\n",
+        "        self._set_aside(groups, decoded)\n",
         "",
+    ),
+    _one(
+        "decoded_ahead_of_something_else",
+        "what was decoded ahead is taken for what is wanted, whatever that is",
+        f"{LOADER}._begun_before",
+        "begun[0] != segments",
+        "len(begun[0]) != len(segments)",
     ),
     _one(
         "old_attributes_stay",
@@ -521,7 +542,139 @@ PITR: Final = (
     ),
 )
 
-DEFECTS: Final[Mapping[str, Defect]] = {defect.name: defect for defect in (*STREAM, *STORE, *LOAD, *PITR)}
+SCAN: Final = (
+    _one(
+        "base_beats_changes",
+        "rows of the base are ordered as if they were changes of now",
+        "tailrace.decide.load:order_class",
+        "CLASS_BASE if segment.kind",
+        "CLASS_CHANGE if segment.kind",
+        "scan",
+    ),
+    _one(
+        "last_arrival_wins",
+        "a row that comes later replaces what stands, whatever its position",
+        f"{TARGET}merge",
+        "if standing is None or row.position > standing.position:",
+        "if True:",
+        "scan",
+    ),
+    _one(
+        "no_tombstones",
+        "a deleted key leaves nothing behind",
+        f"{TARGET}merge",
+        "            contents.rows[row.key] = row\n",
+        "            contents.rows[row.key] = row\n"
+        '            if row.op == "d":\n'
+        "                del contents.rows[row.key]\n",
+        "scan",
+    ),
+    _one(
+        "page_without_bytes",
+        "the position of a scan moves on, and one of its files is not listed",
+        f"{BACKFILL}:_with_base",
+        "if reader.written is not None]",
+        "if reader.written is not None][1:]",
+        "scan",
+    ),
+    _one(
+        "scan_forgets_its_page",
+        "what was read of a scan segment is dropped when another worker published, and its position is not",
+        f"{BACKFILL}:Backfiller._adopt",
+        "                del self._readers[part]\n",
+        "                self._readers[part].lines = []\n",
+        "scan",
+    ),
+    _one(
+        "first_part_is_the_end",
+        "the base is complete when one scan segment is",
+        "tailrace.decide.scan:is_complete",
+        "all(",
+        "any(",
+        "scan",
+    ),
+    _one(
+        "scan_stand_by_keeps_all",
+        "pages that another worker has published meanwhile are published again",
+        f"{BACKFILL}:Backfiller._adopt",
+        "(after and after.parts[part] != reader.before)",
+        "False",
+        "scan",
+    ),
+    _one(
+        "scan_before_capture",
+        "the scan begins before the stream's shards are on record, and capture from then on only",
+        f"{CAPTURE}._open",
+        "self._settings.start, self._clock.now_ms())",
+        '"LATEST", self._clock.now_ms() + 900_000)',
+        "scan",
+    ),
+)
+
+COMPACTION: Final = (
+    _one(
+        "wrong_place",
+        "compacted segments are said to lie one byte further",
+        f"{LANDING}.write_compacted",
+        "initial=0",
+        "initial=1",
+    ),
+    _one(
+        "inputs_deleted_at_once",
+        "what was compacted is deleted without a grace",
+        f"{COMPACT}:Compactor.step",
+        "if garbage.since_ms <= due_ms",
+        "if True",
+    ),
+    _one(
+        "inputs_deleted_before_the_swap",
+        "what is compacted is deleted before the manifest says where it lies now",
+        f"{COMPACT}:Compactor._gather",
+        "        by_number =",
+        "        for segment, place in zip(inputs, places, strict=True):\n"
+        "            self._landing.delete_object_of(replace(segment, place=place))\n"
+        "        by_number =",
+    ),
+    _one(
+        "inputs_not_looked_at_again",
+        "two workers compact the same segments, and the second swap takes the first one's place",
+        f"{COMPACT}:Compactor._gather",
+        "if [s for s in self._entries(manifest, first, last) if s.number in by_number] != list(inputs):",
+        "if False:",
+    ),
+)
+
+DEFECTS: Final[Mapping[str, Defect]] = {
+    defect.name: defect for defect in (*STREAM, *STORE, *LOAD, *SCAN, *COMPACTION, *PITR)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """How a defect was noticed: after so many histories, in this one, by this rule. `seed` None: not at all."""
+
+    name: str
+    histories: int
+    seed: int | None = None
+    rule: str = ""
+
+
+def catch(name: str, histories_max: int) -> Catch:
+    """Run histories that can show a defect, in the order of their seeds, until one does."""
+    defect = DEFECTS[name]
+    seeds = itertools.islice((seed for seed in itertools.count() if defect.may_show_in(seed)), histories_max)
+    with planted(defect):
+        summary = run_seeds(seeds, until=lambda outcome: outcome.violation is not None)
+    if not summary.failures:
+        return Catch(name, summary.histories)
+    seed, violation = summary.failures[0]
+    return Catch(name, summary.histories, seed, violation[1 : violation.index("]")])
+
+
+def catch_all(histories_max: int, jobs: int) -> Iterator[Catch]:
+    """Every defect, in several processes; in the catalogue's order."""
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(catch, DEFECTS, itertools.repeat(histories_max))
 
 
 @contextlib.contextmanager

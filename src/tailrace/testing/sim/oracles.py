@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from tailrace.clock import ManualClock
 from tailrace.decide.load import watermark
 from tailrace.errors import ManifestInvalid, TailraceError
 from tailrace.landing import Landing
@@ -57,7 +58,10 @@ class Judge:
     table: str
     target: ModelTarget
     time_is_exact: bool  # all clocks agree, so that watermarks can be compared with the world's time
+    clock: ManualClock
+    grace_ms: int | None  # of what was compacted
     manifest: Manifest | None = None
+    moved_ms: dict[str, int] = field(default_factory=dict)  # when a segment's object became needless, by name
     epoch: int = 1
     segments: dict[int, Segment] = field(default_factory=dict)  # all that were ever published
     facts: dict[int, list[Fact]] = field(default_factory=dict)  # by segment number
@@ -116,6 +120,7 @@ class Judge:
             raise Violation("I2", f"segment {segment.number} was dropped or changed")
         self._check_place(found)
         self.segments[segment.number] = found
+        self.moved_ms[segment.name] = self.clock.ms
 
     def _check_place(self, segment: Segment) -> None:
         """The same lines lie there as were published. [I12]"""
@@ -139,6 +144,9 @@ class Judge:
         pages = () if self.manifest is None else self.manifest.pages
         if inside in used or any(page.name == inside for page in pages):
             raise Violation("I13", f"{inside} was deleted and is listed")
+        rested_ms = self.clock.ms - self.moved_ms.get(inside, 0)
+        if self.time_is_exact and self.grace_ms is not None and rested_ms < self.grace_ms:
+            raise Violation("I13", f"{inside} was deleted while a load may still read it")
 
     def _check_segment(self, segment: Segment, manifest: Manifest) -> None:
         """It is there, with as many lines as it says. [I2, I15]"""

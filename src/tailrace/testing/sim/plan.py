@@ -130,6 +130,7 @@ class Setup:
     load_rows: int
     skew_ms: tuple[int, ...]  # of each process's clock
     pages_early: bool  # manifests move old entries to pages after a handful
+    decodes_ahead: bool
     hands_manifest_on: bool  # from capture to the loader of the same process
     exports: ExportSetup | None  # where there is no stream
     scan: ScanSetup | None  # of its base
@@ -223,6 +224,7 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
         load_segments=dice.choice([1, 3, 500]),
         load_rows=dice.choice([1, 5, 250_000]),
         skew_ms=tuple(dice.randint(-3_600_000, 3_600_000) if is_skewed else 0 for _ in range(processes)),
+        decodes_ahead=dice.random() < 0.3,
         pages_early=dice.random() < 0.25,
         hands_manifest_on=dice.random() < 0.5,
         restarts=dice.random() < 0.3,

@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -134,7 +134,7 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def run_seeds(seeds: Sequence[int], *, until: Callable[[Outcome], bool] = lambda outcome: False) -> Summary:
+def run_seeds(seeds: Iterable[int], *, until: Callable[[Outcome], bool] = lambda outcome: False) -> Summary:
     """Run these histories, here, in order; stop behind the first one that `until` says."""
     summary, baton, began = Summary(), Baton(), time.process_time()
     with quiet():

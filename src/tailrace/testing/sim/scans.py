@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.clock import Budget
-from tailrace.decide.scan import is_complete
 from tailrace.errors import ServiceUnavailable, Throttled
 from tailrace.jobs.backfill import Backfiller, BackfillSettings
 from tailrace.landing import Landing
@@ -128,7 +127,8 @@ class ScanWorld(StreamWorld):
         if self.is_replaced:  # nothing more of this table is read
             self.unsure.update(self.items, (key[0] for key in self.target.contents.rows))
             return
-        if manifest.scan is None or manifest.scan.finished_ms is None or not is_complete(manifest.scan):
+        scan = manifest.scan
+        if scan is None or scan.finished_ms is None or not all(part.is_done for part in scan.parts):
             raise Violation("I16", f"faults have stopped, and the base is {manifest.scan}")
         self.hits["base complete"] += 1
 

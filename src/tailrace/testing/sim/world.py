@@ -29,6 +29,7 @@ from tailrace.testing.sim.baton import Baton, Strand
 from tailrace.testing.sim.oracles import Judge, Violation, are_same_values, values_of
 from tailrace.testing.sim.plan import Action, Bits, Plan, Setup, Strike
 from tailrace.testing.sim.target import ModelTarget, TargetClient
+from tailrace.testing.source import InlineExecutor
 from tailrace.testing.stores import MemoryStore
 
 TABLE: Final = "orders"
@@ -122,6 +123,7 @@ class Process:
             "current",
             self.clock,
             LoadLimits(segments=setup.load_segments, rows=setup.load_rows),
+            ahead=InlineExecutor() if setup.decodes_ahead else None,
         )
         self.tasks = {"capture": Task(self, "capture", self._capture), "load": Task(self, "load", self._load)}
         for task, step in world.make_jobs(self).items():
@@ -241,7 +243,12 @@ class World:
         self.make_source(setup)
         self.target = ModelTarget(self)
         self.judge = self.make_judge(
-            store=self.store, table=TABLE, target=self.target, time_is_exact=not any(setup.skew_ms)
+            store=self.store,
+            table=TABLE,
+            target=self.target,
+            time_is_exact=not any(setup.skew_ms),
+            clock=self.clock,
+            grace_ms=None if setup.compact_seconds is None else int(setup.compact_seconds * 1000),
         )
         self.store.on_manifest = self._published
         self.store.on_delete = self.judge.deleted
