@@ -157,7 +157,7 @@ class Aws:
         self._session: boto3.Session | None = None
 
     def client(
-        self, service: str, *, connections: int = 16, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS
+        self, service: str, *, connections: int = 16, attempts: int | None = None, read_seconds: float = READ_SECONDS
     ) -> Any:
         """A client for ``dynamodb``, ``dynamodbstreams`` or ``s3``; safe to share between threads.
 
@@ -170,7 +170,7 @@ class Aws:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=read_seconds,
             max_pool_connections=connections,
-            retries={"mode": "standard", "max_attempts": attempts},
+            retries={"mode": "standard", "max_attempts": attempts or ATTEMPTS},
             s3={"addressing_style": "path"} if self.settings.endpoint_url else None,
         )
         try:

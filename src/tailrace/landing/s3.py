@@ -108,8 +108,8 @@ class S3Store:
     def probe(self) -> None:
         """A second create and a stale replace must be refused, a rightful replace accepted: five requests."""
         name = f"{OWN_FOLDER}/probe-{secrets.token_hex(8)}"
+        version = self.replace(name, b"probe 1\n", None)  # where this gets no answer, deleting would get none either
         try:
-            version = self.replace(name, b"probe 1\n", None)
             if not (self._refuses(name, None) and self._refuses(name, STALE_ETAG)):
                 raise _unsupported(self.url, "ignores conditional writes")
             self.replace(name, b"probe 2\n", version)
