@@ -169,6 +169,39 @@ def test_nothing_is_read_before_the_shards_are_on_record() -> None:
     assert worker.tick(world.budget()).done
 
 
+def test_a_part_that_is_refused_is_waited_for_also_when_the_others_are_read_to_their_end() -> None:
+    world = World(items=6).begin()
+    original, refusals = world.table.scan_page, [Throttled("slow down", hint="It is planned.")] * 5
+
+    def scan_page(scan_segment: int, scan_segments: int, after: Any) -> ScanPage:
+        if scan_segment == 1 and refusals:
+            raise refusals.pop()
+        return original(scan_segment, scan_segments, after)
+
+    world.table.scan_page = scan_page  # type: ignore[method-assign]
+    worker = world.worker(flush_seconds=3600.0)
+    waits = []
+    for _ in range(100):
+        report = worker.step(world.budget())
+        if report.done:
+            break
+        waits.append(report.wait_seconds)
+        world.clock.ms += int(1000 * report.wait_seconds) + 1
+    assert report.done
+    assert waits.count(0.0) <= 3, "it must not spin"
+
+
+def test_one_page_that_took_an_hour_does_not_keep_later_ticks_from_reading() -> None:
+    world = World(seconds=3600.0).begin()
+    worker = world.worker()
+    worker.tick(world.budget(20))
+    world.table.seconds = 0.1
+    for _ in range(10):
+        report = worker.tick(world.budget(20))
+    assert report.done
+    world.check_whole()
+
+
 def test_an_empty_page_is_not_the_end() -> None:
     world = World(empty_pages=3).begin()
     assert world.worker().tick(world.budget()).done

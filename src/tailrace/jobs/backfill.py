@@ -173,6 +173,9 @@ class Backfiller:
         longer is given up, and read again by the next tick.
         """
         total = BackfillReport()
+        # What took long because this machine slept must not keep all later ticks from beginning anything.
+        self._page_seconds = min(self._page_seconds, budget.remaining() / 2)
+        self._flush_seconds = min(self._flush_seconds, budget.remaining() / 4)
         while not budget.spent():
             report = self.step(budget)
             total = total.then(report)
@@ -403,7 +406,8 @@ class Backfiller:
             parts = 0 if state is None else len(state.parts)
             return replace(self._report, parts=parts, parts_done=parts, done=self._is_done())
         state, now = self._state, self._clock.monotonic()
-        left = [self._readers.get(part) for part in next_parts(state, {}, ())]
+        ended = {part for part, reader in self._readers.items() if reader.after.is_done}
+        left = [self._readers.get(part) for part in next_parts(state, {}, ended)]
         due = min((reader.next_read - now if reader else 0.0 for reader in left), default=0.0)
         pause = max(self._pace.wait_seconds(now), due)
         return replace(

@@ -11,11 +11,13 @@ import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.decide.load import watermark
+from tailrace.errors import ManifestInvalid, TailraceError
+from tailrace.landing import Landing
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.model.segments import Segment
 from tailrace.targets.target import Load, LoadedSegment
@@ -56,6 +58,8 @@ class Judge:
     target: ModelTarget
     time_is_exact: bool  # all clocks agree, so that watermarks can be compared with the world's time
     manifest: Manifest | None = None
+    epoch: int = 1
+    segments: dict[int, Segment] = field(default_factory=dict)  # all that were ever published
     facts: dict[int, list[Fact]] = field(default_factory=dict)  # by segment number
     expected: dict[tuple[Any, ...], Fact] = field(default_factory=dict)  # what the target must hold
     expected_history: int = 0
@@ -80,6 +84,7 @@ class Judge:
         manifest, before = Manifest.from_bytes(data), self.manifest
         if manifest.version != (1 if before is None else before.version + 1):
             raise Violation("I10", f"version {manifest.version} follows {None if before is None else before.version}")
+        self.epoch = manifest.epoch
         added = self._added(manifest, before)
         for segment in added:
             self._check_segment(segment, manifest)
@@ -90,23 +95,60 @@ class Judge:
     def _added(self, manifest: Manifest, before: Manifest | None) -> list[Segment]:
         """New entries; the old ones must stand as they were. [I2, I13]"""
         known = before.next_number - 1 if before is not None else 0
-        kept = {s.number: s for s in manifest.segments if s.number <= known}
-        paged = max((page.last_number for page in manifest.pages), default=0)
-        for segment in before.segments if before is not None else ():
-            if segment.number > paged and kept.get(segment.number) != segment:
-                raise Violation("I2", f"segment {segment.number} was dropped or changed")
-        added = [s for s in manifest.segments if s.number > known]
+        try:
+            listed = {s.number: s for s in Landing(self.store, self.table).segments(manifest)}
+        except ManifestInvalid as error:
+            raise Violation("I2", f"{error}") from error
+        for number, segment in self.segments.items():
+            found = listed.get(number)
+            if found is not segment and found != segment:
+                self._check_moved(segment, found)
+        added = [s for number, s in listed.items() if number > known]
+        self.segments.update({s.number: s for s in added})
         numbers = [s.number for s in added]
         if numbers != list(range(known + 1, manifest.next_number)):
             raise Violation("I9", f"segments {numbers} behind {known}, and the next is {manifest.next_number}")
         return added
+
+    def _check_moved(self, segment: Segment, found: Segment | None) -> None:
+        """Nothing but the place of its bytes may change. [I2, I12]"""
+        if found is None or replace(found, place=segment.place) != segment or segment.place is not None:
+            raise Violation("I2", f"segment {segment.number} was dropped or changed")
+        self._check_place(found)
+        self.segments[segment.number] = found
+
+    def _check_place(self, segment: Segment) -> None:
+        """The same lines lie there as were published. [I12]"""
+        try:
+            lines = gzip.decompress(b"".join(Landing(self.store, self.table).read_segment(segment))).splitlines()
+        except (TailraceError, EOFError, OSError) as error:
+            raise Violation("I12", f"segment {segment.number} cannot be read at {segment.place}: {error}") from error
+        facts = [fact_of(line, segment, self.epoch) for line in lines]
+        if facts != self.facts[segment.number]:
+            raise Violation("I12", f"segment {segment.number} is another one at {segment.place}")
+
+    def check_places(self, manifest: Manifest) -> None:
+        """Every segment can still be read. [I2, I13]"""
+        for segment in Landing(self.store, self.table).segments(manifest):
+            self._check_place(segment)
+
+    def deleted(self, name: str) -> None:
+        """Nothing may go that the manifest lists. [I13]"""
+        inside = name.removeprefix(f"{self.table}/")
+        used = {s.name if s.place is None else s.place.name for s in self.segments.values()}
+        pages = () if self.manifest is None else self.manifest.pages
+        if inside in used or any(page.name == inside for page in pages):
+            raise Violation("I13", f"{inside} was deleted and is listed")
 
     def _check_segment(self, segment: Segment, manifest: Manifest) -> None:
         """It is there, with as many lines as it says. [I2, I15]"""
         data = self.store.objects.get(f"{self.table}/{segment.name}")
         if data is None:
             raise Violation("I2", f"segment {segment.name} is listed and not there")
-        lines = gzip.decompress(data).splitlines()
+        try:
+            lines = gzip.decompress(data).splitlines()
+        except (EOFError, OSError) as error:
+            raise Violation("I15", f"segment {segment.name} is damaged: {error}") from error
         if len(lines) != segment.rows or len(data) != segment.bytes:
             raise Violation("I15", f"segment {segment.name} has {len(lines)} lines, the manifest says {segment.rows}")
         self.facts[segment.number] = [fact_of(line, segment, manifest.epoch) for line in lines]

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-Capture: TypeAlias = Literal["stream", "tiling", "sliding"]
-CAPTURES: Final[Sequence[Capture]] = ("stream",) * 6 + ("tiling", "sliding")  # of eight seeds
+Capture: TypeAlias = Literal["stream", "scan", "tiling", "sliding"]  # scan: a stream, and a base that is scanned
+CAPTURES: Final[Sequence[Capture]] = ("stream",) * 4 + ("scan",) * 2 + ("tiling", "sliding")  # of eight seeds
 ACTIONS_MIN: Final = 40
 ACTIONS_MAX: Final = 110
 EFFECTS_STRUCK: Final = 1000  # strikes come so far; few histories have more effects
@@ -45,8 +45,14 @@ OF_EXPORTS: Final[Mapping[str, float]] = {
     "forbid": 0.4,
     "recreate": 0.1,
 }
+OF_SCANS: Final[Mapping[str, float]] = {**OF_STREAMS, "scan_fails": 1}
 WORK: Final[Mapping[str, float]] = {"write": 6, "capture": 9, "load": 4, "flush": 0.7, "tick": 0.4}
-STRIKES: Final = ("error", "crash_before", "crash_after", "lost_answer", "lost_request", "pause", "pause_after")
+HEAVY: Final = 5.0  # of one trouble, in some histories
+STRIKES: Final = (
+    *("error", "crash_before", "crash_after"),
+    *("lost_answer", "lost_request", "late_request"),
+    *("pause", "pause_after"),
+)
 SHARES: Final = (0.0, 0.004, 0.02, 0.1)
 
 
@@ -77,7 +83,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What befalls the first effect from the `at`-th on: a fault of `testing.faults`, or a pause before or after it."""
+    """What befalls the first effect from the `at`-th on: a fault of `testing.faults`, a request that arrives late, or a pause."""
 
     at: int
     kind: str
@@ -97,6 +103,16 @@ class ExportSetup:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanSetup:
+    """How the base of a table is scanned: in so many segments and pages, so many items there before capture began."""
+
+    segments: int
+    page_items: int
+    items: int
+    flush_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """How the world of a history is made."""
 
@@ -113,8 +129,11 @@ class Setup:
     load_segments: int
     load_rows: int
     skew_ms: tuple[int, ...]  # of each process's clock
+    pages_early: bool  # manifests move old entries to pages after a handful
     hands_manifest_on: bool  # from capture to the loader of the same process
     exports: ExportSetup | None  # where there is no stream
+    scan: ScanSetup | None  # of its base
+    compact_seconds: float | None  # the grace of what was compacted; None: nobody compacts
     restarts: bool  # at the end another process takes over, else all go on
     troubles: tuple[str, ...]
 
@@ -133,7 +152,16 @@ def draw(seed: int) -> Plan:
     """The history of a seed. Each draws which kinds of trouble there are, and how often (a swarm)."""
     dice = random.Random(seed)
     setup = _draw_setup(dice, CAPTURES[seed % len(CAPTURES)])
-    kinds = {**WORK, **{kind: share for kind, share in _troubles(setup.capture).items() if kind in setup.troubles}}
+    kinds: dict[str, float] = {
+        **WORK,
+        **{kind: share for kind, share in _troubles(setup.capture).items() if kind in setup.troubles},
+    }
+    if setup.scan is not None:
+        kinds["backfill"] = 5
+    if setup.compact_seconds is not None:
+        kinds |= {"compact": 3, "hour": 1}
+    heavy = dice.choice(setup.troubles) if setup.troubles and dice.random() < 0.3 else None
+    kinds |= {} if heavy is None else {heavy: HEAVY}
     count = dice.randint(ACTIONS_MIN, ACTIONS_MAX)
     names = dice.choices(list(kinds), list(kinds.values()), k=count)
     actions = tuple(Action(name, dice.getrandbits(60)) for name in names)
@@ -141,11 +169,13 @@ def draw(seed: int) -> Plan:
 
 
 def _troubles(capture: Capture) -> Mapping[str, float]:
-    return {**COMMON, **(OF_STREAMS if capture == "stream" else OF_EXPORTS)}
+    if capture in ("tiling", "sliding"):
+        return {**COMMON, **OF_EXPORTS}
+    return {**COMMON, **(OF_SCANS if capture == "scan" else OF_STREAMS)}
 
 
 def _draw_exports(dice: random.Random, capture: Capture) -> ExportSetup | None:
-    if capture == "stream":
+    if capture in ("stream", "scan"):
         return None
     return ExportSetup(
         step=900 if capture == "tiling" else dice.choice([300, 450]),
@@ -154,6 +184,17 @@ def _draw_exports(dice: random.Random, capture: Capture) -> ExportSetup | None:
         equal_images=dice.random() < 0.5,
         partitions=dice.choice([1, 2, 3]),
         enable_recovery=dice.random() < 0.5,
+    )
+
+
+def _draw_scan(dice: random.Random, capture: Capture) -> ScanSetup | None:
+    if capture != "scan":
+        return None
+    return ScanSetup(
+        segments=dice.choice([1, 2, 3]),
+        page_items=dice.choice([1, 2, 100]),
+        items=dice.choice([0, 3, 8]),
+        flush_seconds=dice.choice([0.0, 2.0, 30.0]),
     )
 
 
@@ -168,6 +209,8 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
     return Setup(
         capture=capture,
         exports=_draw_exports(dice, capture),
+        scan=_draw_scan(dice, capture),
+        compact_seconds=dice.choice([None, None, 60.0, 25 * 3600.0]),
         processes=processes,
         keys=dice.choice([1, 2, 3, 5, 8]),
         shards=dice.choice([1, 1, 2, 3]),
@@ -180,6 +223,7 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
         load_segments=dice.choice([1, 3, 500]),
         load_rows=dice.choice([1, 5, 250_000]),
         skew_ms=tuple(dice.randint(-3_600_000, 3_600_000) if is_skewed else 0 for _ in range(processes)),
+        pages_early=dice.random() < 0.25,
         hands_manifest_on=dice.random() < 0.5,
         restarts=dice.random() < 0.3,
         troubles=tuple(chosen),

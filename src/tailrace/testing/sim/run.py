@@ -10,32 +10,44 @@ import logging
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tailrace.landing import landing
 from tailrace.model.manifest import Manifest
 from tailrace.testing.sim.baton import Baton
 from tailrace.testing.sim.exports import ExportWorld
 from tailrace.testing.sim.patches import patched
-from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_STREAMS, STRIKES, Plan, draw
+from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_SCANS, STRIKES, Capture, Plan, draw
+from tailrace.testing.sim.scans import ScanWorld
 from tailrace.testing.sim.streams import StreamWorld
-from tailrace.testing.sim.world import Outcome
+from tailrace.testing.sim.world import Outcome, World
 
 CHUNK: Final = 200  # histories that a process runs before it reports
 COLLECT_EVERY: Final = 50  # histories between two garbage collections, which otherwise cost a tenth of the time
 FAILURES_KEPT: Final = 20
 
+WORLDS: Final[Mapping[Capture, type[World]]] = {
+    "stream": StreamWorld,
+    "scan": ScanWorld,
+    "tiling": ExportWorld,
+    "sliding": ExportWorld,
+}
+
 # What a long run must have met, or it has tested nothing.
 MET: Final = (
     *COMMON,
-    *OF_STREAMS,
+    *OF_SCANS,
     *OF_EXPORTS,
     *STRIKES,
     "zombie",
     "another writer",
     "commit",
+    "compacted",
+    "deleted",
+    "base complete",
     "ends in CONSISTENT",
     "ends in GAP",
     "ends in PAUSED",
@@ -101,9 +113,12 @@ class Summary:
 def run(plan: Plan, baton: Baton) -> Outcome:
     """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
     read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
-    with patched(Manifest, "from_bytes", staticmethod(read)):
-        world = StreamWorld if plan.setup.capture == "stream" else ExportWorld
-        return world(plan).run(baton)
+    with contextlib.ExitStack() as patches:
+        patches.enter_context(patched(Manifest, "from_bytes", staticmethod(read)))
+        if plan.setup.pages_early:
+            patches.enter_context(patched(landing, "SEGMENTS_MAX", 4))
+            patches.enter_context(patched(landing, "SEGMENTS_KEPT", 2))
+        return WORLDS[plan.setup.capture](plan).run(baton)
 
 
 @contextlib.contextmanager

@@ -107,7 +107,8 @@ class StreamJudge(Judge):
         if before is None:
             self._begin()
         for segment in added:
-            self._check_lines(segment)
+            if segment.kind == "stream":
+                self._check_lines(segment)
         known: Mapping[str, ShardState] = {} if before is None else before.shards
         for shard_id, shard in manifest.shards.items():
             was = known.get(shard_id)
@@ -372,7 +373,8 @@ class StreamWorld(World):
         if manifest is not None and (self.is_replaced or (self.is_disordered and turn > DISORDER_TURNS)):
             stands_still = manifest.state in ("SOURCE_CHANGED", "PAUSED")
             return stands_still and len(self.judge.applied) == manifest.next_number - 1
-        return super().is_settled(turn)
+        is_shown = manifest is not None and (manifest.state == "CONSISTENT" or bool(manifest.open_gaps))
+        return is_shown and super().is_settled(turn)
 
     def check_end(self, manifest: Manifest) -> None:
         """Everything is published that is not lost, and the state says how it is. [I2, I14, I16]"""

@@ -115,15 +115,18 @@ class TargetClient:
     def apply(self, load: Load) -> Applied:
         owner = object()
         try:
-            self._effects.read("target lock", lambda: self._target.lock(owner))
-            return self._apply(load)
+            return self._apply(load, self._begin(owner, [s.segment.number for s in load.segments]))
         finally:
             self._target.unlock(owner)
 
-    def _apply(self, load: Load) -> Applied:
-        """Inside the lock."""
-        numbers = [s.segment.number for s in load.segments]
+    def _begin(self, owner: object, numbers: Sequence[int]) -> set[int]:
+        """Lock, then read which of these segments are applied."""
+        self._effects.read("target lock", lambda: self._target.lock(owner))
         held: set[int] = self._effects.read("target ledger under lock", lambda: self._target.held(numbers))
+        return held
+
+    def _apply(self, load: Load, held: Collection[int]) -> Applied:
+        """Inside the lock."""
         fresh, rows = fresh_rows(load, held)
         existing = self._target.contents.columns
         if not fresh:

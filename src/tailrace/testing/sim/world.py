@@ -5,6 +5,7 @@ Every call of a process to one of its ports is an effect. There it may fail, die
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import traceback
@@ -17,6 +18,7 @@ from tailrace.clock import Budget, ManualClock
 from tailrace.decide.load import LoadLimits, shown_state
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError
 from tailrace.jobs.capture import Capturer
+from tailrace.jobs.compact import Compactor, CompactSettings
 from tailrace.jobs.exports import ExportCapturer
 from tailrace.jobs.load import Loader
 from tailrace.landing import Landing
@@ -30,7 +32,14 @@ from tailrace.testing.sim.target import ModelTarget, TargetClient
 from tailrace.testing.stores import MemoryStore
 
 TABLE: Final = "orders"
+COMPACTED_BYTES: Final = 1500  # a handful of segments
 ZOMBIE_TURNS: Final = (8, 40)
+_AS_A_READ: Final[Mapping[str, str]] = {
+    "lost_answer": "error",
+    "lost_request": "error",
+    "late_request": "error",
+    "crash_after": "crash_before",
+}
 
 
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
@@ -53,12 +62,17 @@ class WatchedStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.on_manifest: Callable[[bytes], None] = lambda data: None
+        self.on_delete: Callable[[str], None] = lambda name: None
 
     def replace(self, name: str, data: bytes, expected: str | None) -> str:
         version = super().replace(name, data, expected)
         if name.endswith(MANIFEST):
             self.on_manifest(data)
         return version
+
+    def delete(self, name: str) -> None:
+        super().delete(name)
+        self.on_delete(name)
 
 
 @dataclass(slots=True)
@@ -109,10 +123,10 @@ class Process:
             self.clock,
             LoadLimits(segments=setup.load_segments, rows=setup.load_rows),
         )
-        self.capture = Task(self, "capture", self._capture)
-        self.load = Task(self, "load", self._load)
-        self.tasks = (self.capture, self.load)
-        self.wish = "step"  # what capture does when its turn comes
+        self.tasks = {"capture": Task(self, "capture", self._capture), "load": Task(self, "load", self._load)}
+        for task, step in world.make_jobs(self).items():
+            self.tasks[task] = Task(self, task, step)
+        self.wish = "capture"  # what capture does when its turn comes
         self.has_caught_up = False
         self.has_loaded = False
         self.wait_seconds = 0.0
@@ -170,6 +184,21 @@ class World:
         """A capture job of a process."""
         raise NotImplementedError
 
+    def make_jobs(self, process: Process) -> dict[str, Callable[[], None]]:
+        """What else a process does, by name: the steps of other jobs."""
+        if self.plan.setup.compact_seconds is None:
+            return {}
+        landing = Landing(FaultyStore(self.store, process), TABLE)
+        settings = CompactSettings(COMPACTED_BYTES, self.plan.setup.compact_seconds)
+        compactor = Compactor(landing, settings, process.clock, f"{process.name}-compact")
+
+        def compact() -> None:
+            report = compactor.step(Budget(process.clock))
+            self.hits["compacted"] += report.outputs
+            self.hits["deleted"] += report.deleted
+
+        return {"compact": compact}
+
     def record(self, key: str, image: Mapping[str, Any] | None, *, expired: bool) -> str:
         """The source is given a write (None: a delete); where it stands, for the trace."""
         raise NotImplementedError
@@ -215,6 +244,7 @@ class World:
             store=self.store, table=TABLE, target=self.target, time_is_exact=not any(setup.skew_ms)
         )
         self.store.on_manifest = self._published
+        self.store.on_delete = self.judge.deleted
         self._lives = 0
         self.processes = [self._process(skew_ms) for skew_ms in setup.skew_ms]
         self.effects = 0
@@ -223,6 +253,7 @@ class World:
         self._strikes = iter(plan.strikes)
         self._strike: Strike | None = next(self._strikes, None)
         self._running: Task | None = None
+        self._late: list[tuple[int, Callable[[], Any]]] = []  # from which turn on, and what
         self._parked: list[Task] = []
         self._doomed: list[Task] = []  # parked tasks of the dead: their stacks unwind first of all
         self._finale = self._finish()
@@ -259,6 +290,8 @@ class World:
     def _take_turn(self) -> Task | None:
         """The next action of the plan; afterwards those who are still parked go on. A task to be woken, if any."""
         self.begin_turn()
+        if self._late:
+            self._arrive()
         if self._turn < len(self.plan.actions):
             action = self.plan.actions[self._turn]
             self._turn += 1
@@ -280,12 +313,13 @@ class World:
 
     def _act(self, action: Action) -> Task | None:
         bits = Bits(action.bits)
-        if action.kind in ("capture", "flush", "tick", "load"):
+        if action.kind in ("capture", "flush", "tick", "load", "backfill", "compact"):
             process = self.processes[bits.below(len(self.processes))]
-            task = process.load if action.kind == "load" else process.capture
+            task = process.tasks["capture" if action.kind in ("flush", "tick") else action.kind]
             if task.strand is not None:
                 return task if self._turn >= task.until else None
-            process.wish = "step" if action.kind == "capture" else action.kind
+            if task.name == "capture":
+                process.wish = action.kind
             self._step(task)
             self.clock.ms += bits.of(self.step_ms)
         else:
@@ -346,7 +380,9 @@ class World:
     def _struck(self, process: Process, name: str, perform: Callable[[], Any], strike: Strike, is_write: bool) -> Any:
         kind = strike.kind
         if not is_write:
-            kind = {"lost_answer": "error", "lost_request": "error", "crash_after": "crash_before"}.get(kind, kind)
+            kind = _AS_A_READ.get(kind, kind)
+        elif kind == "late_request" and name.startswith("target"):
+            kind = "lost_request"  # its transaction is over by then
         self.hits[kind] += 1
         self.note(process.name, f"{name}: {kind}")
         if kind == "pause":
@@ -359,13 +395,23 @@ class World:
                 self._perform(perform)
             self._kill(process)
             raise SimulatedCrash(name)
-        if kind == "lost_request":
+        if kind == "late_request":
+            self._late.append((self._turn + 1 + Bits(strike.bits).below(12), perform))
+        if kind in ("lost_request", "late_request"):
             raise OutcomeUnknown(f"the request of {name} was lost", hint="It is simulated.")
         result = self._perform(perform)
         if kind == "lost_answer":
             raise OutcomeUnknown(f"the answer of {name} was lost", hint="It is simulated.")
         self._park(process, strike)
         return result
+
+    def _arrive(self) -> None:
+        """Requests that were on their way for long: the store carries them out, and nobody hears of it."""
+        due = [perform for turn, perform in self._late if turn <= self._turn]
+        self._late = [(turn, perform) for turn, perform in self._late if turn > self._turn]
+        for perform in due:
+            self.note("", "a late request arrives")
+            self._guarded(functools.partial(self._perform, perform))
 
     def _park(self, process: Process, strike: Strike) -> None:
         """Leave the running task where it is, for a few turns or for many."""
@@ -386,7 +432,7 @@ class World:
         """The process is gone with all that it remembers; another one takes its place."""
         process.dead = True
         self.note(process.name, "dies")
-        for task in process.tasks:
+        for task in process.tasks.values():
             if task.strand is not None:
                 self._parked.remove(task)
                 self._doomed.append(task)
@@ -459,6 +505,10 @@ class World:
         self.unsure.add(key)
         self._write(key, Bits(1), bad=True)
 
+    def do_hour(self, bits: Bits) -> None:
+        """An hour ends, so that its segments may be compacted."""
+        self.clock.ms += 3_600_000
+
     def do_sleep(self, bits: Bits) -> None:
         self.clock.ms += bits.of(self.sleep_ms)
 
@@ -476,9 +526,9 @@ class World:
                 self._kill(process)
         for turn in range(self.finale_turns):
             for process in self.processes:
-                process.wish = "step"
-                self._step(process.capture)
-                self._step(process.load)
+                process.wish = "capture"
+                for task in process.tasks.values():
+                    self._step(task)
             if self.violation is not None:
                 return
             if self.is_settled(turn):
@@ -500,10 +550,12 @@ class World:
         if manifest is None:
             raise Violation("I16", "faults have stopped, and nothing was ever published")
         self.hits[f"ends in {manifest.state}"] += 1
+        self.judge.check_places(manifest)
         self.check_end(manifest)
         if self.judge.applied != set(range(1, manifest.next_number)):
             raise Violation("I16", f"applied are {sorted(self.judge.applied)} of {manifest.next_number - 1}")
-        shown = shown_state(manifest, self.judge.applied_through, 0)
+        everything = manifest.captured_through_ms  # is applied
+        shown = shown_state(manifest, self.judge.applied_through, 0, applied_ms=everything)
         self.hits[f"shows {shown}"] += 1
         if (shown == "CONSISTENT") != self.is_consistent(manifest):
             raise Violation("I14", f"shown as {shown}, with {manifest.open_gaps}, {manifest.pause}")
