@@ -278,7 +278,8 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("targets__local__kind", "redshift", "targets.local.kind is 'redshift', which this release does not have yet"),
         ("targets__local__kind", "iceberg", "targets.local.kind is 'iceberg', which this release does not have yet"),
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
-        ("tables__orders__base", "export", "tables.orders.base is 'export', which this release does not have yet"),
+        ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),
+        ("tables__orders__scan_segments", 0, "greater than or equal to 1"),
         # the landing zone
         ("landing__url", "https://bucket.s3.amazonaws.com/x", "begins with https:"),
         ("landing__url", "gs://bucket", "begins with gs:"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -181,7 +182,9 @@ class Aws:
         if self._session is None:
             import boto3
 
-            session = boto3.Session(region_name=self.settings.region, profile_name=self.settings.profile)
+            # boto3 knows AWS_DEFAULT_REGION only; every other SDK goes by AWS_REGION, and so do people.
+            region = self.settings.region or os.environ.get("AWS_REGION") or None
+            session = boto3.Session(region_name=region, profile_name=self.settings.profile)
             self._session = session if self.settings.role_arn is None else self._assume(session, self.settings.role_arn)
         return self._session
 

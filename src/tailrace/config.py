@@ -44,7 +44,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
 NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
-PLANNED: Final = ("redshift", "iceberg", "delta", "parquet", "exports", "export", "scan")
+PLANNED: Final = ("redshift", "iceberg", "delta", "parquet")
 
 
 _SENTENCES: Final = {
@@ -78,6 +78,7 @@ def parse_size(value: object) -> int:
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_duration)]
 Bytes: TypeAlias = Annotated[int, BeforeValidator(parse_size)]
+Base: TypeAlias = Literal["scan", "export", "none"]
 Mode: TypeAlias = Literal["current", "soft_delete", "changelog"]
 
 
@@ -173,7 +174,7 @@ class _Rules(_Section):
 
     targets: list[str] | None = Field(default=None, min_length=1)
     capture: Literal["streams", "exports"] | None = None
-    base: Literal["scan", "none"] | None = None
+    base: Base | None = None
     scan_segments: Annotated[int, Field(ge=1, le=SCAN_SEGMENTS_MAX)] | None = None
     backfill_units: Annotated[int, Field(ge=1, le=10**9)] | None = None
     mode: Mode | None = None
@@ -228,19 +229,21 @@ class Config(_Section):
         return self
 
     def _check_exports(self, table: str) -> None:
-        """A window and step that leave nothing behind, and a landing zone that DynamoDB can write to."""
-        if not self.by_exports(table):
-            return
-        if self.by_scan(table):
+        """A landing zone that DynamoDB can write to, and a window and step that leave nothing behind."""
+        base = self.rule(table, "base", None)
+        if self.by_exports(table) and base == "scan":
             raise _Finding(
                 'the base of a table that is captured by exports is its full export, not base = "scan"',
                 hint='Leave base away, or set capture = "streams".',
                 place=f"tables.{table}.base",
             )
+        if not (self.by_exports(table) or base == "export"):
+            return
         if not self.landing.url.startswith("s3:"):
+            instead = 'capture = "streams"' if self.by_exports(table) else 'base = "scan"'
             raise _Finding(
                 'exports need a landing url that begins with "s3://"',
-                hint='DynamoDB itself writes exports, and only to S3. Use a bucket, or capture = "streams".',
+                hint=f"DynamoDB itself writes exports, and only to S3. Use a bucket, or {instead}.",
                 place="landing.url",
             )
         try:
@@ -253,9 +256,10 @@ class Config(_Section):
     def by_exports(self, table: str) -> bool:
         return bool(self.rule(table, "capture", "streams") == "exports")
 
-    def by_scan(self, table: str) -> bool:
-        """Whether the table is scanned for what it held before its changes were captured."""
-        return bool(self.rule(table, "base", "none") == "scan")
+    def base_of(self, table: str) -> Base:
+        """How what a table held before its stream was captured is read. With exports the full one is part of capture."""
+        base: Base = "none" if self.by_exports(table) else self.rule(table, "base", "scan")
+        return base
 
     def windows_of(self, table: str) -> WindowRule:
         """How the windows of a table captured by exports follow one another. Raises ValueError."""
@@ -285,7 +289,7 @@ class Config(_Section):
 
     def hash_of(self, table: str) -> str:
         """Changes when what decides a table's capture changes; recorded in its manifest."""
-        facts = {"capture": self.rule(table, "capture", "streams"), "base": self.rule(table, "base", "none")}
+        facts = {"capture": self.rule(table, "capture", "streams"), "base": self.base_of(table)}
         if self.by_exports(table):
             rule = self.windows_of(table)
             facts |= {"window": rule.width, "step": rule.step}

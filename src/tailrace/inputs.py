@@ -72,6 +72,11 @@ class Place:
         self.exports = folders_with(MANIFESTS, self.sizes)
         self.unfinished = sorted(set(folders_with((STARTED,), self.sizes)) - set(self.exports))
 
+    @property
+    def name(self) -> str:
+        """Its own path or url."""
+        return self.url(self.prefix.rstrip("/"))
+
     def url(self, name: str) -> str:
         """An object's path or url, for people."""
         if isinstance(self.store, LocalStore):
@@ -103,12 +108,12 @@ class Place:
         """The only one. Raises NotFound, UsageInvalid where there are several, ExportInvalid."""
         self.check_finished()
         if not self.exports:
-            raise NotFound("There is no export", hint="Check the name.", place=self.url(self.prefix))
+            raise NotFound("There is no export", hint="Check the name.", place=self.name)
         if len(self.exports) > 1:
             raise UsageInvalid(
                 f"There are {len(self.exports)} exports, and one is read at a time",
                 hint=f"Name the folder of one, for example {self.url(self.exports[0])}",
-                place=self.url(self.prefix),
+                place=self.name,
             )
         return self.export(self.exports[0])
 
@@ -181,8 +186,10 @@ def _of(source: Source, aws: Aws | None, on_left_out: Callable[[Source, int], No
         return inputs
     place.check_finished()
     if bucket:
-        below = below or [listed.name for listed in place.store.list(path) if listed.name == path]
-        inputs = [Input(place.url(n), place.sizes.get(n, 0), partial(_chunks, place.store, n)) for n in below]
+        sizes = {n: place.sizes[n] for n in below} or {
+            o.name: o.bytes for o in place.store.list(path) if o.name == path
+        }
+        inputs = [Input(place.url(name), size, partial(_chunks, place.store, name)) for name, size in sizes.items()]
     else:
         inputs = [_file(Path(path, name.removeprefix(place.prefix))) for name in below]
     if not inputs:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +19,10 @@ import pyarrow.compute as pc
 from tailrace.codec import decoded_columns
 from tailrace.codec.reference import inflate
 from tailrace.codec.types import META_FIELDS
+from tailrace.decide.boundaries import Span
+from tailrace.errors import ExportInvalid
 from tailrace.inputs import Export
+from tailrace.landing.exports import ExportListing
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Tag
 from tailrace.reading import OnRead, read_pieces
@@ -56,14 +59,71 @@ class Contents:
     last: Write | None = None
 
 
-def read_contents(export: Export, on_read: OnRead = lambda count: None) -> Contents:
-    """Read all of it. Raises ExportInvalid where it is not whole."""
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """An export that was read whole; of a damaged one there are no `contents`, and `damage` says why."""
+
+    export: Export
+    contents: Contents | None
+    damage: str = ""
+
+    @property
+    def listing(self) -> ExportListing:
+        return self.export.listing
+
+    @property
+    def first(self) -> Write | None:
+        return None if self.contents is None else self.contents.first
+
+    @property
+    def last(self) -> Write | None:
+        return None if self.contents is None else self.contents.last
+
+    def outside(self) -> list[Write]:
+        """First and last write, where they lie outside the window."""
+        if self.listing.window is None:
+            return []
+        low, high = (second * 1_000_000 for second in self.listing.window)
+        return [write for write in (self.first, self.last) if write is not None and not low <= write.micros < high]
+
+
+def inspect_export(
+    export: Export, on_read: OnRead = lambda count: None, on_file: Callable[[], None] = lambda: None
+) -> Inspected:
+    """Read all of it; damage is part of the result."""
+    try:
+        return Inspected(export, _read(export, on_read, on_file))
+    except ExportInvalid as error:
+        return Inspected(export, None, str(error))
+
+
+def span_of(listing: ExportListing) -> Span:
+    """What an export covers."""
+    if listing.window is None:
+        return Span(listing.table_arn, listing.table_id, listing.moment_ms, listing.moment_ms)
+    start, end = listing.window
+    return Span(listing.table_arn, listing.table_id, start * 1000, end * 1000)
+
+
+def holds_write(full: Inspected, window: Inspected) -> bool | None:
+    """Whether a full export holds the item of a window's first write as it is after it, rather than as it was before.
+
+    None where there is nothing to compare. Reads the full export once more, as far as it must.
+    """
+    if full.listing.window is not None or full.contents is None or window.first is None:
+        return None
+    return _find_item(full.export, window.first.key) == window.first.image
+
+
+def _read(export: Export, on_read: OnRead, on_file: Callable[[], None]) -> Contents:
     records = deletes = rejected = 0
     first: tuple[int, pa.RecordBatch] | None = None
     last: tuple[int, pa.RecordBatch] | None = None
     with closing(read_pieces(export.inputs, on_read=on_read)) as pieces:
         for piece in pieces:
             records, rejected = records + piece.rows, rejected + len(piece.rejected)
+            if piece.is_last:
+                on_file()
             if export.listing.window is None:
                 continue
             for batch in piece.batches:
@@ -80,9 +140,9 @@ def read_contents(export: Export, on_read: OnRead = lambda count: None) -> Conte
     return Contents(records, deletes, rejected, _write(*first, keys), _write(*last, keys))
 
 
-def find_item(export: Export, key: Image, on_read: OnRead = lambda count: None) -> Image | None:
-    """The item of a full export under this key; None where it holds none. Reads as far as it must."""
-    with closing(read_pieces(export.inputs, on_read=on_read)) as pieces:
+def _find_item(export: Export, key: Image) -> Image | None:
+    """The item of a full export under this key; None where it holds none."""
+    with closing(read_pieces(export.inputs, keep_order=False)) as pieces:
         for piece in pieces:
             for batch in piece.batches:
                 place = _place_of(batch, key)

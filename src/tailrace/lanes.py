@@ -1,4 +1,4 @@
-"""Iterators advanced side by side by threads, their items in order, in bounded memory. Knows nothing of what they are."""
+"""Iterators advanced side by side by threads, in bounded memory. Knows nothing of what they bring."""
 
 from __future__ import annotations
 
@@ -11,31 +11,41 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
+LANES_MAX: Final = 64  # sources that are open, or whose items wait; looking through them is cheap
 TURN_SECONDS: Final = 0.2  # who waits in the main thread wakes up so often, and heeds Ctrl-C
 
 
-def in_order(
-    sources: Iterable[Generator[T]], *, threads: int, size_of: Callable[[T], int], bytes_max: int
-) -> Generator[T]:
-    """All items of the first source, then all of the second, and so on; up to `threads` of them are advanced at once.
+def side_by_side(
+    sources: Iterable[Generator[T, None, None]],
+    *,
+    threads: int,
+    size_of: Callable[[T], int],
+    bytes_max: int,
+    keep_order: bool = True,
+) -> Generator[T, None, None]:
+    """The items of all sources, of which up to `threads` (at least one) are advanced at once.
 
-    What waits for its turn is about `bytes_max`, by `size_of`. A thread brings one item and ends, so nothing runs on, and
-    no thread is left, when the caller stops asking. An error is raised where its item would have stood.
+    In order: all of the first source, then all of the second, and so on. Otherwise those of one source stay in order, and
+    what is ready comes first, so that long sources, too, are advanced at once. What waits to be taken is about `bytes_max`,
+    by `size_of`. A thread brings one item, or a few small ones, and ends, so nothing runs on, and no thread is left, when
+    the caller stops asking. An error is raised where its item would have stood.
     """
-    waiting = iter(sources)
-    lanes: deque[_Lane[T]] = deque()
+    waiting = (_Lane(source, size_of, bytes_max // LANES_MAX) for source in sources)
+    lanes: list[_Lane[T]] = []
     try:
         while True:
-            _advance(lanes, waiting, threads, size_of, bytes_max)
+            _advance(lanes, waiting, max(1, threads), bytes_max)
             if not lanes:
                 return
-            head = lanes[0]
-            if head.ready:
-                yield head.ready.popleft()
-            elif head.has_ended:
-                lanes.popleft()
-                if head.error is not None:
-                    raise head.error
+            lane = lanes[0]
+            if not keep_order:
+                lane = next((lane for lane in lanes if lane.ready or lane.has_ended), lane)
+            if lane.ready:
+                yield lane.take()
+            elif lane.has_ended:
+                lanes.remove(lane)
+                if lane.error is not None:
+                    raise lane.error
             else:
                 wait([lane.step for lane in lanes if lane.step is not None], TURN_SECONDS, FIRST_COMPLETED)
     finally:
@@ -45,26 +55,33 @@ def in_order(
 
 
 class _Lane(Generic[T]):
-    """One source that was begun: what it gave and nobody took, and the step that is under way."""
+    """One source that was begun: what it gave and nobody took, how large that is, and the step that is under way."""
 
-    def __init__(self, source: Generator[T]) -> None:
+    def __init__(self, source: Generator[T, None, None], size_of: Callable[[T], int], step_bytes: int) -> None:
         self.source = source
-        self.ready: deque[T] = deque()
-        self.step: Future[T] | None = None
+        self.size_of = size_of
+        self.step_bytes = step_bytes
+        self.ready: deque[tuple[T, int]] = deque()  # items and their sizes
+        self.bytes = 0
+        self.step: Future[tuple[list[tuple[T, int]], BaseException | None]] | None = None
         self.has_ended = False
         self.error: BaseException | None = None
 
     def begin(self) -> None:
-        """Let a thread bring the next item."""
-        step: Future[T] = Future()
+        """Let a thread bring the next item, or several small ones."""
+        step: Future[tuple[list[tuple[T, int]], BaseException | None]] = Future()
 
         def run() -> None:
+            brought: list[tuple[T, int]] = []
+            left, error = self.step_bytes, None
             try:
-                item = next(self.source)
-            except BaseException as error:
-                step.set_exception(error)
-            else:
-                step.set_result(item)
+                while left >= 0:
+                    item = next(self.source)
+                    brought.append((item, size := self.size_of(item)))
+                    left -= 1 + size
+            except BaseException as end:
+                error = end
+            step.set_result((brought, error))
 
         self.step = step
         threading.Thread(target=run, name="tailrace-read").start()
@@ -73,29 +90,28 @@ class _Lane(Generic[T]):
         """Take what a step that is over has brought."""
         if self.step is None or not self.step.done():
             return
-        error, step = self.step.exception(), self.step
+        brought, end = self.step.result()
         self.step = None
-        if error is None:
-            self.ready.append(step.result())
-        else:
-            self.has_ended = True
-            self.error = None if isinstance(error, StopIteration) else error
+        self.ready.extend(brought)
+        self.bytes += sum(size for _, size in brought)
+        self.has_ended = end is not None
+        self.error = None if isinstance(end, StopIteration) else end
+
+    def take(self) -> T:
+        """The next item that is ready."""
+        item, size = self.ready.popleft()
+        self.bytes -= size
+        return item
 
 
-def _advance(
-    lanes: deque[_Lane[T]],
-    waiting: Iterator[Generator[T]],
-    threads: int,
-    size_of: Callable[[T], int],
-    bytes_max: int,
-) -> None:
+def _advance(lanes: list[_Lane[T]], waiting: Iterator[_Lane[T]], threads: int, bytes_max: int) -> None:
     """Collect what was brought, and begin steps: the first lanes first, and the one whose turn it is even without room."""
     for lane in lanes:
         lane.collect()
-    has_room = sum(1 + size_of(item) for lane in lanes for item in lane.ready) < bytes_max
-    active = sum(not lane.has_ended for lane in lanes)
+    has_room = sum(lane.bytes for lane in lanes) < bytes_max
     if has_room:
-        lanes.extend(map(_Lane, itertools.islice(waiting, threads - active)))
+        active = sum(not lane.has_ended for lane in lanes)
+        lanes.extend(itertools.islice(waiting, max(0, min(threads - active, LANES_MAX - len(lanes)))))
     for place, lane in enumerate(lanes):
         may = has_room or (place == 0 and not lane.ready)
         if may and lane.step is None and not lane.has_ended:

@@ -27,10 +27,12 @@ from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_pe
 from tailrace.decide.windows import moment_text, window_text
 from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
+from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
-from tailrace.jobs.exports import ExportCapturer, ExportSettings
+from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
 from tailrace.landing import Landing, Store, open_store, split_url
@@ -40,6 +42,7 @@ from tailrace.targets.target import LedgerRow, Target
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
 AnyCapturer: TypeAlias = Capturer | ExportCapturer
+AnyBackfiller: TypeAlias = Backfiller | BaseExporter
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
@@ -208,6 +211,7 @@ class Pipeline:
             flush_seconds=rule("flush_seconds", defaults.flush_seconds),
             heartbeat_seconds=rule("heartbeat_seconds", defaults.heartbeat_seconds),
             workers=rule("workers", defaults.workers),
+            has_base=self.config.base_of(table) != "none",
             config_hash=self.config.hash_of(table),
         )
         source = DynamoDbStreamSource(self.dynamodb, self.streams, table)
@@ -216,26 +220,37 @@ class Pipeline:
         )
 
     def _export_capturer(self, table: str, on_published: Callable[[Manifest], None]) -> ExportCapturer:
+        return ExportCapturer(
+            DynamoDbExportSource(self.dynamodb, table),
+            DynamoDbTable(self.dynamodb, table),
+            self.landing(table),
+            self._export_settings(table),
+            self.clock,
+            secrets.token_hex(8),
+            on_published=on_published,
+        )
+
+    def _export_settings(self, table: str) -> ExportSettings:
         _, bucket, prefix = split_url(self.config.landing.url)
-        settings = ExportSettings(
+        return ExportSettings(
             bucket=bucket,
             root=f"{prefix}/{table}".lstrip("/"),
             rule=self.config.windows_of(table),
             enable_recovery=self.config.rule(table, "enable_pitr", False),
             config_hash=self.config.hash_of(table),
         )
-        return ExportCapturer(
-            DynamoDbExportSource(self.dynamodb, table),
-            DynamoDbTable(self.dynamodb, table),
-            self.landing(table),
-            settings,
-            self.clock,
-            secrets.token_hex(8),
-            on_published=on_published,
-        )
 
-    def backfiller(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> Backfiller:
-        """For a table with ``base = "scan"``."""
+    def backfiller(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyBackfiller:
+        """For a table whose base is a scan or an export beside its stream."""
+        if self.config.base_of(table) == "export":
+            return BaseExporter(
+                DynamoDbExportSource(self.dynamodb, table),
+                self.landing(table),
+                self._export_settings(table),
+                self.clock,
+                secrets.token_hex(8),
+                on_published=on_published,
+            )
         defaults = BackfillSettings()
         rule = functools.partial(self.config.rule, table)
         settings = BackfillSettings(
@@ -254,6 +269,23 @@ class Pipeline:
             settings,
             self.clock,
             secrets.token_hex(8),
+            on_published=on_published,
+        )
+
+    def repairer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> Repairer:
+        """For a table with a gap; does nothing where none is being repaired."""
+        backups, landing = DynamoDbExportSource(self.dynamodb, table), self.landing(table)
+        by_exports = self.config.by_exports(table)
+        can_export = self.config.landing.url.startswith("s3:")
+        return Repairer(
+            landing,
+            None if by_exports else DynamoDbStreamSource(self.dynamodb, self.streams, table),
+            backups,
+            DynamoDbTable(self.dynamodb, table),
+            Exporter(backups, landing, self._export_settings(table), self.clock) if can_export else None,
+            self.clock,
+            secrets.token_hex(8),
+            has_base=self.config.base_of(table) != "none",
             on_published=on_published,
         )
 
@@ -331,6 +363,23 @@ class Pipeline:
                     on_progress=on_progress,
                 )
 
+    def repair(
+        self,
+        table: str,
+        *,
+        full: bool = False,
+        budget_seconds: float | None = None,
+        stop: threading.Event | None = None,
+        on_change: Callable[[RepairReport], None] = lambda report: None,
+    ) -> RepairReport:
+        """Begin the repair that a table needs, or go on with the one under way, until it is complete or the budget is spent.
+
+        `full`: a new base in any case. Targets become whole with the next load. Whoever runs `run` meanwhile helps.
+        """
+        from tailrace.runtimes.repairs import carry_on
+
+        return carry_on(self, self.table(table), Budget(self.clock, budget_seconds, stop), full, on_change)
+
     def replay(self, table: str, name: str) -> ReplayReport:
         """Land the records of one quarantine object again; the next load applies them."""
         return replay(self.landing(self.table(table)), name, self.clock, secrets.token_hex(8))
@@ -362,11 +411,14 @@ class Pipeline:
             return replace(nothing, quarantined=quarantined)
         manifest = published.manifest
         targets = tuple(self._target_status(table, name, manifest) for name in self.config.targets_of(table))
+        has_base = self.config.base_of(table) != "none"
+        watermarks = [t.watermark_ms for t in targets if not t.problem]
+        applied_ms = None if None in watermarks else min((ms for ms in watermarks if ms is not None), default=None)
         applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets if not t.problem), default=0)
         return TableStatus(
             table=table,
             capture=capture,
-            state=shown_state(manifest, applied, quarantined),
+            state=shown_state(manifest, applied, quarantined, applied_ms=applied_ms, has_base=has_base),
             reason=_reason(manifest, quarantined),
             captured_through_ms=manifest.captured_through_ms,
             capture_lag_seconds=self._lag(manifest.captured_through_ms),

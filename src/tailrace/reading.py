@@ -31,12 +31,12 @@ from tailrace.decide.schema import plan_columns
 from tailrace.errors import ExportInvalid, RecordInvalid, SegmentCorrupt, UsageInvalid
 from tailrace.inputs import Input, Source, find_inputs, open_place
 from tailrace.landing.exports import REFETCH
-from tailrace.lanes import in_order
+from tailrace.lanes import side_by_side
 from tailrace.model.numbers import DIGITS_MAX
 from tailrace.model.schema import TAGS, AttributeSeen, Column, NumberRange, Seen, Tag, column_type, join_seen
 
 THREADS: Final = min(8, 2 + (os.cpu_count() or 1))  # a few more than cores, because some wait for disk or network
-AHEAD_BYTES_MAX: Final = 48 << 20  # of decoded batches that wait for whoever reads
+AHEAD_BYTES_MAX: Final = 32 << 20  # of decoded batches that wait for whoever reads
 REJECTED_BYTES_MAX: Final = 256 << 20  # of one input; beyond it is another kind of file
 REJECTED_LOOK_BYTES: Final = 8 << 20  # of input between looks at what was rejected
 
@@ -64,15 +64,17 @@ def read_pieces(
     known: Callable[[], Seen] = dict,
     *,
     threads: int = THREADS,
+    keep_order: bool = True,
     on_read: OnRead = lambda count: None,
 ) -> Generator[Piece, None, None]:
     """Decode all inputs, the pieces of each in order and the inputs one behind the other; at least one piece of each.
 
+    Without `keep_order` pieces of different inputs mix as they are ready, so that also large inputs are decoded side by side.
     `known` is asked when an input is begun: see `Engine`. Raises ExportInvalid where a file is not what its export lists,
     SegmentCorrupt, RecordInvalid and NotFound with the file in their facts.
     """
     sources = (_pieces(number, one, known, on_read) for number, one in enumerate(inputs))
-    return in_order(sources, threads=threads, size_of=_bytes_of, bytes_max=AHEAD_BYTES_MAX)
+    return side_by_side(sources, threads=threads, size_of=_bytes_of, bytes_max=AHEAD_BYTES_MAX, keep_order=keep_order)
 
 
 def _bytes_of(piece: Piece) -> int:
@@ -88,7 +90,7 @@ def _pieces(number: int, source: Input, known: Callable[[], Seen], on_read: OnRe
     except (SegmentCorrupt, RecordInvalid) as error:
         if source.items is not None and isinstance(error, SegmentCorrupt):
             raise _damaged(source, f"is damaged: {error.message}") from error
-        error.facts = {"path": source.name or None, **error.facts}
+        error.facts = {**({"path": source.name} if source.name else {}), **error.facts}
         raise
     if source.items not in (None, found := decoder.rows + len(decoder.rejected)):
         raise _damaged(source, f"holds {found} records where the manifest lists {source.items}")
@@ -136,6 +138,7 @@ def read_export(
     *,
     schema: pa.Schema | None = None,
     threads: int = THREADS,
+    keep_order: bool = True,
     region: str | None = None,
     profile: str | None = None,
     endpoint_url: str | None = None,
@@ -143,7 +146,8 @@ def read_export(
     """One DynamoDB export as a stream of Arrow batches, which polars, DuckDB and pyarrow take as it is.
 
     `source` is a folder or ``s3://bucket/prefix`` with one export in or below it, full or incremental. Rows stand in the order
-    of the files in its manifest and of the lines in them. Columns are those of `tailrace.decode`, each with its
+    of the files in its manifest and of the lines in them; without `keep_order` files of more than some ten megabytes are
+    decoded side by side too, and their batches mix. Columns are those of `tailrace.decode`, each with its
     ``attribute`` and ``tag`` (the DynamoDB type) in the field's metadata.
 
     Without a `schema` all files are read twice: first for the schema that fits every value, which also proves that the
@@ -160,9 +164,9 @@ def read_export(
     """
     aws = Aws(AwsSettings(region=region, profile=profile, endpoint_url=endpoint_url))
     export = open_place(source, aws).one_export()
-    schema = _schema(discover(export.inputs, threads=threads)) if schema is None else schema
+    schema = _schema(_discover(export.inputs, threads)) if schema is None else schema
     columns = [_column_of(field) for field in schema]
-    return pa.RecordBatchReader.from_batches(schema, _read(export.inputs, schema, columns, threads))
+    return pa.RecordBatchReader.from_batches(schema, _read(export.inputs, schema, columns, threads, keep_order))
 
 
 def decode(source: bytes | Source) -> pa.Table:
@@ -182,19 +186,21 @@ def decode(source: bytes | Source) -> pa.Table:
     inputs = [Input("", len(source), lambda: iter([source]))] if isinstance(source, bytes) else find_inputs([source])
     seen: Seen = {}
     batches: list[pa.RecordBatch] = []
-    for piece in read_pieces(inputs):
-        _refuse_rejected(piece, inputs)
-        batches += piece.batches
-        seen = join_seen(seen, piece.seen) if piece.is_last else seen
+    with closing(read_pieces(inputs)) as pieces:
+        for piece in pieces:
+            _refuse_rejected(piece, inputs)
+            batches += piece.batches
+            seen = join_seen(seen, piece.seen) if piece.is_last else seen
     return named(unify(batches, seen), columns_of(seen))
 
 
-def discover(inputs: Sequence[Input], *, threads: int = THREADS, on_read: OnRead = lambda count: None) -> Seen:
+def _discover(inputs: Sequence[Input], threads: int) -> Seen:
     """What all inputs hold, and that they are whole. Raises what `read_pieces` raises, RecordInvalid also for one line."""
     seen: Seen = {}
-    for piece in read_pieces(inputs, threads=threads, on_read=on_read):
-        _refuse_rejected(piece, inputs)
-        seen = join_seen(seen, piece.seen) if piece.is_last else seen
+    with closing(read_pieces(inputs, threads=threads, keep_order=False)) as pieces:
+        for piece in pieces:
+            _refuse_rejected(piece, inputs)
+            seen = join_seen(seen, piece.seen) if piece.is_last else seen
     return seen
 
 
@@ -258,18 +264,18 @@ def _numbers_of(type_: pa.DataType) -> NumberRange:
     """The widest range that a type of numbers holds."""
     if type_ == pa.int64():
         return NumberRange()
-    if pa.types.is_decimal128(type_):
+    if pa.types.is_decimal128(type_) and type_.scale >= 0:
         return NumberRange(False, DIGITS_MAX - type_.scale, type_.scale)
     return NumberRange(False, DIGITS_MAX, DIGITS_MAX)  # text
 
 
 def _read(
-    inputs: Sequence[Input], schema: pa.Schema, columns: Sequence[Column | None], threads: int
+    inputs: Sequence[Input], schema: pa.Schema, columns: Sequence[Column | None], threads: int, keep_order: bool
 ) -> Iterator[pa.RecordBatch]:
     wanted = {(c.attribute, c.tag): c for c in columns if c is not None}
     known: Seen = {id_: AttributeSeen(0, column.numbers) for id_, column in wanted.items()}
     attributes = {attribute for attribute, _ in wanted}
-    with closing(read_pieces(inputs, lambda: known, threads=threads)) as pieces:
+    with closing(read_pieces(inputs, lambda: known, threads=threads, keep_order=keep_order)) as pieces:
         for piece in pieces:
             _refuse_rejected(piece, inputs)
             for attribute, tag in piece.seen:

@@ -28,6 +28,7 @@ url = "file:./landing"
 kind = "duckdb"
 path = "warehouse.duckdb"
 [tables.orders]
+base = "none"
 """
 
 

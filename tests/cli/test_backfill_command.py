@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tailrace.cli import main
+from tailrace.clock import Budget
 from tailrace.landing import Landing, LocalStore
 from tailrace.local.client import LocalAws
 from tailrace.model.manifest import Manifest
+from tailrace.pipeline import Pipeline
+from tailrace.runtimes.export_demo import EndpointClock
 
 pytestmark = pytest.mark.embedded
 
@@ -134,3 +138,33 @@ def test_another_number_of_parts_is_refused_with_the_number_that_it_began_with(s
     document = site.one("backfill", code=2)
     assert document["error"]["code"] == "TAILRACE-101"
     assert "scan_segments = 3" in document["error"]["hint"]
+
+
+def test_an_exported_base_beside_the_stream(site: Site) -> None:
+    """In the endpoint's own time, because an export and what can be restored take minutes of it."""
+    bucket = f"lake-{site.table}".lower()
+    text = (site.folder / "tailrace.toml").read_text()
+    text = text.replace("file:./landing", f"s3://{bucket}/tailrace").replace('"scan"', '"export"\nenable_pitr = true')
+    (site.folder / "tailrace.toml").write_text(text)
+    pipeline = Pipeline.from_config(site.folder / "tailrace.toml", EndpointClock(site.aws))
+    pipeline.aws.client("s3").create_bucket(Bucket=bucket)
+    capturer, backfiller = pipeline.capturer(site.table), pipeline.backfiller(site.table)
+    for seed in range(2, 12):
+        capturer.tick(Budget(pipeline.clock, 60))
+        site.write(20, seed)
+        if backfiller.tick(Budget(pipeline.clock)).done:
+            break
+        site.aws.advance(120)
+    site.aws.advance(5)
+    assert capturer.tick(Budget(pipeline.clock, 60)).caught_up
+    capturer.close()
+    pipeline.loader(site.table, "local").tick(Budget(pipeline.clock))
+    (status,) = pipeline.status()
+    assert status.state == "CONSISTENT"
+    published = pipeline.landing(site.table).load()
+    assert published is not None
+    assert published.manifest.base_export is not None
+    kinds = Counter(segment.kind for segment in published.manifest.segments)
+    assert kinds["base"] > 0
+    assert kinds["stream"] > 1
+    assert next(pipeline.verify(deadline_seconds=5)).verified

@@ -362,3 +362,14 @@ def test_the_time_that_loading_still_takes_is_estimated_from_what_it_took() -> N
     clock.ms += 30_000
     assert remaining.seconds(6, 4) == pytest.approx(20)
     assert remaining.seconds(6, 0) is None
+
+
+@pytest.mark.processes
+def test_local_says_where_it_is_as_json_and_ends_on_a_signal() -> None:
+    command = [sys.executable, "-m", "tailrace", "--json", "local", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+        assert json.loads("".join(lines))["endpoint_url"].startswith("http://127.0.0.1:")
+        assert process.wait(30) == 0

@@ -263,6 +263,7 @@ def test_columns_that_change_within_a_long_file() -> None:
     )
     found = convert.convert(find_inputs(["in.json"]), Path("out.parquet"), "parquet")
     assert (found.looks, found.rows) == (2, 13)
+    assert {name: seen.count for (name, _), seen in found.seen.items()} == {"f": 12, "n": 13, "late": 1}
     table = parquet.read_table("out.parquet", columns=["n", "late"])
     assert table.column("n").to_pylist() == [*map(Decimal, range(12)), Decimal("12.5")]
     assert table.column("late").to_pylist() == [None] * 12 + [True]

@@ -66,7 +66,8 @@ def test_what_was_written_is_captured_loaded_shown_and_explained(folder: Path) -
     done = run("run", "--once", "--json")
     assert done.exit_code == 0, done.output
     (table,) = json.loads(done.stdout)
-    assert table["captured"]["changes"] == table["loaded"]["local"]["rows"] > 0
+    assert table["scanned"]["done"]
+    assert table["captured"]["changes"] + table["scanned"]["items"] == table["loaded"]["local"]["rows"] > 0
     (status,) = json.loads(run("status", "--json").stdout)
     assert (status["state"], status["warnings"], status["segments"]["unloaded"]) == ("CONSISTENT", [], 0)
     (count,) = json.loads(run("query", "SELECT count(*) AS n FROM orders", "--json").stdout)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +191,40 @@ def test_a_place_that_is_not_there_is_told(command: list[str]) -> None:
         assert run("export", "list", "empty").stderr == "there is none\n"
 
 
+def test_what_lies_on_disk_needs_no_configuration_and_all_else_asks_it() -> None:
+    folder = ONE.copy(Path("copy"))
+    Path("tailrace.toml").write_text("no configuration")
+    run("export", "inspect", folder)
+    run("export", "list", folder)
+    for command in (["inspect", "s3://lake/x"], ["list", "s3://lake/x"], ["list", "--table", "orders"], ["list"]):
+        assert "Not TOML" in run("export", *command, code=2).stderr
+
+
+def test_what_was_only_begun_is_left_out_and_told() -> None:
+    ONE.copy(Path("copy"))
+    begun = Path("copy/AWSDynamoDB/01772359200999-0a1b2c3d")
+    begun.mkdir()
+    (begun / "_started").touch()
+    result = run("export", "inspect", "copy")
+    assert result.stderr == f"left out, because it is not finished: {begun.resolve()}\n"
+    assert "is not finished" in run("export", "inspect", begun, code=1).stderr
+
+
+def test_progress_is_files_and_bytes_on_a_terminal() -> None:
+    folder = full().copy(Path("copy"))
+    for arguments in (["read", str(folder), "-o", "out.parquet"], ["inspect", str(folder)]):
+        ours, theirs = pty.openpty()
+        environment = {n: v for n, v in os.environ.items() if n not in ("CI", "NO_COLOR")}
+        environment |= {"TERM": "xterm", "COLUMNS": "120"}
+        command = [sys.executable, "-m", "tailrace", "export", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=environment) as process:
+            assert process.wait(60) == 0
+        os.close(theirs)
+        shown = os.read(ours, 1 << 16).decode()
+        os.close(ours)
+        assert re.search(r"(decoding|reading): 4/4 files", shown)
+
+
 # ---- start, and all of it against AWS ---------------------------------------------------------------------
 
 
@@ -269,13 +308,25 @@ def test_by_hand_from_start_to_read(table: Table, monkeypatch: pytest.MonkeyPatc
         ("INCREMENTAL_EXPORT", "COMPLETED", 1),
         ("FULL_EXPORT", "COMPLETED", 2),
     ]
-    assert [e["place"] for e in document("list", f"s3://{table.name}")] == sorted(e["place"] for e in listed)
+    there = document("list", f"s3://{table.name}")
+    assert [(e["place"], e["view"]) for e in there] == [(listed[1]["place"], ""), (listed[0]["place"], "NEW_IMAGE")]
     found = document("inspect", f"s3://{table.name}/by-hand")
     assert [b["gap_seconds"] for b in found["boundaries"]] == [0]
     assert found["boundaries"][0]["in_full_export"] == "as before that write"
     run("export", "read", listed[1]["place"], "-o", "full.parquet")
     rows = parquet.read_table("full.parquet").select(["id", "n"]).sort_by("id").to_pylist()
     assert rows == [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
+
+
+@pytest.mark.embedded
+def test_source_of_the_configuration_says_where_aws_is(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    Path("tailrace.toml").write_text(
+        f'[landing]\nurl = "file:landing"\n[source]\nendpoint_url = "{table.aws.endpoint_url}"\n'
+        '[targets.local]\nkind = "duckdb"\npath = "x"\n[tables.orders]\n'
+    )
+    assert document("list", "--table", table.name) == []
+    assert document("list", f"s3://{table.name}") == []
 
 
 @pytest.mark.embedded
@@ -293,6 +344,8 @@ def test_an_export_that_fails_is_an_error_with_the_reason(table: Table, monkeypa
     monkeypatch.setattr(export, "POLL_SECONDS", 0.01)
     result = run("export", "start", "--table", table.name, "--into", "s3://no-such-bucket/x", "--wait", code=1)
     assert "S3NoSuchBucket" in result.stderr
+    failed = document("start", "--table", table.name, "--into", "s3://no-such-bucket/y", "--wait", code=1)
+    assert "S3NoSuchBucket" in failed["error"]["message"]
 
 
 @pytest.mark.embedded

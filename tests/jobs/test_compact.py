@@ -199,6 +199,10 @@ def test_base_rows_and_changes_lie_apart(site: Site) -> None:
     assert places == [places[0], places[1]] * 3
     assert places[0] != places[1]
     assert site.manifest.compacted_through == 6
+    site.after_the_grace()
+    assert site.compact().deleted == 6
+    site.tick()
+    assert site.replica.ledger.applied_through == 6
 
 
 def test_files_that_dynamodb_wrote_and_replays_stay_where_they_are(site: Site) -> None:

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import ManifestInvalid
+from tailrace.model.exports import BaseExport, ExportPlan, Window
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Gap, Garbage, Incarnation, Manifest, Page, Pause, ShardState
 from tailrace.model.positions import SequenceNumber
+from tailrace.model.repair import RepairState
 from tailrace.model.scan import ScanPart, ScanState
 from tailrace.model.segments import Place, Segment, ShardRange
 
@@ -81,7 +83,39 @@ FULL = Manifest(
         bytes=812,
         units=77,
     ),
-    gaps=(Gap("stream_trimmed", "older than 24 hours", 1795323000000, "shard-a", SequenceNumber(5), "repairing"),),
+    repair=RepairState(
+        epoch=2,
+        kind="window",
+        begun_ms=1795323000000,
+        start=1795220000,
+        end=1795323400,
+        through=1795230000,
+        plan=ExportPlan(1795323400, Window(1795300000, 1795323400), 1, 1795323000000, "arn:aws:export"),
+        last_number=12,
+        rows=8,
+        keys=2,
+        finished_ms=1795323900000,
+    ),
+    oldest_epoch=2,
+    predecessors=("7d1d",),
+    base_export=BaseExport(
+        epoch=2,
+        begun_ms=1795323000000,
+        plan=ExportPlan(1795323900, None, 2, 1795323000000, "arn:aws:export", "why", 1795323030000),
+        moment=1795323000,
+        last_number=13,
+    ),
+    gaps=(
+        Gap(
+            "stream_trimmed",
+            "older than 24 hours",
+            1795323000000,
+            "shard-a",
+            SequenceNumber(5),
+            "repairing",
+            1795322000000,
+        ),
+    ),
     counters={"rows": 43, "bytes": 9812, "segments": 13, "quarantined": 1},
 )
 NEW = Manifest(INCARNATION)
@@ -147,10 +181,14 @@ FREE = {
     *(("shards", "shard-a"), ("shards", "shard-b"), ("segments", 0, "shards", "shard-b")),
     *(("scan", "parts", 0, "after", name) for name in ("pk", "sk")),
 }
-OPTIONAL = {("scan",), ("compacted_through",), ("garbage",), ("segments", 1, "place")}
+OPTIONAL = {
+    *(("scan",), ("base_export",), ("repair",), ("oldest_epoch",), ("predecessors",), ("gaps", 0, "since_ms")),
+    *(("compacted_through",), ("garbage",), ("segments", 1, "place"), ("segments", 1, "epoch")),
+}
 NULLABLE = {
     *("parent", "mark", "since_ms", "last", "finished_ms", "shard", "after"),
     *("pause", "captured_through_ms", "through_ms", "newest_change_ms"),
+    *("plan", "moment", "arn", "from", "start", "end", "through"),
 }
 
 
@@ -184,7 +222,7 @@ def is_legal(path: tuple[Any, ...], old: Any, new: Any) -> bool:
         return name in NULLABLE
     if isinstance(old, bool) or isinstance(new, bool):
         return type(old) is type(new)
-    if name in ("lineage", "segments", "pages", "gaps", "garbage") and new == []:
+    if name in ("lineage", "segments", "pages", "gaps", "garbage", "predecessors") and new == []:
         return True
     if name in ("shards", "counters") and new in ({}, {"x": 5}):
         return new == {} or name == "counters"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -19,6 +22,7 @@ from pyarrow import parquet
 
 import tailrace
 from tailrace.aws import Aws
+from tailrace.codec import engine
 from tailrace.errors import ExportInvalid, NotFound, RecordInvalid, TailraceError, UsageInvalid
 from tailrace.inputs import find_inputs, open_place
 from tailrace.reading import read_export, read_pieces
@@ -147,9 +151,27 @@ def test_the_order_is_that_of_the_manifest_for_any_number_of_threads(tmp_path: P
     folder = full(items, partitions=60).copy(tmp_path)
     one = read_export(folder, threads=1).read_all()
     assert read_export(folder, threads=13).read_all().equals(one)
+    mixed = read_export(folder, threads=13, keep_order=False).read_all()
+    assert mixed.sort_by("n").equals(one.sort_by("n"))
     [export] = open_place(folder).all_exports()
     listed = [tailrace.decode(source.name)["n"].to_pylist() for source in export.inputs]
     assert one["n"].to_pylist() == [n for numbers in listed for n in numbers]
+
+
+@pytest.mark.parametrize("codec", ["python", "native"])
+def test_both_codecs_read_alike(codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if codec == "native" and importlib.util.find_spec("tailrace_core") is None:
+        pytest.skip("tailrace-core is not installed")
+    monkeypatch.setenv("TAILRACE_CODEC", codec)
+    engine.cache_clear()
+    try:
+        assert engine().name == codec
+        folder = window(CHANGES).copy(tmp_path)
+        found = read_export(folder)
+        assert found.schema.names[4:] == ["id", "m", "n", "tags", "n__s"]
+        assert read_export(folder, schema=found.schema).read_all().equals(found.read_all())
+    finally:
+        engine.cache_clear()
 
 
 # ---- what is refused --------------------------------------------------------------------------------------
@@ -304,7 +326,16 @@ def test_a_value_that_does_not_fit_the_schema_raises_and_is_never_nulled(
 
 
 @pytest.mark.parametrize(
-    "type_", [pa.float64(), pa.int32(), pa.decimal128(12, 2), pa.large_string(), pa.list_(pa.bool_()), pa.null()]
+    "type_",
+    [
+        pa.float64(),
+        pa.int32(),
+        pa.decimal128(12, 2),
+        pa.decimal128(38, -2),
+        pa.large_string(),
+        pa.list_(pa.bool_()),
+        pa.null(),
+    ],
 )
 def test_a_type_that_no_value_is_read_as_is_refused_at_once(tmp_path: Path, type_: pa.DataType) -> None:
     with pytest.raises(UsageInvalid, match=r"is read as|DynamoDB type") as caught:
@@ -339,11 +370,11 @@ def test_parquet_is_written_from_the_reader(tmp_path: Path) -> None:
 # ---- resources --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve files of several batches each."""
     items = [{"id": {"S": f"k{i}"}, "s": {"S": "x" * 250_000}} for i in range(600)]
-    return full(items, partitions=12).copy(tmp_path)
+    return full(items, partitions=12).copy(tmp_path_factory.mktemp("large"))
 
 
 def test_a_reader_that_is_closed_or_forgotten_early_leaves_no_thread_and_no_file(large: Path) -> None:
@@ -361,9 +392,26 @@ def test_a_reader_that_is_closed_or_forgotten_early_leaves_no_thread_and_no_file
         assert set(os.listdir("/proc/self/fd")) <= before
 
 
-def test_a_file_that_goes_away_under_way_is_an_error(large: Path) -> None:
-    reader = read_export(large, threads=1)
-    reader.read_next_batch()
-    shutil.rmtree(large / "data")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to ask for the greatest memory")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_stays_flat_also_where_the_reader_is_slower_than_the_decoders(large: Path, threads: int) -> None:
+    code = """if True:
+        import sys, time, tailrace
+        rows = 0
+        for batch in tailrace.read_export(sys.argv[1], threads=int(sys.argv[2])):
+            rows += batch.num_rows
+            time.sleep(0.02)
+        print(rows, *(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+    """
+    command = [sys.executable, "-c", code, str(large), str(threads)]
+    rows, peak = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.split()
+    assert int(rows) == 600
+    assert int(peak) < 300 << 10, "kilobytes, for 150 MB of JSON"
+
+
+def test_a_file_that_goes_away_under_way_is_an_error(tmp_path: Path) -> None:
+    folder = full().copy(tmp_path)
+    reader = read_export(folder)
+    shutil.rmtree(folder / "data")
     with pytest.raises(NotFound):
         reader.read_all()

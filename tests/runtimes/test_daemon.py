@@ -34,6 +34,8 @@ path = "one.duckdb"
 [targets.two]
 kind = "duckdb"
 path = "two.duckdb"
+[defaults]
+base = "none"
 [tables.{a}]
 [tables.{b}]
 """

@@ -19,7 +19,7 @@ from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
     "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture",
-    "backfill": "backfill", "load": "load", "compact": "compact",
+    "backfill": "backfill", "repair": "repair", "load": "load", "compact": "compact",
     "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
     "quarantine": "quarantine",
 }  # fmt: skip
@@ -93,7 +93,8 @@ SUMMARIES: Final = {
     "init": "Write a commented tailrace.toml.",
     "run": "Capture, load and compact all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
-    "backfill": "Scan what a table holds into the landing zone.",
+    "backfill": "Read what tables already hold into the landing zone.",
+    "repair": "Make a table whole again after changes were lost.",
     "load": "Load what is landed into the targets.",
     "compact": "Gather the small files of past hours into few.",
     "status": "State, lag, gaps and quarantine of every table.",

@@ -13,7 +13,7 @@ from tailrace.cli.output import Context
 @tables_option
 @click.pass_obj
 def command(context: Context, budget: float | None, tables: str) -> None:
-    """Scan what tables with base = "scan" hold into the landing zone; the next call goes on where this one stops.
+    """Read what tables already hold into the landing zone; the next call goes on where this one stops.
 
     The stream's shards are put on record first. Something must capture within 24 hours, so that no change is lost meanwhile.
     """

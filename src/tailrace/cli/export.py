@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -15,15 +16,14 @@ import click
 
 from tailrace.cli.decode import output_options, progress, write_rows
 from tailrace.cli.output import DIFFERENT, IN_PART, Context, print_json, printable, size
-from tailrace.errors import ExportInvalid, TailraceError, UsageInvalid, UserFault
+from tailrace.errors import ExportInvalid, NotFound, TailraceError, UsageInvalid, UserFault
 
 if TYPE_CHECKING:
     from tailrace.aws import Aws
     from tailrace.capture.exports import DynamoDbExportSource, ExportAnswer
-    from tailrace.decide.boundaries import Boundary, Span
+    from tailrace.decide.boundaries import Boundary
     from tailrace.inputs import Export, Place
-    from tailrace.inspecting import Contents, Write
-    from tailrace.landing.exports import ExportListing
+    from tailrace.inspecting import Inspected, Write
     from tailrace.model.exports import Window
 
 POLL_SECONDS: Final = 15.0
@@ -53,12 +53,20 @@ def aws_options(command: F) -> F:
 
 def _aws(context: Context, **given: str | None) -> Aws:
     from tailrace.aws import Aws, AwsSettings
-    from tailrace.config import find_config, load_config
+    from tailrace.config import ENVIRONMENT, find_config, load_config
 
     if any(given.values()):
         return Aws(AwsSettings(**given))
     path = find_config(context.config)
-    return Aws(load_config(path).source.aws() if context.config or path.exists() else AwsSettings())
+    is_wanted = context.config or ENVIRONMENT in os.environ or path.exists()
+    return Aws(load_config(path).source.aws() if is_wanted else AwsSettings())
+
+
+def _open(context: Context, place: str, **given: str | None) -> Place:
+    """A PLACE that was typed. What lies on disk needs neither AWS nor a configuration."""
+    from tailrace.inputs import open_place
+
+    return open_place(place, _aws(context, **given) if place.startswith("s3:") else None)
 
 
 def _source(aws: Aws, table: str) -> DynamoDbExportSource:
@@ -137,16 +145,16 @@ def start(
     while wait and answer.status == "IN_PROGRESS":
         threading.Event().wait(POLL_SECONDS)
         answer = source.describe(answer.arn)
-    if context.as_json:
-        print_json(_answered(answer))
-    else:
-        click.echo(answer.arn)
     if answer.status == "FAILED":
         raise TailraceError(
             f"The export failed: {answer.code} {answer.message}".strip(),
             hint="Check the bucket and the rights to write into it, then start it into another prefix.",
             arn=answer.arn,
         )
+    if context.as_json:
+        print_json(_answered(answer))
+    else:
+        click.echo(answer.arn)
     if wait:
         context.say(f"completed: {_many(answer.items or 0, 'item')}")
 
@@ -240,15 +248,15 @@ def list_(
     """List exports: those below PLACE as their manifests have them, or with --table those that AWS knows.
 
     Without both: what lies in the landing zone of the configuration. Data files are not read; `inspect` does that. Exit
-    code 3: the manifests of some are missing or damaged.
+    code 3: of some, manifests are missing or damaged, or data files are missing.
     """
     if place is not None and table is not None:
         raise click.UsageError("a PLACE or --table, not both")
-    aws = _aws(context, region=region, profile=profile, endpoint_url=endpoint_url)
+    given = {"region": region, "profile": profile, "endpoint_url": endpoint_url}
     if table is not None:
-        found = [_answered(answer) for answer in islice(_source(aws, table).exports(), newest)]
+        found = [_answered(answer) for answer in islice(_source(_aws(context, **given), table).exports(), newest)]
     else:
-        found = list(_listed(_place(context, place, aws)))
+        found = list(_listed(_open(context, place or _landing_zone(context), **given)))
     if context.as_json:
         print_json(found)
     else:
@@ -260,16 +268,13 @@ def list_(
         click.get_current_context().exit(IN_PART)
 
 
-def _place(context: Context, place: str | None, aws: Aws) -> Place:
-    from tailrace.inputs import open_place
+def _landing_zone(context: Context) -> str:
     from tailrace.landing import split_url
 
-    if place is not None:
-        return open_place(place, aws)
     pipeline = context.pipeline()
     url = pipeline.config.landing.url
     scheme, _, path = split_url(url)
-    return open_place(url if scheme == "s3" else pipeline.base / Path(path).expanduser(), aws)
+    return url if scheme == "s3" else str(pipeline.base / Path(path).expanduser())
 
 
 def _listed(place: Place) -> Iterator[dict[str, Any]]:
@@ -306,7 +311,7 @@ def _described(export: Export) -> dict[str, Any]:
 def _line(export: dict[str, Any]) -> str:
     parts = [export["status"], export["place"]]
     if export["to"]:
-        parts[1:1] = [f"{export['from'] or 'full'} to {export['to']}" if export["from"] else f"full {export['to']}"]
+        parts.insert(1, _name(export))
     if export["items"] is not None:
         parts.append(_many(export["items"], "item"))
     if export["failure"]:
@@ -315,32 +320,6 @@ def _line(export: dict[str, Any]) -> str:
 
 
 # ---- inspect ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Inspected:
-    export: Export
-    contents: Contents | None  # None: it is damaged
-    damage: str = ""
-
-    @property
-    def listing(self) -> ExportListing:
-        return self.export.listing
-
-    @property
-    def first(self) -> Write | None:
-        return None if self.contents is None else self.contents.first
-
-    @property
-    def last(self) -> Write | None:
-        return None if self.contents is None else self.contents.last
-
-    def outside(self) -> list[Write]:
-        """First and last write, where they lie outside the window."""
-        if self.listing.window is None:
-            return []
-        low, high = (second * 1_000_000 for second in self.listing.window)
-        return [write for write in (self.first, self.last) if write is not None and not low <= write.micros < high]
 
 
 @command.command(epilog="Example: tailrace export inspect exports/AWSDynamoDB")
@@ -359,13 +338,15 @@ def inspect(
 
     Exit code 4: damage, a gap, another table under the name, or a write outside its window.
     """
-    aws = _aws(context, region=region, profile=profile, endpoint_url=endpoint_url)
     from tailrace.decide.boundaries import find_boundaries
+    from tailrace.inspecting import inspect_export, span_of
 
-    found, damaged = _find(places, aws)
+    opened = [_open(context, place, region=region, profile=profile, endpoint_url=endpoint_url) for place in places]
+    found, damaged = _find(context, opened)
     with progress(context, "reading", [one for export in found for one in export.inputs]) as shown:
-        inspected = [_inspect(export, lambda count: shown.on_read(1, count)) for export in found]
-    boundaries = find_boundaries([_span(one.listing) for one in inspected])
+        on_read, on_file = partial(shown.on_read, 1), partial(shown.on_file, 1)
+        inspected = [inspect_export(export, on_read, on_file) for export in found]
+    boundaries = find_boundaries([span_of(one.listing) for one in inspected])
     document = {
         "exports": [_told(one) for one in inspected],
         "damaged": damaged,
@@ -381,16 +362,17 @@ def inspect(
         click.get_current_context().exit(DIFFERENT)
 
 
-def _find(places: Sequence[str], aws: Aws) -> tuple[list[Export], list[dict[str, str]]]:
-    """Exports by table and time, each once; and those whose manifests or files are not there or damaged."""
+def _find(context: Context, places: Sequence[Place]) -> tuple[list[Export], list[dict[str, str]]]:
+    """Exports by table and time, each once; and those whose manifests or files are missing or damaged."""
     from tailrace.decide.boundaries import order_of
-    from tailrace.inputs import open_place
+    from tailrace.inspecting import span_of
 
     found: dict[str, Export] = {}
     damaged = []
-    for source in places:
-        place = open_place(source, aws)
+    for place in places:
         place.check_finished()
+        for folder in place.unfinished:
+            context.say(f"left out, because it is not finished: {printable(place.url(folder))}")
         for folder in place.exports:
             try:
                 export = place.export(folder)
@@ -399,32 +381,11 @@ def _find(places: Sequence[str], aws: Aws) -> tuple[list[Export], list[dict[str,
             else:
                 found.setdefault(export.listing.export_arn, export)
     if not found and not damaged:
-        raise UsageInvalid("There is no export", hint="Name a folder that holds one, or s3://….", place=places[0])
-    return sorted(found.values(), key=lambda export: order_of(_span(export.listing))), damaged
+        raise NotFound("There is no export", hint="Name a folder that holds one, or s3://….", place=places[0].name)
+    return sorted(found.values(), key=lambda export: order_of(span_of(export.listing))), damaged
 
 
-def _inspect(export: Export, on_read: Callable[[int], None]) -> _Inspected:
-    from tailrace.inspecting import read_contents
-
-    try:
-        return _Inspected(export, read_contents(export, on_read))
-    except ExportInvalid as error:
-        return _Inspected(export, None, str(error))
-
-
-def _span_ms(listing: ExportListing) -> tuple[int, int]:
-    if listing.window is None:
-        return listing.moment_ms, listing.moment_ms
-    return listing.window[0] * 1000, listing.window[1] * 1000
-
-
-def _span(listing: ExportListing) -> Span:
-    from tailrace.decide.boundaries import Span
-
-    return Span(listing.table_arn, listing.table_id, *_span_ms(listing))
-
-
-def _told(one: _Inspected) -> dict[str, Any]:
+def _told(one: Inspected) -> dict[str, Any]:
     contents = one.contents
     return {
         **_described(one.export),
@@ -444,29 +405,22 @@ def _write(write: Write | None) -> dict[str, str] | None:
     return {"at": _utc_micros(write.micros), "what": "delete" if write.image is None else "put", "key": write.key_text}
 
 
-def _boundary(boundary: Boundary, inspected: Sequence[_Inspected]) -> dict[str, Any]:
+def _boundary(boundary: Boundary, inspected: Sequence[Inspected]) -> dict[str, Any]:
+    from tailrace.inspecting import holds_write, span_of
+
     before, after = inspected[boundary.before], inspected[boundary.after]
+    holds = holds_write(before, after)
     return {
         "before": before.listing.export_arn,
         "after": after.listing.export_arn,
-        "ends": _utc(_span_ms(before.listing)[1] / 1000),
-        "begins": _utc(_span_ms(after.listing)[0] / 1000),
+        "ends": _utc(span_of(before.listing).end_ms / 1000),
+        "begins": _utc(span_of(after.listing).start_ms / 1000),
         "gap_seconds": boundary.gap_ms / 1000,
         "same_table": boundary.is_same_table,
         "last_write_before": _write(before.last),
         "first_write_behind": _write(after.first),
-        "in_full_export": _in_full_export(before, after),
+        "in_full_export": None if holds is None else "as after that write" if holds else "as before that write",
     }
-
-
-def _in_full_export(before: _Inspected, after: _Inspected) -> str | None:
-    """How a full export holds the item that the window behind it writes first; None where there is nothing to compare."""
-    from tailrace.inspecting import find_item
-
-    if before.listing.window is not None or before.contents is None or after.first is None:
-        return None
-    is_after = find_item(before.export, after.first.key) == after.first.image
-    return "as after that write" if is_after else "as before that write"
 
 
 def _report(document: dict[str, Any]) -> Iterator[str]:
@@ -545,10 +499,8 @@ def read(
     Exactly the files that its manifests list are read, side by side, and compared with their MD5s and counts. OUT is
     replaced only when all is right.
     """
-    from tailrace.inputs import open_place
-
-    aws = _aws(context, region=region, profile=profile, endpoint_url=endpoint_url)
-    write_rows(context, lambda: open_place(place, aws).one_export().inputs, output, form, report)
+    given = {"region": region, "profile": profile, "endpoint_url": endpoint_url}
+    write_rows(context, lambda: _open(context, place, **given).one_export().inputs, output, form, report)
 
 
 def _many(count: int, noun: str) -> str:

@@ -29,6 +29,7 @@ path = "warehouse.duckdb"
 
 [defaults]
 mode = "current"                  # or "soft_delete", "changelog"
+# base = "none"                   # leave out what the table holds already; or "export": from backups instead of a scan
 # start = "LATEST"                # only changes from now on, instead of the last 24 hours
 # flush_seconds = 1               # freshness against S3 requests, see docs/configuration.md
 

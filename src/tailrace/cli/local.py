@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from tailrace.cli.output import Context, print_json
+
 READY = """AWS is at {url}, on this machine only; stop it with Ctrl-C.
 
-  export AWS_ENDPOINT_URL={url} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
 Clock and faults: docs/local.md"""
 
@@ -22,10 +24,16 @@ Clock and faults: docs/local.md"""
 @click.option(
     "--shards", type=click.IntRange(1, 100), default=1, show_default=True, help="Open shards of a new stream."
 )
-def command(port: int, directory: Path | None, seed: int, shards: int) -> None:
+@click.pass_obj
+def command(context: Context, port: int, directory: Path | None, seed: int, shards: int) -> None:
     """Serve the embedded AWS endpoint: DynamoDB, Streams with shard lineage, S3 and more, on 127.0.0.1."""
     from tailrace.local.serve import serve
     from tailrace.local.shards import Options
 
-    options = Options(seed=seed, shards=shards)
-    serve(port, options, directory=directory, on_ready=lambda url: click.echo(READY.format(url=url)))
+    def on_ready(url: str) -> None:
+        if context.as_json:
+            print_json({"endpoint_url": url})
+        else:
+            click.echo(READY.format(url=url))
+
+    serve(port, Options(seed=seed, shards=shards), directory=directory, on_ready=on_ready)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tailrace.decide.base import base_of, base_stage
 from tailrace.model.exports import ExportState
 from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
@@ -36,9 +37,9 @@ def order_class(segment: Segment) -> int:
     return CLASS_BASE if segment.kind == "base" else CLASS_CHANGE
 
 
-def order_prefix_of(segment: Segment, epoch: int) -> str:
+def order_prefix_of(segment: Segment) -> str:
     """How the order keys of a segment's records begin: of an export's window its end comes before the record's own time."""
-    prefix = order_prefix(epoch, order_class(segment))
+    prefix = order_prefix(segment.epoch, order_class(segment))
     return prefix if segment.window_end is None else f"{prefix}{segment.window_end:020d}"
 
 
@@ -58,10 +59,15 @@ def pending(
         rows, size = rows + segment.rows, size + segment.bytes
         times = 1 if segment.window_end is None else WINDOW_LIMITS
         full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
-        if chosen and (full or order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)):
+        if chosen and (full or _company(segment) != _company(chosen[0])):
             break
         chosen.append(segment)
     return tuple(chosen)
+
+
+def _company(segment: Segment) -> tuple[str, int]:
+    """Segments that agree in this go into one load. A sweep goes alone."""
+    return order_prefix_of(segment), segment.number if segment.kind == "sweep" else 0
 
 
 def side_by_side(segments: Sequence[Segment]) -> list[tuple[Segment, ...]]:
@@ -90,8 +96,18 @@ def watermark(manifest: Manifest, applied_through: int, through_ms: int | None) 
     return Watermark(through_ms)
 
 
-def shown_state(manifest: Manifest | None, applied_through: int, quarantined: int) -> TableState:
-    """The one state to show for a table and a target: what is worse hides what is better."""
+def shown_state(
+    manifest: Manifest | None,
+    applied_through: int,
+    quarantined: int,
+    *,
+    applied_ms: int | None = None,
+    has_base: bool = False,
+) -> TableState:
+    """The one state to show for a table and a target: what is worse hides what is better.
+
+    `applied_ms` is the target's watermark. `has_base`: the configuration wants a base beside the stream.
+    """
     if manifest is None:
         return "NEW"
     if manifest.open_gaps:
@@ -102,6 +118,11 @@ def shown_state(manifest: Manifest | None, applied_through: int, quarantined: in
         return "QUARANTINE"
     if manifest.exports is not None:
         return _export_state(manifest.exports, applied_through)
+    stage = base_stage(manifest, is_wanted=has_base, through_ms=applied_ms, applied_through=applied_through)
+    if stage is not None:
+        return stage
+    if manifest.state in ("BASE_LOADING", "CATCHING_UP") and base_of(manifest) is not None:
+        return "CONSISTENT"  # what capture wrote when it last looked
     if manifest.state == "CAPTURING" and (applied_through > 0 or manifest.next_number == 1):
         return "CONSISTENT"
     return manifest.state

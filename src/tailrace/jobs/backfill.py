@@ -17,6 +17,7 @@ from typing import Any, Final
 from tailrace.capture.records import encode
 from tailrace.capture.table import ScanPage, TableSource
 from tailrace.clock import Budget, Clock
+from tailrace.decide.base import base_of, is_base_read
 from tailrace.decide.scan import Pace, ReadPages, begun, is_complete, next_parts, with_pages
 from tailrace.errors import ConfigInvalid, SourceChanged, StateContended, Throttled, Transient
 from tailrace.jobs.capture import CONTENDED_MAX, counted
@@ -53,7 +54,7 @@ class BackfillReport:
     """What one step or tick did, and how the base stands: `parts_done` of `parts` scan segments are read to their end.
 
     `waits_for_capture`: nothing was read, because the stream's shards are not on record yet. `out_of_time`: nothing is under way
-    and another page would not end within the budget.
+    and another page would not end within the budget. `waits_for_aws`: an export takes minutes.
     """
 
     rows: int = 0
@@ -66,6 +67,7 @@ class BackfillReport:
     done: bool = False
     waits_for_capture: bool = False
     out_of_time: bool = False
+    waits_for_aws: bool = False
     wait_seconds: float = 0.0
 
     def then(self, later: BackfillReport) -> BackfillReport:
@@ -190,7 +192,7 @@ class Backfiller:
         self._report = BackfillReport()
         if not self._open():
             return self._finished()
-        if self._state.finished_ms is None:
+        if not self._is_done():
             self._start_reads(budget)
             self._collect(min(COLLECT_SECONDS_MAX, max(0.0, budget.remaining() - self._flush_seconds)))
             if self._is_flush_due():
@@ -219,12 +221,15 @@ class Backfiller:
         assert self._manifest.scan is not None
         return self._manifest.scan
 
+    def _is_done(self) -> bool:
+        return is_base_read(self._manifest)
+
     def _open(self) -> bool:
         """Read the manifest, and record that a scan begins before anything is read. False: capture has not begun.
 
         What was written before the stream's shards were on record is in the pages; what was written later, in the stream.
         """
-        if self._published is None:
+        if self._published is None or self._is_done():
             self._published = self._landing.load()
             if self._published is not None:
                 self._check_source()
@@ -236,11 +241,18 @@ class Backfiller:
                 hint='Set base = "export", or capture = "streams".',
                 table=self._landing.table,
             )
-        if self._manifest.scan is None:
+        if base_of(self._manifest) is None and not self._is_done():
             log.info("the base of %s begins: a scan in %d segments", self._landing.table, self._settings.scan_segments)
             state = begun(self._manifest.epoch, self._settings.scan_segments, self._clock.now_ms())
-            self._swap(lambda manifest: manifest if manifest.scan else replace(manifest, scan=state))
-        self._check_segments()
+            self._swap(lambda manifest: manifest if base_of(manifest) else replace(manifest, scan=state))
+        if self._manifest.scan is not None and self._manifest.scan.epoch == self._manifest.epoch:
+            self._check_segments()
+        elif not self._is_done():
+            raise ConfigInvalid(
+                "The base of this table is being exported",
+                hint='Set base = "export" until it is done.',
+                table=self._landing.table,
+            )
         return True
 
     def _check_segments(self) -> None:
@@ -254,14 +266,8 @@ class Backfiller:
             )
 
     def _check_source(self) -> None:
-        """The table that answers now is the one whose rows these are. A table that was deleted never comes back as itself."""
-        found, known = self._table_id(), self._manifest.incarnation
-        if found != known.table_id or self._manifest.state == "SOURCE_CHANGED":
-            raise SourceChanged(
-                "The table is not the one that is captured, so its items are not read",
-                hint="`tailrace status` says more; `tailrace repair` begins anew with this table.",
-                table=known.table,
-            )
+        """Before reading, and again before publishing: a table that was deleted never comes back as itself."""
+        check_source(self._table_id(), self._manifest)
 
     # ---- reading
 
@@ -395,8 +401,10 @@ class Backfiller:
     def _finished(self) -> BackfillReport:
         if self._published is None:
             return replace(self._report, waits_for_capture=True, wait_seconds=CAPTURE_SECONDS)
-        if self._manifest.scan is None:
-            return self._report
+        if self._is_done() or self._manifest.scan is None:
+            state = self._manifest.scan
+            parts = 0 if state is None else len(state.parts)
+            return replace(self._report, parts=parts, parts_done=parts, done=self._is_done())
         state, now = self._state, self._clock.monotonic()
         ended = {part for part, reader in self._readers.items() if reader.after.is_done}
         left = [self._readers.get(part) for part in next_parts(state, {}, ended)]
@@ -406,8 +414,18 @@ class Backfiller:
             self._report,
             parts=len(state.parts),
             parts_done=sum(part.is_done for part in state.parts),
-            done=state.finished_ms is not None,
-            wait_seconds=0.0 if self._inflight or state.finished_ms is not None else max(0.0, pause),
+            wait_seconds=0.0 if self._inflight else max(0.0, pause),
+        )
+
+
+def check_source(table_id: str, manifest: Manifest) -> None:
+    """Raises SourceChanged unless the table that answers is the one that is captured."""
+    known = manifest.incarnation
+    if table_id != known.table_id or manifest.state == "SOURCE_CHANGED":
+        raise SourceChanged(
+            "The table is not the one that is captured, so its items are not read",
+            hint="`tailrace status` says more; `tailrace repair` begins anew with this table.",
+            table=known.table,
         )
 
 
@@ -416,7 +434,9 @@ def _with_base(manifest: Manifest, readers: Sequence[_Reader], now_ms: int) -> M
     assert manifest.scan is not None
     written = [reader.written for reader in readers if reader.written is not None]
     first = manifest.next_number
-    entries = [segment.entry(number, now_ms, None) for number, segment in enumerate(written, start=first)]
+    entries = [
+        segment.entry(number, now_ms, None, manifest.epoch) for number, segment in enumerate(written, start=first)
+    ]
     rows, size = sum(entry.rows for entry in entries), sum(entry.bytes for entry in entries)
     last = first + len(entries) - 1
     scan = with_pages(manifest.scan, [reader.pages() for reader in readers], rows, size, last if entries else 0)

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from tailrace.capture.reader import EMPTY_PAGES_AT_TIP, ShardReader
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage, StreamSource
 from tailrace.clock import Budget, Clock
+from tailrace.decide.base import base_of, base_stage
 from tailrace.decide.lineage import (
     LATEST_MARGIN_MS,
     RETENTION_MS,
@@ -68,12 +69,16 @@ class CaptureSettings:
     heartbeat_seconds: float = 60.0
     buffer_bytes: int = 64 << 20  # shards are not read while more than this waits to be published
     workers: int = 8
+    has_base: bool = False  # a base is to be read beside the stream
     config_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureReport:
-    """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published."""
+    """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published.
+
+    `through_ms`: every change before it was read.
+    """
 
     records: int = 0
     segments: int = 0
@@ -81,6 +86,7 @@ class CaptureReport:
     quarantined: int = 0
     open_shards: int = 0
     lag_seconds: float | None = None
+    through_ms: int | None = None
     state: TableState = "NEW"
     caught_up: bool = False
     standby: bool = False
@@ -274,14 +280,16 @@ class Capturer:
         """Publish what was read of the stream that we knew, say that it is over, and read nothing of another one."""
         if self._manifest.state != "SOURCE_CHANGED":
             self._flush()
-            gap = Gap("stream_replaced", reason, self._clock.now_ms())
+            since_ms = self._manifest.captured_through_ms
+            gap = Gap("stream_replaced", reason, self._clock.now_ms(), since_ms=since_ms)
             self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))
         self._readers.clear()
         self._inflight.clear()
+        self._published = None  # the next step looks whether a repair began
         raise SourceChanged(
             f"The stream is not the one that was captured: {reason}",
-            hint="Changes between the two are missing. Use a new landing prefix and target table to start over.",
-            table=self._manifest.incarnation.table,
+            hint="Changes between the two are missing: `tailrace repair` begins anew with this one.",
+            table=self._landing.table,
         )
 
     def _merge(self, listing: Sequence[ShardInfo]) -> None:
@@ -330,8 +338,10 @@ class Capturer:
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
-        manifest = replace(self._manifest, shards=lineage.shards, gaps=(*self._manifest.gaps, *lineage.gaps))
-        self._publish(replace(manifest, state=_state(manifest, manifest.pause, caught_up=False)))
+        since_ms = self._manifest.captured_through_ms
+        gaps = (*self._manifest.gaps, *(replace(gap, since_ms=since_ms) for gap in lineage.gaps))
+        manifest = replace(self._manifest, shards=lineage.shards, gaps=gaps)
+        self._publish(replace(manifest, state=manifest.state if manifest.state == "SOURCE_CHANGED" else "GAP"))
 
     # ---- reading
 
@@ -499,11 +509,14 @@ class Capturer:
         readers = [reader for _, reader in sorted(self._readers.items()) if reader.has_news]
         poison = [record for reader in readers for record in reader.poison]
         for record in poison:  # an object each, named by its position, so that reading it again adds nothing
-            self._landing.quarantine(f"capture-{record.shard}-{record.sequence_number or 'unnumbered'}", [record])
+            name = f"capture-{record.shard}-{record.sequence_number or 'unnumbered'}"
+            self._landing.quarantine(name, [replace(record, epoch=manifest.epoch)])
         entries = []
         draft = _draft([reader for reader in readers if reader.lines])
         if draft is not None:
-            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]
+            entries = [
+                self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms, manifest.epoch)
+            ]
         shards = dict(manifest.shards)
         for reader in readers:
             finished_ms = now_ms if reader.ended else None
@@ -551,7 +564,7 @@ class Capturer:
         for reader in self._readers.values():
             reader.answered = False
         if self._published is not None and self._manifest.pause != pause:
-            state = _state(self._manifest, pause, caught_up=False)
+            state = self._state_with(pause, caught_up=False)
             self._publish(replace(self._manifest, pause=pause, state=state))
 
     def _pause_left(self) -> Pause | None:
@@ -583,8 +596,6 @@ class Capturer:
                 del self._readers[shard_id]
         if not self._has_news():
             self._buffered_since = None
-        if before is not None and before == after:
-            return  # a replay or a compaction: nobody moved a mark
         self._standby_until = self._clock.monotonic() + STANDBY_SECONDS * self._jitter.uniform(0.5, 1.0)
         log.info("another worker captures %s; standing by", self._landing.table)
 
@@ -607,7 +618,22 @@ class Capturer:
         return all(i in self._readers and self._readers[i].at_tip and not self._readers[i].ended for i in open_shards)
 
     def _state_now(self) -> TableState:
-        return _state(self._manifest, self._pause_left(), caught_up=self._caught_up())
+        return self._state_with(self._pause_left(), caught_up=self._caught_up())
+
+    def _state_with(self, pause: Pause | None, *, caught_up: bool) -> TableState:
+        """GAP outranks everything; a table without a base is consistent from the first time that it has caught up."""
+        manifest = self._manifest
+        if manifest.state == "SOURCE_CHANGED":
+            return "SOURCE_CHANGED"
+        if manifest.open_gaps:
+            return "GAP"
+        if pause is not None:
+            return "PAUSED"
+        stage = base_stage(manifest, is_wanted=self._settings.has_base, through_ms=self._captured_through_ms())
+        if stage is not None:
+            return stage
+        is_well = caught_up or manifest.state == "CONSISTENT" or base_of(manifest) is not None
+        return "CONSISTENT" if is_well else "CAPTURING"
 
     def _captured_through_ms(self) -> int | None:
         """Every change before this moment was read: the least of all shards that may be read, and never less than before."""
@@ -632,6 +658,7 @@ class Capturer:
             self._report,
             open_shards=sum(shard.finished_ms is None for shard in self._manifest.shards.values()),
             lag_seconds=None if captured_ms is None else max(0.0, (self._clock.now_ms() - captured_ms) / 1000),
+            through_ms=captured_ms,
             state=self._manifest.state,
         )
         if self._standby_until is not None:
@@ -682,17 +709,6 @@ def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:
         shards=ranges,
         newest_change_ms=newest_ms,
     )
-
-
-def _state(manifest: Manifest, pause: Pause | None, *, caught_up: bool) -> TableState:
-    """GAP outranks everything; a table without a base is consistent from the first time that it has caught up."""
-    if manifest.state == "SOURCE_CHANGED":
-        return "SOURCE_CHANGED"
-    if manifest.open_gaps:
-        return "GAP"
-    if pause is not None:
-        return "PAUSED"
-    return "CONSISTENT" if caught_up or manifest.state == "CONSISTENT" else "CAPTURING"
 
 
 def counted(counters: Mapping[str, int], **more: int) -> dict[str, int]:

@@ -72,6 +72,108 @@ class ExportSettings:
     poll_seconds: float = POLL_SECONDS
 
 
+class Exporter:
+    """Asks AWS for exports and checks what came of them. Repeats safely, and publishes nothing: that is its callers' to do."""
+
+    def __init__(
+        self,
+        source: ExportSource,
+        landing: Landing,
+        settings: ExportSettings,
+        clock: Clock,
+        executor: Executor | None = None,
+    ) -> None:
+        self._source = source
+        self._landing = landing
+        self._settings = settings
+        self._clock = clock
+        self._executor = executor
+
+    def switch_on(self) -> None:
+        """Point-in-time recovery, where it may be. Raises UserFault."""
+        self.check_may_switch_on()
+        self._source.enable_recovery()
+
+    def check_may_switch_on(self) -> None:
+        """Raises UserFault where nobody allowed it."""
+        if not self._settings.enable_recovery:
+            raise UserFault(
+                "Point-in-time recovery is off, so the table cannot be exported",
+                hint="Set enable_pitr = true, or: aws dynamodb update-continuous-backups --table-name "
+                f"{self._landing.table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+                table=self._landing.table,
+            )
+
+    def begin(self, incarnation: Incarnation, plan: ExportPlan) -> str:
+        """Ask AWS; the export's ARN. A request that was sent and forgotten is found again by its token or, later, its prefix."""
+        prefix = f"{self._settings.root}/{folder_of(plan)}"
+        token = client_token(incarnation, prefix, plan)
+        request = ExportRequest(self._settings.bucket, prefix, token, plan.moment, plan.window)
+        answer = None
+        if self._clock.now_ms() - plan.planned_ms > TOKEN_LIFE_MS:
+            answer = self._source.find(prefix, plan.planned_ms)
+        answer = answer or self._source.start(request)
+        log.info("export of %s to %s began: %s", self._landing.table, prefix, answer.arn)
+        return answer.arn
+
+    def checked(
+        self, incarnation: Incarnation, plan: ExportPlan, answer: ExportAnswer
+    ) -> tuple[ExportListing, Mapping[str, int]]:
+        """Both manifests, and every file present with the content that they say; sizes by name. Raises ExportInvalid."""
+        store = self._landing.store
+        home = f"{self._landing.table}/{folder_of(plan)}/AWSDynamoDB"
+        listing = read_listing(store, f"{home}/{posixpath.basename(answer.arn)}")
+        window = None if plan.window is None else (plan.window.start, plan.window.end)
+        expected = (answer.arn, incarnation.table_id, plan.moment, window)
+        found = (listing.export_arn, listing.table_id, listing.moment, listing.window)
+        if found != expected:
+            raise ExportInvalid(
+                f"The export's manifest is about something else: {found} instead of {expected}",
+                hint="Do not write into the landing zone; the export is repeated under another prefix.",
+                export=listing.folder,
+            )
+        stored = {found.name: found for found in store.list(f"{home}/")}
+        with self._checkers() as pool:
+            list(pool.map(lambda file: self._check_file(file, stored.get(file.name)), listing.files))
+        return listing, {file.name: stored[file.name].bytes for file in listing.files}
+
+    def _checkers(self) -> contextlib.AbstractContextManager[Executor]:
+        if self._executor is not None:
+            return contextlib.nullcontext(self._executor)
+        return ThreadPoolExecutor(CHECKERS, thread_name_prefix="tailrace-check")
+
+    def _check_file(self, file: ExportFile, stored: Listed | None) -> None:
+        if stored is None:
+            raise ExportInvalid("A file that the export lists is missing", hint=_REPEATED, file=file.name)
+        if stored.etag and stored.etag == file.etag:
+            return  # what lies there is what DynamoDB wrote; its bytes are compared when they are loaded
+        if self._landing.md5(file.name) != file.md5:
+            raise ExportInvalid("A file of the export has another MD5 than listed", hint=_REPEATED, file=file.name)
+
+    def entries(
+        self, plan: ExportPlan, listing: ExportListing, sizes: Mapping[str, int], first_number: int, epoch: int
+    ) -> list[Segment]:
+        """A segment for each file that holds anything, where it lies."""
+        inside = f"{self._landing.table}/"
+        filled = [file for file in listing.files if file.items]
+        return [
+            Segment(
+                number=number,
+                name=file.name.removeprefix(inside),
+                kind="base" if plan.window is None else "export",
+                rows=file.items,
+                bytes=sizes[file.name],
+                sha256="",
+                md5=file.md5,
+                published_ms=self._clock.now_ms(),
+                newest_change_ms=None if plan.window is None else plan.moment * 1000,
+                window_end=None if plan.window is None else plan.window.end,
+                epoch=epoch,
+            )
+            for number, file in enumerate(filled, start=first_number)
+        ]
+
+
 class ExportCapturer:
     """Captures one table by exports. Keeps nothing between calls but the newest manifest; offers what `Capturer` offers."""
 
@@ -94,7 +196,7 @@ class ExportCapturer:
         self._clock = clock
         self._writer = writer
         self._on_published = on_published
-        self._executor = executor
+        self._exporter = Exporter(source, landing, settings, clock, executor)
         self._published: Published | None = None
         self._goal: int | None = None  # what was restorable at the first step, in seconds
         self._report = CaptureReport()
@@ -177,7 +279,7 @@ class ExportCapturer:
     def _open(self, incarnation: Incarnation) -> None:
         """The first manifest, once it is sure that the table can be exported at all."""
         if self._source.restorable() is None:
-            self._check_enabling()
+            self._exporter.check_may_switch_on()
         self._publish(Manifest(incarnation=incarnation, config_hash=self._settings.config_hash, exports=ExportState()))
 
     def _check(self, found: Incarnation) -> None:
@@ -196,7 +298,7 @@ class ExportCapturer:
                 self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))
             raise SourceChanged(
                 f"The table is not the one that was captured: another {what}",
-                hint="Use a new landing prefix and target table to start over.",
+                hint="`tailrace repair` starts over with a full export of this one.",
                 table=known.table,
             )
         if self._manifest.config_hash != self._settings.config_hash:
@@ -216,18 +318,8 @@ class ExportCapturer:
             if gap is not None:
                 self._gap(gap)
         if restorable is None:
-            self._check_enabling()
-            self._source.enable_recovery()
+            self._exporter.switch_on()
         return restorable
-
-    def _check_enabling(self) -> None:
-        if not self._settings.enable_recovery:
-            raise UserFault(
-                "Point-in-time recovery is off, so the table cannot be exported",
-                hint="Set enable_pitr = true, or: aws dynamodb update-continuous-backups --table-name "
-                f"{self._landing.table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
-                table=self._landing.table,
-            )
 
     def _gap(self, gap: Gap) -> None:
         """Make it durable, then stop: a window laid over a hole would not make the target equal anything."""
@@ -236,30 +328,19 @@ class ExportCapturer:
             self._publish(replace(self._manifest, state="GAP", gaps=(*self._manifest.gaps, gap)))
         raise WindowMissing(
             f"Changes are missing: {gap.reason}",
-            hint="Start over with a new full export: a new landing prefix and target table. What is loaded stays readable.",
+            hint="`tailrace repair` starts over with a new full export. What is loaded stays readable meanwhile.",
             table=self._landing.table,
         )
 
     def _start(self, plan: ExportPlan) -> float:
-        """Ask AWS. A request that was sent and forgotten is found again by its token or, later, by its prefix."""
-        request = self._request(plan)
-        answer = None
-        if self._clock.now_ms() - plan.planned_ms > TOKEN_LIFE_MS:
-            answer = self._source.find(request.prefix, plan.planned_ms)
         try:
-            answer = answer or self._source.start(request)
+            arn = self._exporter.begin(self._manifest.incarnation, plan)
         except UserFault as error:
             if isinstance(error, PermissionMissing):
                 raise
             return self._refused(plan, error)
-        log.info("export of %s to %s began: %s", self._landing.table, request.prefix, answer.arn)
-        self._save(with_plan(self._state, plan, replace(plan, arn=answer.arn)))
+        self._save(with_plan(self._state, plan, replace(plan, arn=arn)))
         return 0.0
-
-    def _request(self, plan: ExportPlan) -> ExportRequest:
-        prefix = f"{self._settings.root}/{folder_of(plan)}"
-        token = client_token(self._manifest.incarnation, prefix, plan)
-        return ExportRequest(self._settings.bucket, prefix, token, plan.moment, plan.window)
 
     def _refused(self, plan: ExportPlan, error: UserFault) -> float:
         """AWS took the request for wrong: the moment may have left what is restorable, else try again in a while."""
@@ -286,7 +367,7 @@ class ExportCapturer:
         if answer.status == "FAILED":
             return self._failed(plan, f"the export failed: {answer.code} {answer.message}".strip())
         try:
-            listing, sizes = self._checked(plan, answer)
+            listing, sizes = self._exporter.checked(self._manifest.incarnation, plan, answer)
         except ExportInvalid as error:
             return self._failed(plan, str(error))
         self._take(plan, listing, sizes)
@@ -303,43 +384,11 @@ class ExportCapturer:
         self._publish(manifest)
         return self._settings.poll_seconds
 
-    # ---- checking and publishing
-
-    def _checked(self, plan: ExportPlan, answer: ExportAnswer) -> tuple[ExportListing, Mapping[str, int]]:
-        """Both manifests, and every file present with the content that they say; sizes by name. Raises ExportInvalid."""
-        store = self._landing.store
-        home = f"{self._landing.table}/{folder_of(plan)}/AWSDynamoDB"
-        listing = read_listing(store, f"{home}/{posixpath.basename(answer.arn)}")
-        window = None if plan.window is None else (plan.window.start, plan.window.end)
-        expected = (answer.arn, self._manifest.incarnation.table_id, plan.moment, window)
-        found = (listing.export_arn, listing.table_id, listing.moment, listing.window)
-        if found != expected:
-            raise ExportInvalid(
-                f"The export's manifest is about something else: {found} instead of {expected}",
-                hint="Do not write into the landing zone; the export is repeated under another prefix.",
-                export=listing.folder,
-            )
-        stored = {found.name: found for found in store.list(f"{home}/")}
-        with self._checkers() as pool:
-            list(pool.map(lambda file: self._check_file(file, stored.get(file.name)), listing.files))
-        return listing, {file.name: stored[file.name].bytes for file in listing.files}
-
-    def _checkers(self) -> contextlib.AbstractContextManager[Executor]:
-        if self._executor is not None:
-            return contextlib.nullcontext(self._executor)
-        return ThreadPoolExecutor(CHECKERS, thread_name_prefix="tailrace-check")
-
-    def _check_file(self, file: ExportFile, stored: Listed | None) -> None:
-        if stored is None:
-            raise ExportInvalid("A file that the export lists is missing", hint=_REPEATED, file=file.name)
-        if stored.etag and stored.etag == file.etag:
-            return  # what lies there is what DynamoDB wrote; its bytes are compared when they are loaded
-        if self._landing.md5(file.name) != file.md5:
-            raise ExportInvalid("A file of the export has another MD5 than listed", hint=_REPEATED, file=file.name)
+    # ---- publishing
 
     def _take(self, plan: ExportPlan, listing: ExportListing, sizes: Mapping[str, int]) -> None:
         """One swap lists the files and moves the chain on. With sliding windows the settled keys are part of it."""
-        entries = self._entries(plan, listing, sizes)
+        entries = self._exporter.entries(plan, listing, sizes, self._manifest.next_number, self._manifest.epoch)
         settled = self._settled(plan, entries)
         if settled is not None:
             entries.append(settled)
@@ -363,26 +412,6 @@ class ExportCapturer:
         log.info("published %s: %d rows in %d segments", moment_text(plan.moment), rows, len(entries))
         self._report = replace(self._report, records=rows, segments=len(entries), bytes=size)
 
-    def _entries(self, plan: ExportPlan, listing: ExportListing, sizes: Mapping[str, int]) -> list[Segment]:
-        """A segment for each file that holds anything, where it lies."""
-        inside = f"{self._landing.table}/"
-        filled = [file for file in listing.files if file.items]
-        return [
-            Segment(
-                number=number,
-                name=file.name.removeprefix(inside),
-                kind="base" if plan.window is None else "export",
-                rows=file.items,
-                bytes=sizes[file.name],
-                sha256="",
-                md5=file.md5,
-                published_ms=self._clock.now_ms(),
-                newest_change_ms=None if plan.window is None else plan.moment * 1000,
-                window_end=None if plan.window is None else plan.window.end,
-            )
-            for number, file in enumerate(filled, start=self._manifest.next_number)
-        ]
-
     def _settled(self, plan: ExportPlan, entries: Sequence[Segment]) -> Segment | None:
         """What keys must be read again because this window overlaps the one before; None where it does not."""
         if plan.window is None:
@@ -395,7 +424,8 @@ class ExportCapturer:
         if not lines:
             return None
         written = self._landing.write_settled(folder_of(plan), lines, plan.window.end)
-        entry = written.entry(self._manifest.next_number + len(entries), self._clock.now_ms(), None)
+        number, epoch = self._manifest.next_number + len(entries), self._manifest.epoch
+        entry = written.entry(number, self._clock.now_ms(), None, epoch)
         return replace(entry, window_end=plan.window.end)
 
     def _segments_of(self, windows: Sequence[PublishedWindow]) -> list[Segment]:

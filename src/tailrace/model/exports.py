@@ -121,3 +121,33 @@ class ExportState:
         return build(
             cls, {**value, "windows": windows, "under_way": tuple(map(ExportPlan.from_json, array(value["under_way"])))}
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BaseExport:
+    """A full export as the base of a table whose changes come from its stream.
+
+    `begun_ms`: when this was put on record, at a time when every shard was; the export's moment lies behind it. `plan`: under
+    way, None before there is one and once it is published. `moment`, `last_number`: of the published one.
+    """
+
+    epoch: int
+    begun_ms: int
+    plan: ExportPlan | None = None
+    moment: int | None = None
+    last_number: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "begun_ms": self.begun_ms,
+            "plan": None if self.plan is None else self.plan.to_json(),
+            "moment": self.moment,
+            "last_number": self.last_number,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> BaseExport:
+        """Raises KeyError, TypeError, ValueError, AttributeError where `value` is no such state."""
+        plan = value["plan"]
+        return build(cls, {**value, "plan": None if plan is None else ExportPlan.from_json(plan)})

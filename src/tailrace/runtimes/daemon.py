@@ -14,15 +14,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
+from tailrace.decide.base import base_of, is_past
 from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
-from tailrace.jobs.backfill import Backfiller, BackfillReport
+from tailrace.jobs.backfill import BackfillReport
 from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.compact import Compactor, CompactReport
 from tailrace.jobs.load import Loader, LoadReport
+from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.model.manifest import Manifest
 
 if TYPE_CHECKING:
-    from tailrace.pipeline import AnyCapturer, Pipeline, TableRun
+    from tailrace.pipeline import AnyBackfiller, AnyCapturer, Pipeline, TableRun
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there i
 COMPACT_SECONDS: Final = 60.0  # between two looks at whether an hour is over
 CAPTURE: Final = "capture"
 BACKFILL: Final = "backfill"
+LOOK_SECONDS: Final = 60.0  # between two looks whether somebody has begun a repair
 COMPACT: Final = "compact"
 
 
@@ -92,6 +95,7 @@ class Daemon:
         targets = sorted({target for table in tables for target in self._targets(table)})
         self._news = {target: threading.Event() for target in targets}
         self._manifests: dict[tuple[str, str], Manifest] = {}  # (target, table): published here, not looked at yet
+        self._newest: dict[str, Manifest] = {}
         self._capturing: set[str] = set()
         self._backfilling: set[str] = set()
 
@@ -102,9 +106,10 @@ class Daemon:
             self._capturing = set(self._tables)
             threads += [threading.Thread(target=self._capture, args=(t,), name=f"capture-{t}") for t in self._tables]
         if backfill:
-            self._backfilling = {table for table in self._tables if self._pipeline.config.by_scan(table)}
-            scanned = [table for table in self._tables if table in self._backfilling]
-            threads += [threading.Thread(target=self._backfill, args=(t, capture), name=f"scan-{t}") for t in scanned]
+            self._backfilling = set(self._tables)
+            threads += [
+                threading.Thread(target=self._backfill, args=(t, capture), name=f"base-{t}") for t in self._tables
+            ]
         if load:
             threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._news]
         if compact:
@@ -140,7 +145,7 @@ class Daemon:
                     continue
                 pace.went_well()
                 self._captured(table, report)
-                if report.caught_up and self._until_caught_up:
+                if report.caught_up and self._until_caught_up and self._is_handed_over(table, report):
                     return
                 self._budget.wait(report.wait_seconds)
         finally:
@@ -149,6 +154,14 @@ class Daemon:
             with self._lock:
                 self._capturing.discard(table)
             self._wake(table)
+
+    def _is_handed_over(self, table: str, report: CaptureReport) -> bool:
+        """Whether a run that is to end at the tip may end: a base that is complete now must lie behind what is captured."""
+        with self._lock:
+            if table in self._backfilling:
+                return False
+            base = None if table not in self._newest else base_of(self._newest[table])
+        return base is None or base.shows_ms is None or is_past(base, report.through_ms)
 
     def _end_capture(self, table: str, capturer: AnyCapturer) -> None:
         try:
@@ -176,27 +189,33 @@ class Daemon:
     def _on_published(self, table: str, manifest: Manifest) -> None:
         with self._lock:
             self._manifests.update({(target, table): manifest for target in self._targets(table)})
+            self._newest[table] = manifest
         self._wake(table)
 
     def _wake(self, table: str) -> None:
         for target in self._targets(table):
             self._news[target].set()
 
-    # ---- backfill
+    # ---- backfill and repair
 
     def _backfill(self, table: str, is_captured: bool) -> None:
-        """Scan a table's base to its end. `is_captured`: a thread of ours captures it; else we put its shards on record."""
+        """Read a table's base to its end, and carry on a repair. `is_captured`: a thread of ours captures the table."""
         pace = _Pace()
-        backfiller: Backfiller | None = None
+        backfiller: AnyBackfiller | None = None
+        repairer: Repairer | None = None
+        has_base = self._pipeline.config.base_of(table) != "none"
         try:
             while not self._budget.spent():
                 try:
-                    if not is_captured:
+                    if has_base and not is_captured:
                         self._put_on_record(table)
                         is_captured = True
-                    if backfiller is None:
+                    if has_base and backfiller is None:
                         backfiller = self._pipeline.backfiller(table, lambda m: self._on_published(table, m))
-                    report = backfiller.step(self._budget)
+                    if repairer is None:
+                        repairer = self._pipeline.repairer(table, lambda m: self._on_published(table, m))
+                    report = None if backfiller is None else backfiller.step(self._budget)
+                    repair = repairer.step() if report is None or report.done else None
                 except Exception as error:
                     ours = self._failed(table, BACKFILL, error, pace)
                     if self._gives_up(ours, pace):
@@ -206,16 +225,28 @@ class Daemon:
                     self._budget.wait(pace.again - self._budget.clock.monotonic())
                     continue
                 pace.went_well()
-                self._backfilled(table, report)
-                if report.done or report.out_of_time or (report.waits_for_capture and self._has_given_up(table)):
+                if report is not None:
+                    self._backfilled(table, report)
+                    if report.out_of_time or (report.waits_for_capture and self._has_given_up(table)):
+                        return
+                pause = self._pause_of(report, repair)
+                if pause is None:
                     return
-                self._budget.wait(report.wait_seconds)
+                self._budget.wait(pause)
         finally:
             if backfiller is not None:
                 self._end_backfill(table, backfiller)
             with self._lock:
                 self._backfilling.discard(table)
             self._wake(table)
+
+    def _pause_of(self, report: BackfillReport | None, repair: RepairReport | None) -> float | None:
+        """How long until there is something to do for a base or a repair; None: nothing more, in a run that is to end."""
+        if repair is not None and (repair.done or repair.kind is None):
+            return None if self._until_caught_up else LOOK_SECONDS
+        seconds = repair.wait_seconds if repair is not None else report.wait_seconds if report is not None else 0.0
+        waits_for_aws = (report is not None and report.waits_for_aws) or (repair is not None and seconds > 1.0)
+        return None if waits_for_aws and self._until_caught_up else seconds  # for minutes: the next run goes on
 
     def _put_on_record(self, table: str) -> None:
         capturer = self._pipeline.capturer(table)
@@ -228,7 +259,7 @@ class Daemon:
         with self._lock:
             return CAPTURE in self._runs[table].errors and table not in self._capturing
 
-    def _end_backfill(self, table: str, backfiller: Backfiller) -> None:
+    def _end_backfill(self, table: str, backfiller: AnyBackfiller) -> None:
         try:
             self._backfilled(table, backfiller.flush(self._budget), heals=False)
         except Exception as error:

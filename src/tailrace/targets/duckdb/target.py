@@ -23,7 +23,9 @@ from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge, key_exp
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
-BULK_ROWS: Final = 20_000  # from here on a load may have all cores: it ends sooner, though it costs more CPU time
+BULK_ROWS: Final = (
+    20_000  # base rows, from here on, may have all cores: they are in sooner, though they cost more CPU time
+)
 
 
 class DuckDbTarget:
@@ -84,7 +86,9 @@ class DuckDbTarget:
                 threads,
             )
             merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
-            internal.enter(session, state, self._ledger_rows(load, fresh, changes))
+            if any(s.segment.kind == "sweep" for s in fresh):
+                merge.sweep(load.table.mode, load.epoch)
+            internal.enter(session, load.table, state, self._ledger_rows(load, fresh, changes))
         return Applied(
             segments=len(fresh),
             skipped=skipped,
@@ -167,9 +171,9 @@ class DuckDbTarget:
         ]
 
 
-def _threads(rows: int) -> str:
-    """The statement that sets them. In a small load a second one costs more than it saves: docs/performance.md, "Loading"."""
-    return "SET threads = 1" if rows < BULK_ROWS else "RESET threads"
+def _threads(base_rows: int) -> str:
+    """The statement that sets them. Where changes are merged a second one costs a fifth more: docs/performance.md, "Loading"."""
+    return "SET threads = 1" if base_rows < BULK_ROWS else "RESET threads"
 
 
 def _name(table: TableSpec) -> str:

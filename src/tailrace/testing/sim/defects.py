@@ -57,6 +57,12 @@ def _one(name: str, what: str, where: str, old: str, new: str, capture: str = "s
     return Defect(name, what, ((where, old, new),), capture)
 
 
+_ENTRIES: Final = (
+    "            entries = [\n"
+    "                self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms, manifest.epoch)\n"
+    "            ]\n"
+)
+
 STREAM: Final = (
     _one(
         "mark_before_segment",
@@ -83,7 +89,7 @@ STREAM: Final = (
         "segment_after_swap",
         "the segment is written after the swap that lists it",
         f"{CAPTURE}._flush",
-        "            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]\n",
+        _ENTRIES,
         "            store = self._landing.store\n"
         "            late = []\n"
         "            class Late:\n"
@@ -91,9 +97,7 @@ STREAM: Final = (
         "                    return getattr(store, name)\n"
         "                def create(self, *what):\n"
         "                    late.append(what)\n"
-        "            self._landing.store = Late()\n"
-        "            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]\n"
-        "            self._landing.store = store\n",
+        "            self._landing.store = Late()\n" + _ENTRIES + "            self._landing.store = store\n",
     ),
     _one(
         "buffer_dropped_early",
@@ -203,16 +207,16 @@ STREAM: Final = (
     _one(
         "gap_not_shown",
         "a gap is recorded, and the state is as if there were none",
-        "tailrace.jobs.capture:_state",
-        "if manifest.open_gaps:",
-        "if False:",
+        f"{CAPTURE}._publish_gaps",
+        'state=manifest.state if manifest.state == "SOURCE_CHANGED" else "GAP"',
+        "state=manifest.state",
     ),
     _one(
         "gap_replaces_gaps",
         "a new gap takes the place of the known ones",
         f"{CAPTURE}._publish_gaps",
-        "gaps=(*self._manifest.gaps, *lineage.gaps)",
-        "gaps=lineage.gaps",
+        "gaps = (*self._manifest.gaps, *",
+        "gaps = (*(), *",
     ),
     _one(
         "vanished_silently",
@@ -393,13 +397,13 @@ LOAD: Final = (
         "a commit without an answer counts as done",
         f"{LOADER}._load",
         "        applied = self._target.apply(\n"
-        "            Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
+        "            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
         "        )\n",
         "        from tailrace.errors import OutcomeUnknown\n"
         "        from tailrace.targets.target import Applied\n"
         "        try:\n"
         "            applied = self._target.apply(\n"
-        "                Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
+        "                Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
         "            )\n"
         "        except OutcomeUnknown:\n"
         "            applied = Applied(len(loaded), 0, 0, ledger.columns)\n",
@@ -503,7 +507,7 @@ PITR: Final = (
     _one(
         "files_not_compared",
         "that a file is there is enough",
-        f"{EXPORTS}._check_file",
+        "tailrace.jobs.exports:Exporter._check_file",
         "if self._landing.md5(file.name) != file.md5:",
         "if False:",
         "exports",
@@ -536,7 +540,7 @@ PITR: Final = (
         "window_load_mixes",
         "one load takes segments of several windows under one order",
         "tailrace.decide.load:pending",
-        "order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)",
+        "_company(segment) != _company(chosen[0])",
         "False",
         "exports",
     ),

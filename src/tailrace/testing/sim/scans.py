@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.clock import Budget
+from tailrace.decide.base import base_stage
 from tailrace.errors import ServiceUnavailable, Throttled
 from tailrace.jobs.backfill import Backfiller, BackfillSettings
 from tailrace.landing import Landing
@@ -118,7 +119,10 @@ class ScanWorld(StreamWorld):
 
     def is_settled(self, turn: int) -> bool:
         manifest = self.judge.manifest
-        is_done = manifest is not None and manifest.scan is not None and manifest.scan.finished_ms is not None
+        is_done = (
+            manifest is not None
+            and base_stage(manifest, is_wanted=True, through_ms=manifest.captured_through_ms) is None
+        )
         return super().is_settled(turn) and (is_done or self.is_replaced)
 
     def check_end(self, manifest: Manifest) -> None:

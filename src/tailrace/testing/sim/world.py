@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tailrace.clock import Budget, ManualClock
-from tailrace.decide.load import LoadLimits, shown_state
+from tailrace.decide.load import LoadLimits, shown_state, watermark
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError
 from tailrace.jobs.capture import Capturer
 from tailrace.jobs.compact import Compactor, CompactSettings
@@ -562,7 +562,8 @@ class World:
         self.check_end(manifest)
         if self.judge.applied != set(range(1, manifest.next_number)):
             raise Violation("I16", f"applied are {sorted(self.judge.applied)} of {manifest.next_number - 1}")
-        shown = shown_state(manifest, self.judge.applied_through, 0)
+        applied_ms = watermark(manifest, self.judge.applied_through, None).ms
+        shown = shown_state(manifest, self.judge.applied_through, 0, applied_ms=applied_ms)
         self.hits[f"shows {shown}"] += 1
         if (shown == "CONSISTENT") != self.is_consistent(manifest):
             raise Violation("I14", f"shown as {shown}, with {manifest.open_gaps}, {manifest.pause}")
