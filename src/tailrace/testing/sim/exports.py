@@ -157,8 +157,8 @@ class ExportWorld(World):
 
     judge: ExportJudge
     step_ms = (1000, 30_000, 120_000, 300_000)
-    sleep_ms = (60_000, 300_000, 900_000, 2_700_000)
-    long_ago_ms = 3_000_000
+    sleep_ms: Sequence[int] = (60_000, 300_000, 900_000, 2_700_000)
+    long_ago_ms = 2_300_000
     finale_turns = 1500
 
     # ---- its parts
@@ -177,6 +177,8 @@ class ExportWorld(World):
             equal_images=self.exports.equal_images,
             partitions=self.exports.partitions,
         )
+        if self.rule.slides:  # each hour is a dozen windows
+            self.sleep_ms = (60_000, 300_000, 900_000)
         self.is_recreated = False
         self.written_ms = 0
 

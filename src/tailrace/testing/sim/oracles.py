@@ -106,7 +106,7 @@ class Judge:
         for number, segment in self.segments.items():
             found = listed.get(number)
             if found is not segment and found != segment:
-                self._check_moved(segment, found)
+                self._check_moved(segment, found, manifest)
         added = [s for number, s in listed.items() if number > known]
         self.segments.update({s.number: s for s in added})
         numbers = [s.number for s in added]
@@ -114,13 +114,19 @@ class Judge:
             raise Violation("I9", f"segments {numbers} behind {known}, and the next is {manifest.next_number}")
         return added
 
-    def _check_moved(self, segment: Segment, found: Segment | None) -> None:
+    def _check_moved(self, segment: Segment, found: Segment | None, manifest: Manifest) -> None:
         """Nothing but the place of its bytes may change. [I2, I12]"""
         if found is None or replace(found, place=segment.place) != segment or segment.place is not None:
             raise Violation("I2", f"segment {segment.number} was dropped or changed")
         self._check_place(found)
         self.segments[segment.number] = found
-        self.moved_ms[segment.name] = self.clock.ms
+        assert found.place is not None
+        since_ms = [garbage.since_ms for garbage in manifest.garbage if garbage.name == found.place.name]
+        if not since_ms:
+            raise Violation("I13", f"nobody remembers that {segment.name} is needless now")
+        self.moved_ms[segment.name] = min(
+            since_ms
+        )  # when its swap was prepared: a moment or, after a sleep, long before
 
     def _check_place(self, segment: Segment) -> None:
         """The same lines lie there as were published. [I12]"""

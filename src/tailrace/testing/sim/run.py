@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import hashlib
 import logging
@@ -16,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.landing import landing
-from tailrace.model.manifest import Manifest
+from tailrace.model.exports import PublishedWindow
+from tailrace.model.manifest import Manifest, ShardState
+from tailrace.model.segments import Segment
 from tailrace.testing.sim.baton import Baton
 from tailrace.testing.sim.exports import ExportWorld
 from tailrace.testing.sim.patches import patched
@@ -111,14 +112,28 @@ class Summary:
 
 
 def run(plan: Plan, baton: Baton) -> Outcome:
-    """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
-    read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
+    """Run one history."""
     with contextlib.ExitStack() as patches:
-        patches.enter_context(patched(Manifest, "from_bytes", staticmethod(read)))
+        patches.enter_context(patched(Manifest, "from_bytes", staticmethod(_remembering(Manifest.from_bytes, bytes))))
+        for part in (Segment, ShardState, PublishedWindow):
+            patches.enter_context(patched(part, "from_json", staticmethod(_remembering(part.from_json, repr))))
         if plan.setup.pages_early:
             patches.enter_context(patched(landing, "SEGMENTS_MAX", 4))
             patches.enter_context(patched(landing, "SEGMENTS_KEPT", 2))
         return WORLDS[plan.setup.capture](plan).run(baton)
+
+
+def _remembering(read: Callable[[Any], Any], key_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read`, once for each content: what it gives is frozen, and many read the same. This was half of all the work."""
+    known: dict[Any, Any] = {}
+
+    def remembered(content: Any) -> Any:
+        key = key_of(content)
+        if key not in known:
+            known[key] = read(content)
+        return known[key]
+
+    return remembered
 
 
 @contextlib.contextmanager

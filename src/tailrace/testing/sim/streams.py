@@ -272,7 +272,7 @@ class StreamWorld(World):
     def do_poison(self, bits: Bits) -> None:
         if self.is_replaced:
             return
-        odd = bits.of(({"Keys": None}, {"eventName": "UPSERT"}))
+        odd = bits.of(({"Keys": None}, {"eventName": "UPSERT"}, {"SequenceNumber": None}))
         self.values += 1
         written = self.source.write("poison", self.values, **odd)
         self.judge.wrote(written, Change("poison", None, self.clock.ms))
@@ -370,10 +370,13 @@ class StreamWorld(World):
 
     def is_settled(self, turn: int) -> bool:
         manifest = self.judge.manifest
-        if manifest is not None and (self.is_replaced or (self.is_disordered and turn > DISORDER_TURNS)):
-            stands_still = manifest.state in ("SOURCE_CHANGED", "PAUSED")
-            return stands_still and len(self.judge.applied) == manifest.next_number - 1
-        is_shown = manifest is not None and (manifest.state == "CONSISTENT" or bool(manifest.open_gaps))
+        if manifest is None or len(self.judge.applied) != manifest.next_number - 1:
+            return False
+        if self.is_replaced:
+            return manifest.state == "SOURCE_CHANGED"
+        if self.is_disordered and turn > DISORDER_TURNS and manifest.state == "PAUSED":
+            return True
+        is_shown = manifest.state == "CONSISTENT" or bool(manifest.open_gaps)
         return is_shown and super().is_settled(turn)
 
     def check_end(self, manifest: Manifest) -> None:
