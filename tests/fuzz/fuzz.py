@@ -1,7 +1,8 @@
 """Fuzz what reads bytes that others wrote: ``make fuzz SECONDS=3600``, or ``python tests/fuzz/fuzz.py decoder --seconds 60``.
 
 Input number n of a seed is always the same, so a run can be repeated and gone on with. Inputs are checked in another process:
-one that dies, or takes longer than `INPUT_SECONDS_MAX`, is a finding too. Exit code 1: there is one.
+one that dies, or takes longer than `INPUT_SECONDS_MAX`, is a finding too. Exit code 1: there is one. A finding that is fixed goes
+into ``corpus/TARGET``, where `make test` tries it with all options.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def fuzz(
     cpu_seconds, lost = 0.0, 0
     while progress.number < first + executions and time.monotonic() - begun < seconds:
         left = seconds - (time.monotonic() - begun)
+        progress.cpu_seconds = 0.0
         process = multiprocessing.get_context("spawn").Process(
             target=_work, args=(target, seed, first + executions, left, out, progress)
         )
@@ -100,7 +102,8 @@ def fuzz(
         cpu_seconds += progress.cpu_seconds
         if died:
             data, options = draw(target, seed, progress.number)
-            _write(out, target.name, died, data, {"seed": seed, "number": progress.number, "options": options}, died)
+            facts = {"seed": seed, "number": progress.number, "options": options}
+            _write(out, target.name, f"{died}, input {progress.number}", data, facts, "Not shrunk.")
             lost += 1
             progress.number += 1
     return Summary(
