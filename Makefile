@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill sim sim-long lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill sim sim-long fuzz lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,9 @@ sim: setup  ## 20,000 simulated histories under faults (SEEDS=0:20000 JOBS=2)
 
 sim-long: setup  ## long: a million of them
 	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:1000000) --jobs $(or $(JOBS),2)
+
+fuzz: setup  ## long: damaged files for the decoder and the readers, each for so long (SECONDS=3600 SEED=0)
+	@$(BIN)/python tests/fuzz/fuzz.py all --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0)
 
 lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt

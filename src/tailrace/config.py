@@ -322,14 +322,14 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
     if len(data) > FILE_BYTES_MAX:
         raise ConfigInvalid("The configuration is larger than 1 MiB", hint="Is it the right file?", file=path)
     try:
-        document = tomllib.loads(data.decode("utf-8-sig"))
+        document = _interpolated(tomllib.loads(data.decode("utf-8-sig")), environment, path, "")
     except UnicodeDecodeError as error:
         raise ConfigInvalid(f"Byte {error.start} is not UTF-8", hint="Save the file as UTF-8.", file=path) from error
     except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: an integer of thousands of digits
         raise ConfigInvalid(
             f"Not TOML: {error}", hint="See docs/configuration.md for an example.", file=path
         ) from error
-    return check_config(_interpolated(document, environment, path, ""), path)
+    return check_config(document, path)
 
 
 def check_config(document: Mapping[str, Any], path: Path) -> Config:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ManifestInvalid
-from tailrace.model.documents import array, build
+from tailrace.model.documents import array, build, parse
 from tailrace.model.exports import BaseExport, ExportState
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
@@ -258,7 +258,7 @@ class Manifest:
     def from_bytes(cls, data: bytes) -> Manifest:
         """Read a document; raises ManifestInvalid when it is damaged or of a newer format."""
         try:
-            value = json.loads(data.decode("utf-8"))
+            value = parse(data)
             found = value.pop("format")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ManifestInvalid(
@@ -267,7 +267,7 @@ class Manifest:
             ) from error
         if type(found) is not int or found != MANIFEST_FORMAT:
             raise ManifestInvalid(
-                f"The manifest has format {found}, this release understands {MANIFEST_FORMAT}",
+                f"The manifest has format {found!r:.40}, this release understands {MANIFEST_FORMAT}",
                 hint="Upgrade this Tailrace to the release that wrote it.",
             )
         try:
@@ -293,6 +293,6 @@ class Manifest:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(
-                f"The manifest lacks or misspells a field: {error!r}",
+                f"The manifest lacks or misspells a field: {error!r:.400}",
                 hint="Restore it from a backup; nothing was changed.",
             ) from error
