@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 COLLECT_SECONDS_MAX: Final = 1.0  # how long a step waits for a page before it looks around
 BACKOFF_SECONDS_MIN: Final = 0.2
 BACKOFF_SECONDS_MAX: Final = 20.0
+CHECK_SECONDS: Final = 10.0  # between two looks which table answers
 FLUSH_SECONDS: Final = 0.5  # what publishing may take, before one was seen
 CAPTURE_SECONDS: Final = 1.0  # between two looks whether capture has begun
 
@@ -160,6 +161,7 @@ class Backfiller:
         self._inflight: dict[Future[ScanPage], tuple[_Reader, float, float]] = {}  # begun at, units charged
         self._pace = Pace.at_start(settings.units, clock.monotonic())
         self._buffered_since: float | None = None
+        self._checked_at = 0.0
         self._page_seconds = 0.0  # the longest that one took, as the next one
         self._flush_seconds = FLUSH_SECONDS
         self._report = BackfillReport()
@@ -193,6 +195,8 @@ class Backfiller:
         if not self._open():
             return self._finished()
         if not self._is_done():
+            if self._clock.monotonic() - self._checked_at >= CHECK_SECONDS and self._has_room(budget):
+                self._check_source()
             self._start_reads(budget)
             self._collect(min(COLLECT_SECONDS_MAX, max(0.0, budget.remaining() - self._flush_seconds)))
             if self._is_flush_due():
@@ -266,8 +270,12 @@ class Backfiller:
             )
 
     def _check_source(self) -> None:
-        """Before reading, and again before publishing: a table that was deleted never comes back as itself."""
+        """Before reading, and every ten seconds while there is time: capture itself looks no more often.
+
+        What another table gave in between stands in an epoch that capture then finds to be over, and that a repair sweeps.
+        """
         check_source(self._table_id(), self._manifest)
+        self._checked_at = self._clock.monotonic()
 
     # ---- reading
 
@@ -343,7 +351,6 @@ class Backfiller:
         """Make what was read durable, then list it and move the positions in one swap. After a failure it is all still here."""
         begun_at, now_ms = self._clock.monotonic(), self._clock.now_ms()
         self._adopt()
-        self._check_source()
         for reader in self._readers.values():
             if reader.lines and reader.written is None:
                 reader.written = self._landing.write_base(
