@@ -170,7 +170,7 @@ class Aws:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=read_seconds,
             max_pool_connections=connections,
-            retries={"mode": "standard", "max_attempts": attempts or ATTEMPTS},
+            retries={"mode": "standard", "max_attempts": ATTEMPTS if attempts is None else attempts},
             s3={"addressing_style": "path"} if self.settings.endpoint_url else None,
         )
         try:
