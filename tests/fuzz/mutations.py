@@ -151,13 +151,14 @@ class Mutator:
                 other = random.choice(_values_in(others) or [0])
                 span = others[other : _end_of_value(others, other)]
             case 3 | 4 as change:
-                start -= 2 * (tokens[start - 1] == b":")
+                if start > 1 and tokens[start - 1] == b":":
+                    start -= 2
                 end = _end_of_member(tokens, start)
                 if change == 3:  # once more
                     return b"".join([*tokens[:end], b",", *tokens[start:]])
                 if tokens[end : end + 1] == [b","]:
                     end += 1
-                elif tokens[start - 1] == b",":
+                elif start and tokens[start - 1] == b",":
                     start -= 1
                 return b"".join([*tokens[:start], *tokens[end:]])
             case 5:
