@@ -93,7 +93,7 @@ def fuzz(
     cpu_seconds, lost = 0.0, 0
     while progress.number < first + executions and time.monotonic() - begun < seconds:
         left = seconds - (time.monotonic() - begun)
-        progress.cpu_seconds = 0.0
+        progress.beats, progress.cpu_seconds = 0, 0.0  # until the first beat it is only starting
         process = multiprocessing.get_context("spawn").Process(
             target=_work, args=(target, seed, first + executions, left, out, progress)
         )

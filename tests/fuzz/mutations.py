@@ -13,6 +13,7 @@ from tailrace.testing.strategies import AWKWARD_NUMBERS, HOSTILE_NAMES
 BYTES_MAX: Final = 1 << 16
 
 TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*"|[-+.\w]+|[{}\[\],:=\n]|[^\S\n]+|.', re.DOTALL)
+LITERALS: Final = (b"true", b"false", b"null")
 CLOSING: Final = {b"{": b"}", b"[": b"]"}
 NESTS: Final = (  # the first of them keep JSON whole
     *((b"[", b"]"), (b'{"a":', b"}"), (b'{"M":{"a":', b"}}"), (b'{"L":[', b"]}"), (b'{"L":[{"S":"x"},', b"]}")),
@@ -42,7 +43,7 @@ WORDS: Final = (
     *VALUES,
     *(b"NaN", b"-Infinity", b"inf", b"''", b'"""', b"[[", b"]]", b"#", b"012", b"0x10", b"1_000", b"08:30", b"e", b"."),
     *(b'"\\"', b'"\\x"', b'"\xff"', b"\xef\xbb\xbf", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
-    *(b"\x00", b"\x85"),
+    *(b"\x00", b"\x85", b"\v", b"\f", b"\xc2\xa0"),
     *(b"\r\n", b"\n\n", b" \t", b"2026-11-24T00:00:00Z", b"2026-11-24"),
 )
 
@@ -52,6 +53,7 @@ class Mutator:
     """Draws inputs from a corpus. What it draws depends on the corpus and the given randomness alone."""
 
     corpus: Sequence[bytes]
+    values: Sequence[bytes] = VALUES
     words: Sequence[bytes] = WORDS
     joined_max: int = 1  # entries of the corpus that one input may consist of, line by line
 
@@ -98,7 +100,7 @@ class Mutator:
                 other = random.randrange(len(lines))
                 lines[at], lines[other] = lines[other], lines[at]
             case 4:
-                lines[at] += random.choice((b" ", b"\r", b"}", b",", b"\t" * 300, lines[at]))
+                lines[at] += random.choice((b" ", b"\r", b"\v", b"\f", b"}", b",", b"\t" * 300, lines[at]))
         return b"\n".join(lines)
 
     def _tokens(self, random: Random, data: bytes) -> bytes:
@@ -131,28 +133,33 @@ class Mutator:
         return b"".join([*tokens[:start], *span, *tokens[end:]])
 
     def _values(self, random: Random, data: bytes) -> bytes:
-        """Another value for one, or a member more or less: JSON stays JSON."""
+        """Another value for one, or a member more or less: JSON stays JSON, and often TOML TOML."""
         tokens = TOKEN.findall(data)
-        starts = _values_in(tokens)
-        if not starts:
-            return data
+        is_toml = b"=" in tokens
+        starts = [at for at in _values_in(tokens) if not is_toml or tokens[max(at - 2, 0) : at] == [b"=", b" "]]
+        if not starts or (is_toml and random.random() < 0.3):
+            return self._lines(random, data)
         start = random.choice(starts)
         end = _end_of_value(tokens, start)
         is_name = tokens[end : end + 1] == [b":"]
         span = tokens[start:end]
-        match random.randrange(6):
+        match random.choice((0, 1, 2, 5) if is_toml else range(6)):
             case 0 | 1:
-                span = [random.choice(VALUES)]
+                span = [random.choice(self.values)]
             case 2:
                 others = tokens if random.random() < 0.5 else TOKEN.findall(random.choice(self.corpus)) or tokens
                 other = random.choice(_values_in(others) or [0])
                 span = others[other : _end_of_value(others, other)]
-            case 3:  # once more
+            case 3 | 4 as change:
+                if start > 1 and tokens[start - 1] == b":":
+                    start -= 2
                 end = _end_of_member(tokens, start)
-                return b"".join([*tokens[:start], *tokens[start:end], b",", *tokens[start:]])
-            case 4:
-                end = _end_of_member(tokens, start)
-                end += tokens[end : end + 1] == [b","]
+                if change == 3:  # once more
+                    return b"".join([*tokens[:end], b",", *tokens[start:]])
+                if tokens[end : end + 1] == [b","]:
+                    end += 1
+                elif start and tokens[start - 1] == b",":
+                    start -= 1
                 return b"".join([*tokens[:start], *tokens[end:]])
             case 5:
                 before, behind = random.choice(NESTS[:WHOLE_NESTS])
@@ -164,7 +171,7 @@ class Mutator:
 
 
 def _values_in(tokens: Sequence[bytes]) -> list[int]:
-    return [at for at, token in enumerate(tokens) if token[:1] in b'"{[-0123456789tfn']
+    return [at for at, token in enumerate(tokens) if token[:1] in b'"{[-0123456789' or token in LITERALS]
 
 
 def _place(random: Random, data: bytes) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 from decoding import Outcome, assert_equal, run
-from mutations import WORDS, Mutator
+from mutations import VALUES, WORDS, Mutator
 
 from tailrace.codec import engine, native, reference
 from tailrace.config import load_config
@@ -53,7 +53,7 @@ class Target:
         return sorted((CORPUS / self.name).iterdir())
 
     def mutator(self) -> Mutator:
-        return Mutator(self.corpus(), (*WORDS, *self.words), 6 if self.by_line else 1)
+        return Mutator(self.corpus(), (*VALUES, *self.words), (*WORDS, *self.words), 6 if self.by_line else 1)
 
     def draw_options(self, random: Random) -> Options:
         return {name: random.choice(values) for name, values in self.choices.items()}
@@ -222,6 +222,19 @@ def _assert_can_be_shown(error: TailraceError) -> None:
     assert len(f"{error} {error.hint}".encode()) < 20_000
 
 
+SETTINGS: Final = (
+    *(b'"streams"', b'"exports"', b'"scan"', b'"none"', b'"duckdb"', b'"redshift"', b'"current"', b'"s3://lake/x"'),
+    *(b'"15m"', b'"4m"', b'"1e3s"', b'"0.5ms"', b'"64MB"', b'"0B"', b"inf", b"-nan", b"1e300", b"9" * 400, b"0.5"),
+    *(
+        b'"${PLACE}"',
+        b'"${"',
+        b'["local"]',
+        b'["absent"]',
+        b'{kind="duckdb",path="x"}',
+        b"1979-05-27",
+        b"\n[tables.x]\n",
+    ),
+)
 PIECES: Final = {"step": (0, 1, 3, 64, 1000)}
 TARGETS: Final = {
     target.name: target
@@ -242,7 +255,7 @@ TARGETS: Final = {
         ),
         Target("gzip", check_gzip, PIECES, words=(gzip.compress(b""), b"\x1f\x8b", b"\x1f\x8b\x08\x1f", b"\0" * 30)),
         Target("manifest", check_manifest, {}),
-        Target("config", check_config, {}),
+        Target("config", check_config, {}, words=SETTINGS),
         Target(
             "exports",
             check_exports,
