@@ -73,9 +73,13 @@ def _rule(outcome: Outcome) -> str | None:
 
 def _many(seeds: range, jobs: int) -> int:
     began = told = time.monotonic()
+    shown = 0
 
     def tell(summary: Summary) -> None:
-        nonlocal told
+        nonlocal told, shown
+        for seed, violation in summary.failures[shown:]:
+            print(f"seed {seed}: {violation}", file=sys.stderr, flush=True)
+        shown = len(summary.failures)
         if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
             told = time.monotonic()
             print(_line(summary, told - began), file=sys.stderr, flush=True)
@@ -83,8 +87,6 @@ def _many(seeds: range, jobs: int) -> int:
     summary = run_parallel(seeds, jobs, tell)
     print(json.dumps(summary.to_json()))
     print(_line(summary, time.monotonic() - began), file=sys.stderr)
-    for seed, violation in summary.failures:
-        print(f"seed {seed}: {violation}", file=sys.stderr)
     for name in summary.never_met:
         print(f"never met: {name}", file=sys.stderr)
     return 1 if summary.violations or summary.never_met else 0

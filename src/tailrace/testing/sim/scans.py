@@ -119,11 +119,11 @@ class ScanWorld(StreamWorld):
 
     def is_settled(self, turn: int) -> bool:
         manifest = self.judge.manifest
-        is_done = (
-            manifest is not None
-            and base_stage(manifest, is_wanted=True, through_ms=manifest.captured_through_ms) is None
-        )
-        return super().is_settled(turn) and (is_done or self.is_replaced)
+        if manifest is None or manifest.scan is None or self.is_replaced:
+            return super().is_settled(turn) and self.is_replaced
+        is_past = base_stage(manifest, is_wanted=True, through_ms=manifest.captured_through_ms) is None
+        is_read = manifest.scan.finished_ms is not None
+        return super().is_settled(turn) and (is_past or (is_read and not self.judge.time_is_exact))
 
     def check_end(self, manifest: Manifest) -> None:
         """The base is complete. [I16]"""
