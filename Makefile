@@ -21,7 +21,7 @@ demo-exports: setup  ## the same by PITR exports: a full export and six windows 
 	@$(BIN)/tailrace demo --mode exports --items 7000
 
 test: setup  ## all tests that CI runs
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 explore: setup  ## the tests with properties, with examples that nobody has seen yet
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
