@@ -93,7 +93,7 @@ class Gap:
     `since_ms`: every change before it is captured, whatever is missing later; None: not known.
     """
 
-    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, pitr_reset
+    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, source_replaced, pitr_reset
     reason: str
     detected_ms: int
     shard: str | None = None

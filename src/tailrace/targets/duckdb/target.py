@@ -172,7 +172,7 @@ class DuckDbTarget:
 
 
 def _threads(base_rows: int) -> str:
-    """The statement that sets them. Merging changes costs a fifth more with a second one: docs/performance.md, "Loading"."""
+    """The statement that sets them. Merging changes costs more with a second one: docs/performance.md, "Loading"."""
     return "SET threads = 1" if base_rows < BULK_ROWS else "RESET threads"
 
 
