@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from aws_site import AwsSite, enter, table_for
 
 from tailrace.aws import Aws, AwsSettings
-from tailrace.cli import main
 from tailrace.clock import Budget
 from tailrace.gen.profiles import PROFILES
 from tailrace.gen.writer import Plan, Writer, ensure_table
@@ -29,42 +26,19 @@ def aws() -> Iterator[LocalAws]:
         yield endpoint
 
 
-class Site:
+class Site(AwsSite):
     """A project with a table of a few hundred items, in the endpoint's own time where a pipeline is asked for."""
 
     def __init__(self, folder: Path, aws: LocalAws, table: str, landing: str) -> None:
-        self.aws, self.table = aws, table
+        super().__init__(folder, aws, table, landing=landing)
         self.client = Aws(AwsSettings(region="us-east-1", endpoint_url=aws.endpoint_url))
         self.dynamodb = self.client.client("dynamodb")
-        self.file = folder / "tailrace.toml"
-        self.file.write_text(
-            f"""
-            [landing]
-            url = "{landing}"
-            [source]
-            endpoint_url = "{aws.endpoint_url}"
-            [targets.local]
-            kind = "duckdb"
-            path = "warehouse.duckdb"
-            [tables.{table}]
-            name = "orders"
-            """
-        )
         self.clock = EndpointClock(aws)
         ensure_table(self.dynamodb, table, PROFILES["narrow"], self.clock)
         self.writer = Writer(self.dynamodb, table, Plan(PROFILES["narrow"], seed=3), self.clock)
 
     def pipeline(self) -> Pipeline:
         return Pipeline.from_config(self.file, self.clock)
-
-    def run(self, *arguments: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == code, result.output
-        return result
-
-    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        found = json.loads(self.run(*arguments, "--json", code=code).stdout)
-        return dict(found if isinstance(found, dict) else found[0])
 
     def manifest(self, pipeline: Pipeline) -> Manifest:
         found = pipeline.landing(self.table).load()
@@ -74,17 +48,14 @@ class Site:
 
 @pytest.fixture
 def site(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Site:
-    for name, value in aws.env().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return Site(tmp_path, aws, f"orders{abs(hash(request.node.name))}", "file:./landing")
+    enter(aws, tmp_path, monkeypatch)
+    return Site(tmp_path, aws, table_for(request), "file:./landing")
 
 
 def test_a_day_without_a_consumer_heals_from_the_missing_window_alone(
     aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in aws.env().items():
-        monkeypatch.setenv(name, value)
+    enter(aws, tmp_path, monkeypatch)
     site = Site(tmp_path, aws, "a-day-away", "s3://a-day-away/tailrace")
     site.client.client("s3").create_bucket(Bucket="a-day-away")
     site.dynamodb.update_continuous_backups(

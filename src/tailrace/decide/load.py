@@ -12,7 +12,7 @@ from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Place, Segment
 
-WINDOW_LIMITS: Final = 8
+WINDOW_LIMITS: Final = 8  # times as much as other loads: memory has an end
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
-from tailrace.capture.table import Item, TableSource
+from tailrace.capture.table import Item, TableSource, scan_pages
 from tailrace.clock import Clock
 from tailrace.decide.digest import (
     DIGEST_BYTES,
@@ -293,7 +293,7 @@ class _Verification:
                 stop.set()  # after a failure or Ctrl-C the others end with their page
 
     def _scan_part(self, part: int, stop: threading.Event) -> None:
-        for page in self._table.scan(part, SCAN_SEGMENTS):
+        for page in scan_pages(self._table, part, SCAN_SEGMENTS):
             now = self._clock.monotonic()
             found = [(item, digest(source_entries(item))) for item in page]
             with self._lock:

@@ -6,7 +6,7 @@ For our tests and the simulator's. Its clock moves only when told to; its export
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -196,12 +196,9 @@ class ModelTable:
 
     def scan_page(self, scan_segment: int, scan_segments: int, after: ScanPosition | None) -> ScanPage:
         """The whole part in one page."""
-        items = next(self.scan(scan_segment, scan_segments))
-        return ScanPage(items, None, len(items))
-
-    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
         found = sorted(self.items.items())
-        yield [item for place, (_, (_, item)) in enumerate(found) if place % scan_segments == scan_segment]
+        items = [item for place, (_, (_, item)) in enumerate(found) if place % scan_segments == scan_segment]
+        return ScanPage(items, None, len(items))
 
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
         self._meet("get_items")

@@ -62,8 +62,8 @@ class DuckDbTarget:
             threads = _threads(load.changes.num_rows if is_base else 0)
             session.run(threads)
             if is_base:
-                # Nothing was deleted, and a vacuum would rewrite what was just written. And it is COMMIT that writes
-                # the file, with all cores, and not the connection's end, with one.
+                # Hardly anything is deleted, and a vacuum would rewrite what was just written. And it is COMMIT that
+                # writes the file, with all cores, and not the connection's end, with one.
                 session.run("SET max_vacuum_tasks = 0")
                 session.run("SET checkpoint_threshold = '1MB'")
             internal.prepare(session)
