@@ -5,10 +5,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part, 4 
 
 from __future__ import annotations
 
+import ctypes
 import difflib
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -24,6 +26,9 @@ COMMANDS: Final = {
     "quarantine": "quarantine",
 }  # fmt: skip
 INTERRUPTED: Final = 130
+
+_M_MMAP_THRESHOLD: Final = -3  # glibc's malloc.h
+_MAPPED_BYTES: Final = 1 << 20
 
 
 class LazyGroup(click.Group):
@@ -53,6 +58,7 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         prepare_streams()
+        _give_back_large_blocks()
         return super().main(*args, **options)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
@@ -84,6 +90,16 @@ class LazyGroup(click.Group):
             raise
         except Exception as error:
             fail(context, error)
+
+
+def _give_back_large_blocks() -> None:
+    """Let glibc return every large block when it is freed.
+
+    Left alone it raises this threshold by itself and keeps batches in the heap of the thread that made them, so that a busy
+    machine holds half as much memory again. It costs no measurable time. Other C libraries have no such setting.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 SUMMARIES: Final = {
