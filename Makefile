@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill sim sim-long fuzz lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill backfill sim sim-long fuzz lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ bench: setup  ## compare with real alternatives on this machine; results in benc
 
 kill: setup  ## long: kill -9 a running pipeline again and again, then verify (ROUNDS=1000)
 	@$(BIN)/python tests/processes/kill_loop.py --rounds $(or $(ROUNDS),1000)
+
+backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
+	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)
 
 sim: setup  ## 20,000 simulated histories under faults (SEEDS=0:20000 JOBS=2)
 	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:20000) --jobs $(or $(JOBS),2)
