@@ -7,9 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from aws_site import AwsSite, enter, table_for
 
+from tailrace.cli import main
+from tailrace.cli.options import left_of
+from tailrace.cli.output import BEGUN
 from tailrace.clock import Budget
 from tailrace.landing import Landing, LocalStore
 from tailrace.local.client import LocalAws
@@ -136,3 +140,11 @@ def test_an_exported_base_beside_the_stream(site: Site) -> None:
     assert kinds["base"] > 0
     assert kinds["stream"] > 1
     assert next(pipeline.verify(deadline_seconds=5)).verified
+
+
+def test_a_budget_counts_from_the_call_and_half_of_it_is_always_left() -> None:
+    with click.Context(main) as context:
+        context.meta[BEGUN] = time.monotonic() - 5
+        assert left_of(None) is None
+        assert 10 < (left_of(20.0) or 0) <= 15
+        assert left_of(6.0) == 3

@@ -10,13 +10,14 @@ import difflib
 import importlib
 import os
 import sys
+import time
 from contextlib import suppress
 from typing import Any, Final
 
 import click
 
 from tailrace.cli.options import CONFIG_HELP, JSON_HELP, with_shared_options
-from tailrace.cli.output import WANTS_JSON, Context, fail, prepare_streams, set_up_logging
+from tailrace.cli.output import BEGUN, WANTS_JSON, Context, fail, prepare_streams, set_up_logging
 from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
@@ -62,6 +63,7 @@ class LazyGroup(click.Group):
         return super().main(*args, **options)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        context.meta[BEGUN] = time.monotonic()
         context.meta[WANTS_JSON] = "--json" in args  # known before a wrong option ends the reading of options
         try:
             return super().parse_args(context, args)

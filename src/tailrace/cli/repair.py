@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tailrace.cli.jobs import stopped_by_signals
-from tailrace.cli.options import budget_option
+from tailrace.cli.options import budget_option, left_of
 from tailrace.cli.output import IN_PART, Context, moment, print_json
 from tailrace.jobs.repair import RepairReport
 
@@ -38,7 +38,7 @@ def command(context: Context, table: str, full: bool, budget: float | None) -> N
             shown = line
 
     with stopped_by_signals() as stop:
-        report = pipeline.repair(table, full=full, budget_seconds=budget, stop=stop, on_change=show)
+        report = pipeline.repair(table, full=full, budget_seconds=left_of(budget), stop=stop, on_change=show)
     if context.as_json:
         print_json(_document(table, report))
     else:
