@@ -46,8 +46,8 @@ bench: setup  ## compare with real alternatives on this machine; results in benc
 	@$(BIN)/pip install -q --require-hashes -r requirements/bench.txt
 	@PYTHON=$(BIN)/python benchmarks/run $(BENCH)
 
-kill: setup  ## long: kill -9 a running pipeline again and again, then verify (ROUNDS=1000)
-	@$(BIN)/python tests/processes/kill_loop.py --rounds $(or $(ROUNDS),1000)
+kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, comparing all (KILLS=1000 LANDING=s3://lake/kill)
+	@$(BIN)/python tests/processes/kill_loop.py --kills $(or $(KILLS),1000) --landing $(or $(LANDING),file:./landing)
 
 backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
 	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)
