@@ -25,6 +25,7 @@ from tailrace.testing.stores import MemoryStore
 from tailrace.testing.tables import MemoryTable
 
 Kind: TypeAlias = Literal["scan", "export"]
+Baser: TypeAlias = Backfiller | BaseExporter
 
 
 class World:
@@ -78,7 +79,7 @@ class World:
         settings_ = CaptureSettings(start=self.start, flush_seconds=0.5, has_base=True)
         return Capturer(self.source, self.landing, settings_, self.clock, self._writer(), executor=InlineExecutor())
 
-    def baser(self, store: Store | None = None, source: Any = None) -> Backfiller | BaseExporter:
+    def baser(self, store: Store | None = None, source: Any = None) -> Baser:
         landing = Landing(store or self.store, "orders")
         if self.kind == "export":
             settings_ = ExportSettings("lake", "tailrace/orders", enable_recovery=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from base_world import World, shown
+from base_world import Baser, World, shown
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_exports import World as ExportWorld
@@ -65,10 +65,10 @@ def with_gap(*, kind: str = "window") -> World:
     return world
 
 
-def repair(world: World, repairer: Repairer | None = None, steps: int = 200) -> RepairReport:
+def repair(world: World, steps: int = 200, baser: Baser | None = None) -> RepairReport:
     """Until it is complete; the base is read where it is to be read anew."""
-    repairer = repairer or world.repairer()
-    baser = world.baser()
+    repairer = world.repairer()
+    baser = baser or world.baser()
     for _ in range(steps):
         report = repairer.step()
         if report.done:
@@ -174,6 +174,23 @@ def test_a_repair_under_way_is_gone_on_with_and_not_begun_again() -> None:
 def test_before_anything_is_captured_there_is_nothing_to_repair() -> None:
     with pytest.raises(UsageInvalid, match="captured"):
         World().repairer().begin()
+
+
+def test_a_page_that_was_read_before_a_repair_began_is_no_part_of_its_base(tmp_path: Any) -> None:
+    """A worker that had not published it yet still holds it: it shows what was before the changes that are lost."""
+    world = World()
+    for key in "abcdefgh":
+        world.write(key)
+    capture(world)
+    baser = world.baser()
+    assert baser.step(Budget(world.clock)).segments == 0, "it is published too soon for this test"
+    for key in "abcdefgh":
+        world.write(key)
+    world.lose()
+    capture(world)
+    assert world.repairer().begin().kind == "full"
+    repair(world, baser=baser)
+    check(world, tmp_path)
 
 
 def test_what_is_lost_during_a_repair_is_not_closed_by_it(tmp_path: Any) -> None:

@@ -396,12 +396,20 @@ class Backfiller:
         raise StateContended("Other workers published first again and again", hint="It is repeated.")
 
     def _adopt(self) -> None:
-        """The newest manifest. Scan segments that another worker has moved on are read from where they stand now."""
+        """The newest manifest. Scan segments that another worker has moved on are read from where they stand now.
+
+        Pages of an older epoch are no part of this one: they may show what was before the changes that its repair makes up for.
+        """
         before = self._manifest.scan
         self._published = self._landing.load()
         after = None if self._published is None else self._manifest.scan
+        is_same_scan = (
+            before is not None
+            and after is not None
+            and (before.epoch, before.begun_ms) == (after.epoch, after.begun_ms)
+            and after.epoch == self._manifest.epoch
+        )
         for part, reader in list(self._readers.items()):
-            is_same_scan = before and after and (before.epoch, before.begun_ms) == (after.epoch, after.begun_ms)
             if not is_same_scan or (after and after.parts[part] != reader.before):
                 del self._readers[part]
 
