@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,3 +289,12 @@ def test_damaged_bytes_are_refused_or_another_whole_manifest(at: float, piece: b
     except ManifestInvalid:
         return
     assert Manifest.from_bytes(found.to_bytes()) == found
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "golden").iterdir()), ids=lambda path: path.stem)
+def test_what_earlier_releases_wrote_is_read_and_written_alike(path: Path) -> None:
+    """Documents of real runs, never changed again: a scan in its midst, exports, a repair of either kind."""
+    manifest = Manifest.from_bytes(path.read_bytes())
+    parts = {"scan": manifest.scan, "exports": manifest.exports, "exported-base": manifest.base_export}
+    assert parts.get(path.stem, manifest.repair) is not None
+    assert manifest.to_bytes() == path.read_bytes()
