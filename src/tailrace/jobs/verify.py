@@ -354,11 +354,11 @@ class _Verification:
         proven: dict[str, _Suspect] = {}
         self._suspects = dict(sorted(self._suspects.items()))  # so that the examples are the same ones each time
         pause, standing, still_since = PAUSE_SECONDS_MIN, (0, 0, 0), self._clock.monotonic()
+        self._see_what_is_loaded()
         while self._suspects:
             begun = self._clock.monotonic()
             self._on_progress("waiting for keys that differ", len(self._suspects))
-            self._manifest = self._published()
-            self._ledger = self._target.ledger(self._spec)
+            self._see_what_is_loaded()
             found = (self._manifest.version, self._ledger.applied_through, len(self._ledger.applied_beyond))
             if found != standing:
                 standing, still_since = found, begun
@@ -372,6 +372,10 @@ class _Verification:
                 self._clock.wait(min(max(pause, now - begun), max(0.0, deadline - now)), threading.Event())
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
         return proven | self._suspects
+
+    def _see_what_is_loaded(self) -> None:
+        self._manifest = self._published()
+        self._ledger = self._target.ledger(self._spec)
 
     def _look(self) -> None:
         """One more look at every suspect, at the target first: what it shows now the table had before, or has now."""
