@@ -151,8 +151,10 @@ class Site:
     def pause_in_writing(self, rate: float) -> Iterator[None]:
         """Nothing is written inside; before and after it is."""
         self._end_writing()
-        yield
-        self._begin_writing(rate)
+        try:
+            yield
+        finally:
+            self._begin_writing(rate)
 
     def _begin_writing(self, rate: float) -> None:
         self._stop_writing.clear()
