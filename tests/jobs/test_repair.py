@@ -234,6 +234,26 @@ def test_another_stream_and_another_table_under_the_name(tmp_path: Any, table: b
     assert set(rows) == (set("cxy") if table else set("cdefghxy"))
 
 
+@pytest.mark.parametrize("before", ["full", "window"])
+@pytest.mark.parametrize("table", [False, True], ids=["stream", "table"])
+def test_a_source_that_is_replaced_during_a_repair(tmp_path: Any, before: str, table: bool) -> None:
+    """What is under way would wait for ever for a base that nobody reads, or for exports of a table that is gone."""
+    world = with_gap(kind=before)
+    assert world.repairer().begin().kind == before
+    world.recreate(table=table)
+    for key in "cxy":
+        world.write(key)
+    capture(world)
+    assert world.manifest.state == "SOURCE_CHANGED"
+    goes_on = before == "window" and not table
+    assert world.repairer().begin().epoch == (2 if goes_on else 3)
+    repair(world)
+    capture(world)
+    world.repairer().begin()
+    repair(world)
+    check(world, tmp_path)
+
+
 def test_a_table_with_another_key_is_not_mixed_in() -> None:
     world = whole()
     schema = replace(world.keys, hash=replace(world.keys.hash, name="other"))
