@@ -274,7 +274,13 @@ class Backfiller:
 
         What another table gave in between stands in an epoch that capture then finds to be over, and that a repair sweeps.
         """
-        check_source(self._table_id(), self._manifest)
+        try:
+            check_source(self._table_id(), self._manifest)
+        except SourceChanged:
+            self._published, self._buffered_since = None, None  # the next step looks whether a repair began
+            self._readers.clear()
+            self._inflight.clear()
+            raise
         self._checked_at = self._clock.monotonic()
 
     # ---- reading
