@@ -15,7 +15,7 @@ from test_exports import World as ExportWorld
 
 from tailrace.clock import Budget
 from tailrace.decide.repair import missing_since, next_window
-from tailrace.errors import SourceChanged, TailraceError, UsageInvalid, WindowMissing
+from tailrace.errors import SourceChanged, TailraceError, UsageInvalid, UserFault, WindowMissing
 from tailrace.jobs.exports import Exporter
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import replay
@@ -144,6 +144,40 @@ def test_a_base_that_may_show_what_was_lost_is_read_anew(tmp_path: Any) -> None:
     capture(world)
     assert "base" in world.repairer().begin().why
     repair(world)
+    check(world, tmp_path)
+
+
+def test_where_backups_were_switched_off_meanwhile_the_repair_says_so() -> None:
+    """Asking AWS for the same window again would be refused for ever."""
+    world = with_gap()
+    repairer = world.repairer()
+    repairer.begin()
+    while world.manifest.repair is None or world.manifest.repair.plan is None:
+        world.advance(repairer.step().wait_seconds)
+    world.backups.switch_recovery(False)
+    world.backups.switch_recovery(True)
+    with pytest.raises(UserFault, match="no longer covers") as raised:
+        repairer.step()
+    assert "--full" in raised.value.hint
+
+
+def test_a_worker_that_was_reading_another_tables_base_goes_on_with_the_new_one(tmp_path: Any) -> None:
+    world = World()
+    for key in "abcdefgh":
+        world.write(key)
+    capture(world)
+    baser = world.baser()
+    baser.step(Budget(world.clock))
+    world.recreate(table=True)
+    baser._table = world.table  # type: ignore[union-attr]
+    for key in "cxy":
+        world.write(key)
+    world.advance(60)
+    capture(world)
+    with pytest.raises(SourceChanged):
+        baser.step(Budget(world.clock))
+    world.repairer().begin()
+    repair(world, baser=baser)
     check(world, tmp_path)
 
 

@@ -33,7 +33,7 @@ from tailrace.jobs.capture import CONTENDED_MAX, counted
 from tailrace.jobs.exports import Exporter
 from tailrace.jobs.settle import key_lines, untold_keys
 from tailrace.landing import Landing, Published
-from tailrace.model.exports import ExportPlan
+from tailrace.model.exports import ExportPlan, Restorable
 from tailrace.model.manifest import Incarnation, Manifest, ShardState
 from tailrace.model.repair import RepairKind, RepairState
 from tailrace.model.segments import Segment
@@ -227,14 +227,9 @@ class Repairer:
         return 0.0
 
     def _choose_end(self, published: Published, exporter: Exporter) -> float:
-        repair, restorable = _state(published.manifest), self._backups.restorable()
+        repair = _state(published.manifest)
         assert repair.start is not None
-        if restorable is None or restorable.earliest > repair.start:
-            raise UserFault(
-                "Point-in-time recovery no longer covers what is missing",
-                hint="Begin anew with a whole base: tailrace repair --full.",
-                table=self._landing.table,
-            )
+        restorable = self._restorable(repair.start)
         end = choose_end(repair, restorable)
         if end is None:
             return DUE_SECONDS_MAX / 4
@@ -242,12 +237,25 @@ class Repairer:
         self._save(published, replace(repair, start=start, end=end, through=start))
         return 0.0
 
+    def _restorable(self, start: int) -> Restorable:
+        """What can be exported. Raises UserFault where a window that begins at `start` cannot be any more."""
+        restorable = self._backups.restorable()
+        if restorable is None or restorable.earliest > start:
+            raise UserFault(
+                "Point-in-time recovery no longer covers what is missing",
+                hint="Begin anew with a whole base: tailrace repair --full.",
+                table=self._landing.table,
+            )
+        return restorable
+
     def _start(self, published: Published, exporter: Exporter, plan: ExportPlan) -> float:
         try:
             arn = exporter.begin(published.manifest.incarnation, plan)
         except UserFault as error:
             if isinstance(error, PermissionMissing):
                 raise
+            assert plan.window is not None
+            self._restorable(plan.window.start)
             return self._failed(published, plan, f"AWS refused the export: {error.message}")
         self._save(published, replace(_state(published.manifest), plan=replace(plan, arn=arn)))
         return 0.0
