@@ -46,7 +46,7 @@ class RepairJudge(ScanJudge):
     ended: set[int] = field(default_factory=set)  # numbers of streams that are no more
     untold_ms: dict[str, int] = field(default_factory=dict)  # when a key was last written without a stream
     born_ms: dict[str, int] = field(default_factory=dict)  # since when a key has been there without a break
-    begun_ms: int = 0  # of the newest repair, by the world's clock
+    begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
 
     def is_lost(self, number: int) -> bool:
         return number in self.ended or ScanJudge.is_lost(self, number)
@@ -67,7 +67,7 @@ class RepairJudge(ScanJudge):
     def _begun(self, manifest: Manifest, before: Manifest) -> None:
         assert manifest.repair is not None
         self.scanned.clear()
-        self.begun_ms = self.clock.ms
+        self.begun_ms[manifest.epoch] = self.clock.ms
         if manifest.incarnation.table_id != before.incarnation.table_id:
             self.hits["repair of another table"] += 1
         elif manifest.incarnation != before.incarnation:
@@ -83,6 +83,11 @@ class RepairJudge(ScanJudge):
     def lost(self) -> list[int]:
         """Written, never published, and no longer there."""
         return [n for numbers in self.unpublished.values() for n in numbers if self.is_lost(n)]
+
+    def _check_captured_through(self, manifest: Manifest, before: Manifest | None) -> None:
+        """What was lost when a whole new base began is in that base, once it is complete."""
+        if manifest.repair is None or manifest.repair.finished_ms is not None:
+            ScanJudge._check_captured_through(self, manifest, before)
 
     # ---- what a base may hold
 
@@ -126,8 +131,8 @@ class RepairJudge(ScanJudge):
             is_least = (repair.end - repair.start) * 1000 <= WINDOW_LEAST_MS
             if repair.start > was.start or (repair.start < was.start and not is_least):
                 raise Violation("I11", f"the repair {was} became {repair}")
-            if repair.end * 1000 <= self.begun_ms:
-                raise Violation("I11", f"the repair ends at {repair.end}, and began at {self.begun_ms}")
+            if repair.end * 1000 <= self.begun_ms[repair.epoch]:
+                raise Violation("I11", f"the repair ends at {repair.end}, before it began: {self.begun_ms}")
             return
         window = None if was.plan is None else was.plan.window
         if window is None or window.start != was.through or window.end != repair.through or window.end > repair.end:
@@ -145,10 +150,10 @@ class RepairJudge(ScanJudge):
     def _check_healed(self, manifest: Manifest) -> None:
         """With all that is published, and what the stream still holds, every key is as it is. [I14]"""
         assert manifest.repair is not None
-        late = {self.changes[n].key for n in self.lost if self.changes[n].ms >= self.begun_ms}
-        late |= {key for key, ms in self.untold_ms.items() if ms >= self.begun_ms}
+        begun_ms = self.begun_ms[manifest.epoch]
         for numbers in self.unpublished.values():
-            numbers -= {n for n in numbers if self.is_lost(n) and self.changes[n].ms <= self.begun_ms}
+            numbers -= {n for n in numbers if self.is_lost(n) and self._is_made_up_for(n, begun_ms)}
+        late = {self.changes[n].key for n in self.lost} | {k for k, ms in self.untold_ms.items() if ms >= begun_ms}
         told = self._told(f"{manifest.epoch:04d}|" if manifest.repair.kind == "full" else "")
         rest = sorted(n for numbers in self.unpublished.values() for n in numbers if not self.is_lost(n))
         for number in rest:
@@ -162,6 +167,12 @@ class RepairJudge(ScanJudge):
             is_same = values is not None and item is not None and are_same_values(values, values_of(item))
             if not is_same and not (values is None and item is None):
                 raise Violation("I14", f"{manifest.repair} healed, and {key} is {item}, published is {values}")
+
+    def _is_made_up_for(self, number: int, begun_ms: int) -> bool:
+        """The repair began behind it, and no older change of its key has come behind what the repair read."""
+        change = self.changes[number]
+        is_behind = number not in self.ended and 0 < self.newest.get((change.key,), 0) < number
+        return change.ms <= begun_ms and not is_behind
 
     def _told(self, first: str) -> dict[str, Any]:
         """What all segments make of each key, without those of older epochs where these are swept."""
@@ -179,7 +190,7 @@ class RepairJudge(ScanJudge):
         ScanJudge.committed(self, load, fresh, rows)
         for (key,) in before - self.expected.keys():
             self.hits["key swept"] += 1
-            if self.born_ms.get(key, self.clock.ms) < self.begun_ms and key not in self.unsure:
+            if self.born_ms.get(key, self.clock.ms) < self.begun_ms[load.epoch] and key not in self.unsure:
                 raise Violation("I7", f"{key} is swept, and was there all the time")
 
 
@@ -322,6 +333,12 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.record_in_table(key, image)
         return "nothing that a stream tells"
 
+    def do_unlist(self, bits: Bits) -> None:
+        """Not in the first look at a stream: nobody could tell what it lacks."""
+        manifest = self.judge.manifest
+        if manifest is not None and manifest.incarnation == self.source.table:
+            super().do_unlist(bits)
+
     def do_ask(self, bits: Bits) -> None:
         """Where nothing is missing, that changes nothing; except that somebody wants a new base all the same."""
         self.asked = "full" if bits.one_in(10) else "needed"
@@ -333,6 +350,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.replacements += 1
         if bits.one_in(3):
             self._replace_table()
+        self.source.model.close(self.clock.ms / 1000)
         self.has_stream = False
         for _ in range(bits.below(4)):
             self.do_write(bits)
@@ -371,6 +389,9 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.is_calm = True
 
     def is_settled(self, turn: int) -> bool:
+        return turn >= 2 and self._is_whole()  # a tip that was reached before the last sleep says nothing
+
+    def _is_whole(self) -> bool:
         manifest = self.judge.manifest
         if manifest is None or manifest.state not in self.final_states or manifest.open_gaps:
             return False
@@ -378,12 +399,12 @@ class RepairWorld(ExportTroubles, ScanWorld):
         stage = base_stage(manifest, is_wanted=self.base != "none", through_ms=through_ms)
         is_past = stage is None or (stage == "CATCHING_UP" and not self.judge.time_is_exact)
         is_applied = len(self.judge.applied) == manifest.next_number - 1
-        return is_past and is_applied and World.is_settled(self, turn)
+        return is_past and is_applied and World.is_settled(self, 0)
 
     def check_end(self, manifest: Manifest) -> None:
         """Whatever was lost, nothing is missing. [I2, I14, I16]"""
         judge = self.judge
-        if not self.is_settled(0):
+        if not self._is_whole():
             raise Violation(
                 "I16", f"faults have stopped, and {manifest.state}: {manifest.open_gaps}, {manifest.repair}"
             )
