@@ -32,6 +32,7 @@ from tailrace.testing.source import InlineExecutor, ModelSource
 WINDOW_LEAST_MS: Final = 900_000  # that AWS exports
 MARGIN_MS: Final = 302_000  # clocks are not further off, and moments are whole seconds
 OLD_TURNS: Final = 60
+PATIENCE_SECONDS: Final = 5.0  # between turns where nothing but time is missing
 LOWER: Final = 1_000_000_000  # the numbers of a new stream are smaller than those of the one before
 
 
@@ -293,7 +294,8 @@ class RepairWorld(ExportTroubles, ScanWorld):
         except UserFault:
             self.asked = "full"  # as its hint says
             raise
-        process.wait_seconds = max(process.wait_seconds, report.wait_seconds)
+        patience = PATIENCE_SECONDS if self.is_calm else 0.0
+        process.wait_seconds = max(process.wait_seconds, report.wait_seconds, patience)
 
     def begin_turn(self) -> None:
         super().begin_turn()
@@ -310,10 +312,9 @@ class RepairWorld(ExportTroubles, ScanWorld):
             self.clock.ms += pause_ms
             since_ms = self.clock.ms
             for turn in range(OLD_TURNS):
-                process.wait_seconds = 1.0
                 for name in ("capture", "backfill", "load"):
                     self._step(process.tasks[name])
-                self.clock.ms += int(process.wait_seconds * 1000) + 1000
+                self.clock.ms += int(max(process.wait_seconds, PATIENCE_SECONDS) * 1000)
                 manifest = self.judge.manifest
                 if self.is_settled(turn) and manifest is not None and (manifest.captured_through_ms or 0) >= since_ms:
                     break
