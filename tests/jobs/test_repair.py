@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -208,6 +209,34 @@ def test_a_repair_under_way_is_gone_on_with_and_not_begun_again() -> None:
 def test_before_anything_is_captured_there_is_nothing_to_repair() -> None:
     with pytest.raises(UsageInvalid, match="captured"):
         World().repairer().begin()
+
+
+class Meanwhile(FaultPlan):
+    """Something that others do just before the first write."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self.happens = [happens]
+
+    def write(self, name: str, effect: Callable[[], Any]) -> Any:
+        if self.happens:
+            self.happens.pop()()
+        return super().write(name, effect)
+
+
+def test_a_scan_is_begun_for_the_epoch_that_is_when_it_is_published() -> None:
+    """While one worker was about to begin the base of a repair, others completed it and began the next repair."""
+    world = whole()
+    world.repairer().begin(full=True)
+
+    def others() -> None:
+        repair(world)
+        world.repairer().begin(full=True)
+
+    world.baser(FaultyStore(world.store, Meanwhile(others))).step(Budget(world.clock))
+    scan = world.manifest.scan
+    assert scan is not None
+    assert (scan.epoch, world.manifest.epoch) == (3, 3)
 
 
 def test_a_page_that_was_read_before_a_repair_began_is_no_part_of_its_base(tmp_path: Any) -> None:
