@@ -15,7 +15,7 @@ from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.exports import Exporter, ExportSettings
 from tailrace.jobs.repair import Repairer
 from tailrace.landing import Landing
-from tailrace.model.manifest import Incarnation, Manifest
+from tailrace.model.manifest import Gap, Incarnation, Manifest
 from tailrace.model.repair import RepairState
 from tailrace.model.segments import Segment
 from tailrace.targets.target import Load, LoadedSegment
@@ -33,6 +33,7 @@ WINDOW_LEAST_MS: Final = 900_000  # that AWS exports
 MARGIN_MS: Final = 302_000  # clocks are not further off, and moments are whole seconds
 OLD_TURNS: Final = 60
 PATIENCE_SECONDS: Final = 5.0  # between turns where nothing but time is missing
+LONG_MS: Final = 1_500_000  # by then what lasts minutes is over
 LOWER: Final = 1_000_000_000  # the numbers of a new stream are smaller than those of the one before
 
 
@@ -51,6 +52,13 @@ class RepairJudge(ScanJudge):
 
     def is_lost(self, number: int) -> bool:
         return number in self.ended or ScanJudge.is_lost(self, number)
+
+    def is_true(self, gap: Gap) -> bool:
+        """Also of a stream that is no more, whoever still reads it."""
+        after = gap.after or 0
+        return any(n > after and self.written[n].shard_id == gap.shard for n in self.ended) or ScanJudge.is_true(
+            self, gap
+        )
 
     def check_source(self, manifest: Manifest, before: Manifest | None, added: Sequence[Segment]) -> None:
         repair, was = manifest.repair, None if before is None else before.repair
@@ -209,7 +217,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
         super().make_source(setup)
         self.base = setup.base
         self.asked: str | None = None
-        self.is_calm = False
+        self.is_calm, self.long_calm_ms = False, 0
         self.replacements = 0
         self.has_stream = True
         if self.base == "none":
@@ -294,8 +302,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
         except UserFault:
             self.asked = "full"  # as its hint says
             raise
-        patience = PATIENCE_SECONDS if self.is_calm else 0.0
-        process.wait_seconds = max(process.wait_seconds, report.wait_seconds, patience)
+        process.wait_seconds = max(process.wait_seconds, report.wait_seconds, self._patience_seconds())
 
     def begin_turn(self) -> None:
         super().begin_turn()
@@ -319,6 +326,14 @@ class RepairWorld(ExportTroubles, ScanWorld):
                 if self.is_settled(turn) and manifest is not None and (manifest.captured_through_ms or 0) >= since_ms:
                     break
         self._strike, self.effects = strike, 0
+
+    def _patience_seconds(self) -> float:
+        """A shard that waits for a child which vanished unseen is given up after 25 hours; that is one more repair."""
+        if not self.is_calm:
+            return 0.0
+        manifest = self.judge.manifest
+        is_long = manifest is not None and manifest.state == "CATCHING_UP" and self.clock.ms > self.long_calm_ms
+        return 120 * PATIENCE_SECONDS if is_long else PATIENCE_SECONDS
 
     # ---- what befalls it
 
@@ -387,7 +402,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
     def calm(self) -> None:
         super().calm()
         self.calm_exports()
-        self.is_calm = True
+        self.is_calm, self.long_calm_ms = True, self.clock.ms + LONG_MS
 
     def is_settled(self, turn: int) -> bool:
         return turn >= 2 and self._is_whole()  # a tip that was reached before the last sleep says nothing
