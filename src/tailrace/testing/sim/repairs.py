@@ -349,10 +349,18 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.record_in_table(key, image)
         return "nothing that a stream tells"
 
-    def do_unlist(self, bits: Bits) -> None:
-        """Not in the first look at a stream: nobody could tell what it lacks."""
+    @property
+    def is_looked_at(self) -> bool:
+        """Before the first look at a stream all of it is listed: nobody could tell what is not."""
         manifest = self.judge.manifest
-        if manifest is not None and manifest.incarnation == self.source.table:
+        return manifest is not None and manifest.incarnation == self.source.table
+
+    def do_hide(self, bits: Bits) -> None:
+        if self.is_looked_at:
+            super().do_hide(bits)
+
+    def do_unlist(self, bits: Bits) -> None:
+        if self.is_looked_at:
             super().do_unlist(bits)
 
     def do_ask(self, bits: Bits) -> None:
