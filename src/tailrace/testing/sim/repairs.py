@@ -46,6 +46,7 @@ class RepairJudge(ScanJudge):
     unsure: Collection[str] = field(kw_only=True)
     hits: Counter[str] = field(kw_only=True)
     ended: set[int] = field(default_factory=set)  # numbers of streams that are no more
+    late_early: set[int] = field(default_factory=set)  # written before the first look at a later stream
     untold_ms: dict[str, int] = field(default_factory=dict)  # when a key was last written without a stream
     born_ms: dict[str, int] = field(default_factory=dict)  # since when a key has been there without a break
     begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
@@ -81,6 +82,11 @@ class RepairJudge(ScanJudge):
             self.hits["repair of another table"] += 1
         elif manifest.incarnation != before.incarnation:
             self.hits["repair of another stream"] += 1
+        if (
+            manifest.incarnation != before.incarnation
+        ):  # what is gone of a stream at the first look at it, the repair makes up for
+            self.late_early.update(self.changes.keys() - self.ended - self.early)
+            self.early |= self.late_early
         start, lost = manifest.repair.start, [self.changes[n].ms for n in self.lost if n not in self.early]
         since = [gap.since_ms for gap in manifest.open_gaps if gap.since_ms is not None]
         if start is not None and lost and start * 1000 > min(lost):
@@ -163,6 +169,8 @@ class RepairJudge(ScanJudge):
         for numbers in self.unpublished.values():
             numbers -= {n for n in numbers if self.is_lost(n) and self._is_made_up_for(n, begun_ms)}
         late = {self.changes[n].key for n in self.lost} | {k for k, ms in self.untold_ms.items() if ms >= begun_ms}
+        if manifest.incarnation.table_id != self.backups.table_id:
+            return  # another table has the name now, which the next look will tell
         told = self._told(f"{manifest.epoch:04d}|" if manifest.repair.kind == "full" else "")
         rest = sorted(n for numbers in self.unpublished.values() for n in numbers if not self.is_lost(n))
         for number in rest:
@@ -441,7 +449,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
                 if number not in judge.early:
                     raise Violation("I14", f"{number} was lost, and no gap tells")
         if self.base == "none" and manifest.oldest_epoch == 1:  # what was over before capture began nobody can tell
-            self.unsure.update(judge.changes[n].key for n in judge.early if n not in judge.published_in)
+            self.unsure.update(judge.changes[n].key for n in judge.early - judge.late_early - judge.published_in.keys())
 
 
 class _Stream:
