@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from test_exports import World as ExportWorld
 
 from tailrace.clock import Budget
 from tailrace.decide.repair import missing_since, next_window
-from tailrace.errors import SourceChanged, TailraceError, UsageInvalid, WindowMissing
+from tailrace.errors import SourceChanged, TailraceError, UsageInvalid, UserFault, WindowMissing
 from tailrace.jobs.exports import Exporter
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import replay
@@ -147,6 +148,40 @@ def test_a_base_that_may_show_what_was_lost_is_read_anew(tmp_path: Any) -> None:
     check(world, tmp_path)
 
 
+def test_where_backups_were_switched_off_meanwhile_the_repair_says_so() -> None:
+    """Asking AWS for the same window again would be refused for ever."""
+    world = with_gap()
+    repairer = world.repairer()
+    repairer.begin()
+    while world.manifest.repair is None or world.manifest.repair.plan is None:
+        world.advance(repairer.step().wait_seconds)
+    world.backups.switch_recovery(False)
+    world.backups.switch_recovery(True)
+    with pytest.raises(UserFault, match="no longer covers") as raised:
+        repairer.step()
+    assert "--full" in raised.value.hint
+
+
+def test_a_worker_that_was_reading_another_tables_base_goes_on_with_the_new_one(tmp_path: Any) -> None:
+    world = World()
+    for key in "abcdefgh":
+        world.write(key)
+    capture(world)
+    baser = world.baser()
+    baser.step(Budget(world.clock))
+    world.recreate(table=True)
+    baser._table = world.table  # type: ignore[union-attr]
+    for key in "cxy":
+        world.write(key)
+    world.advance(60)
+    capture(world)
+    with pytest.raises(SourceChanged):
+        baser.step(Budget(world.clock))
+    world.repairer().begin()
+    repair(world, baser=baser)
+    check(world, tmp_path)
+
+
 def test_without_a_bucket_it_is_a_new_base() -> None:
     world = with_gap()
     assert world.repairer(can_export=False).begin().why == "the landing zone is not on S3"
@@ -174,6 +209,34 @@ def test_a_repair_under_way_is_gone_on_with_and_not_begun_again() -> None:
 def test_before_anything_is_captured_there_is_nothing_to_repair() -> None:
     with pytest.raises(UsageInvalid, match="captured"):
         World().repairer().begin()
+
+
+class Meanwhile(FaultPlan):
+    """Something that others do just before the first write."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        super().__init__()
+        self.happens = [happens]
+
+    def write(self, name: str, effect: Callable[[], Any]) -> Any:
+        if self.happens:
+            self.happens.pop()()
+        return super().write(name, effect)
+
+
+def test_a_scan_is_begun_for_the_epoch_that_is_when_it_is_published() -> None:
+    """While one worker was about to begin the base of a repair, others completed it and began the next repair."""
+    world = whole()
+    world.repairer().begin(full=True)
+
+    def others() -> None:
+        repair(world)
+        world.repairer().begin(full=True)
+
+    world.baser(FaultyStore(world.store, Meanwhile(others))).step(Budget(world.clock))
+    scan = world.manifest.scan
+    assert scan is not None
+    assert (scan.epoch, world.manifest.epoch) == (3, 3)
 
 
 def test_a_page_that_was_read_before_a_repair_began_is_no_part_of_its_base(tmp_path: Any) -> None:
@@ -232,6 +295,26 @@ def test_another_stream_and_another_table_under_the_name(tmp_path: Any, table: b
     check(world, tmp_path)
     rows = shown(world.target(tmp_path, "current"), world.manifest, "current")
     assert set(rows) == (set("cxy") if table else set("cdefghxy"))
+
+
+@pytest.mark.parametrize("before", ["full", "window"])
+@pytest.mark.parametrize("table", [False, True], ids=["stream", "table"])
+def test_a_source_that_is_replaced_during_a_repair(tmp_path: Any, before: str, table: bool) -> None:
+    """What is under way would wait for ever for a base that nobody reads, or for exports of a table that is gone."""
+    world = with_gap(kind=before)
+    assert world.repairer().begin().kind == before
+    world.recreate(table=table)
+    for key in "cxy":
+        world.write(key)
+    capture(world)
+    assert world.manifest.state == "SOURCE_CHANGED"
+    goes_on = before == "window" and not table
+    assert world.repairer().begin().epoch == (2 if goes_on else 3)
+    repair(world)
+    capture(world)
+    world.repairer().begin()
+    repair(world)
+    check(world, tmp_path)
 
 
 def test_a_table_with_another_key_is_not_mixed_in() -> None:

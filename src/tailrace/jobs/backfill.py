@@ -247,8 +247,7 @@ class Backfiller:
             )
         if base_of(self._manifest) is None and not self._is_done():
             log.info("the base of %s begins: a scan in %d segments", self._landing.table, self._settings.scan_segments)
-            state = begun(self._manifest.epoch, self._settings.scan_segments, self._clock.now_ms())
-            self._swap(lambda manifest: manifest if base_of(manifest) else replace(manifest, scan=state))
+            self._swap(self._begun)
         if self._manifest.scan is not None and self._manifest.scan.epoch == self._manifest.epoch:
             self._check_segments()
         elif not self._is_done():
@@ -258,6 +257,12 @@ class Backfiller:
                 table=self._landing.table,
             )
         return True
+
+    def _begun(self, manifest: Manifest) -> Manifest:
+        """With a scan of the epoch that is now; a repair may have begun it since we looked."""
+        if base_of(manifest) is not None or is_base_read(manifest):
+            return manifest
+        return replace(manifest, scan=begun(manifest.epoch, self._settings.scan_segments, self._clock.now_ms()))
 
     def _check_segments(self) -> None:
         """How a table is cut into scan segments follows from their number, so positions hold for one number only."""
@@ -274,7 +279,13 @@ class Backfiller:
 
         What another table gave in between stands in an epoch that capture then finds to be over, and that a repair sweeps.
         """
-        check_source(self._table_id(), self._manifest)
+        try:
+            check_source(self._table_id(), self._manifest)
+        except SourceChanged:
+            self._published, self._buffered_since = None, None  # the next step looks whether a repair began
+            self._readers.clear()
+            self._inflight.clear()
+            raise
         self._checked_at = self._clock.monotonic()
 
     # ---- reading

@@ -33,7 +33,7 @@ from tailrace.jobs.capture import CONTENDED_MAX, counted
 from tailrace.jobs.exports import Exporter
 from tailrace.jobs.settle import key_lines, untold_keys
 from tailrace.landing import Landing, Published
-from tailrace.model.exports import ExportPlan
+from tailrace.model.exports import ExportPlan, Restorable
 from tailrace.model.manifest import Incarnation, Manifest, ShardState
 from tailrace.model.repair import RepairKind, RepairState
 from tailrace.model.segments import Segment
@@ -97,7 +97,7 @@ class Repairer:
     # ---- what callers use
 
     def begin(self, *, full: bool = False) -> RepairReport:
-        """Begin a repair, where changes are missing or `full` asks for a new base in any case. One under way goes on.
+        """Begin a repair, where changes are missing or `full` asks for a new base in any case. One under way goes on if it can.
 
         Raises UsageInvalid where nothing was captured yet, SourceChanged where the keys of the table are others now.
         """
@@ -106,8 +106,11 @@ class Repairer:
             if published is None:
                 raise UsageInvalid("Nothing of this table is captured", hint="Start `tailrace run`.")
             manifest = published.manifest
-            goes_on = is_under_way(manifest) and not (full and _state(manifest).kind == "window")
-            if goes_on or not (full or needs_repair(manifest)):
+            if is_under_way(manifest):
+                is_wanted = (full and _state(manifest).kind == "window") or self._is_in_vain(manifest)
+            else:
+                is_wanted = full or needs_repair(manifest)
+            if not is_wanted:
                 return _report(manifest)
             found, shards = self._found(manifest)
             why = "it was asked for" if full else self._why_not_window(manifest, found)
@@ -150,6 +153,13 @@ class Repairer:
         if self._stream is None or found == known:
             return found, dict(manifest.shards)
         return found, dict(first_discovery(self._stream.shards(), "TRIM_HORIZON", self._clock.now_ms()).shards)
+
+    def _is_in_vain(self, manifest: Manifest) -> bool:
+        """The source was replaced again: nothing of it is read for this epoch, but what a window lacks of the same table."""
+        if manifest.state != "SOURCE_CHANGED":
+            return False
+        is_other = self._found(manifest)[0].table_id != manifest.incarnation.table_id
+        return is_other or _state(manifest).kind == "full"
 
     def _why_not_window(self, manifest: Manifest, found: Incarnation) -> str | None:
         restorable = self._backups.restorable() if self._exporter is not None else None
@@ -217,14 +227,9 @@ class Repairer:
         return 0.0
 
     def _choose_end(self, published: Published, exporter: Exporter) -> float:
-        repair, restorable = _state(published.manifest), self._backups.restorable()
+        repair = _state(published.manifest)
         assert repair.start is not None
-        if restorable is None or restorable.earliest > repair.start:
-            raise UserFault(
-                "Point-in-time recovery no longer covers what is missing",
-                hint="Begin anew with a whole base: tailrace repair --full.",
-                table=self._landing.table,
-            )
+        restorable = self._restorable(repair.start)
         end = choose_end(repair, restorable)
         if end is None:
             return DUE_SECONDS_MAX / 4
@@ -232,12 +237,25 @@ class Repairer:
         self._save(published, replace(repair, start=start, end=end, through=start))
         return 0.0
 
+    def _restorable(self, start: int) -> Restorable:
+        """What can be exported. Raises UserFault where a window that begins at `start` cannot be any more."""
+        restorable = self._backups.restorable()
+        if restorable is None or restorable.earliest > start:
+            raise UserFault(
+                "Point-in-time recovery no longer covers what is missing",
+                hint="Begin anew with a whole base: tailrace repair --full.",
+                table=self._landing.table,
+            )
+        return restorable
+
     def _start(self, published: Published, exporter: Exporter, plan: ExportPlan) -> float:
         try:
             arn = exporter.begin(published.manifest.incarnation, plan)
         except UserFault as error:
             if isinstance(error, PermissionMissing):
                 raise
+            assert plan.window is not None
+            self._restorable(plan.window.start)
             return self._failed(published, plan, f"AWS refused the export: {error.message}")
         self._save(published, replace(_state(published.manifest), plan=replace(plan, arn=arn)))
         return 0.0

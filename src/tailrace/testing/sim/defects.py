@@ -31,6 +31,8 @@ BACKFILL: Final = "tailrace.jobs.backfill"
 COMPACT: Final = "tailrace.jobs.compact"
 EXPORTS: Final = "tailrace.jobs.exports:ExportCapturer"
 WINDOWS: Final = "tailrace.decide.windows:"
+REPAIR: Final = "tailrace.decide.repair:"
+REPAIRER: Final = "tailrace.jobs.repair:Repairer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -648,8 +650,149 @@ COMPACTION: Final = (
     ),
 )
 
+REPAIRS: Final = (
+    _one(
+        "repaired_from_its_detection_on",
+        "the missing window begins when the gap was noticed, not when the last change before it was captured",
+        f"{REPAIR}missing_since",
+        "gap.since_ms for",
+        "gap.detected_ms for",
+        "repair",
+    ),
+    _one(
+        "repaired_up_to_now",
+        "the missing window ends at what can be exported at once, which is before the marks of the new epoch",
+        f"{REPAIR}choose_end",
+        "if restorable.latest * 1000 > repair.begun_ms + EXPORT_MARGIN_MS",
+        "if True",
+        "repair",
+    ),
+    _one(
+        "repair_skips_a_minute",
+        "between two exports of a repair a minute is left out",
+        f"{REPAIR}next_window",
+        "Window(through, ",
+        "Window(through + 60, ",
+        "repair",
+    ),
+    _one(
+        "repair_without_settling",
+        "keys of which the exports of a repair tell nothing are not read",
+        f"{REPAIRER}._read_keys",
+        "key_lines(self._table, keys, wanted)",
+        "[]",
+        "repair",
+    ),
+    _one(
+        "repair_leaves_what_is_gone",
+        "keys that a repair looks up and does not find are left as they are",
+        "tailrace.jobs.settle:key_lines",
+        "        lines.append(encode(gone",
+        "        if item is not None:\n            lines.append(encode(gone",
+        "repair",
+    ),
+    _one(
+        "repair_beats_changes",
+        "exported rows of a repair are ordered as changes, behind those of the stream",
+        f"{REPAIRER}._window",
+        'replace(entry, kind="base")',
+        "entry",
+        "repair",
+    ),
+    _one(
+        "closed_before_its_rows",
+        "gaps are closed while the export that fills them is under way",
+        f"{REPAIRER}._window",
+        "            return self._poll_seconds\n",
+        "            now_ms = self._clock.now_ms()\n"
+        "            self._publish(finished(manifest, now_ms, repair.last_number), published)\n"
+        "            return 0.0\n",
+        "repair",
+    ),
+    _one(
+        "closed_with_later_ones",
+        "the end of a repair closes gaps that were found while it was under way",
+        f"{REPAIR}finished",
+        'if gap.state == "repairing" else gap',
+        "if True else gap",
+        "repair",
+    ),
+    _one(
+        "sweep_before_the_base",
+        "the sweep comes when the new base has begun, not when it is complete",
+        f"{REPAIRER}._full",
+        "is_complete = base is not None and base.shows_ms is not None",
+        "is_complete = base is not None",
+        "repair",
+    ),
+    _one(
+        "no_sweep",
+        "what a new base does not hold stays",
+        f"{TARGET}ModelTarget.commit",
+        'if any(s.segment.kind == "sweep" for s in fresh)',
+        "if False",
+        "repair",
+    ),
+    _one(
+        "sweep_takes_changes",
+        "a sweep takes all but the rows of the new base, also what the stream brought since",
+        f"{TARGET}sweep",
+        "if row.position < first",
+        'if row.op != "r"',
+        "repair",
+    ),
+    _one(
+        "epochs_are_equal",
+        "rows of the new epoch are ordered among those of the old one",
+        "tailrace.decide.load:order_prefix_of",
+        "order_prefix(segment.epoch, ",
+        "order_prefix(1, ",
+        "repair",
+    ),
+    _one(
+        "page_of_an_older_epoch",
+        "a page that was read before a repair began is published as part of its base",
+        f"{BACKFILL}:Backfiller._adopt",
+        "and after.epoch == self._manifest.epoch",
+        "and True",
+        "repair",
+    ),
+    _one(
+        "manifest_of_another_table",
+        "a backfiller that met another table keeps the manifest of before its repair",
+        f"{BACKFILL}:Backfiller._check_source",
+        "self._published, self._buffered_since = None, None",
+        "pass",
+        "repair",
+    ),
+    _one(
+        "repair_in_vain",
+        "a repair goes on although its source was replaced again",
+        f"{REPAIRER}._is_in_vain",
+        'return is_other or _state(manifest).kind == "full"',
+        "return False",
+        "repair",
+    ),
+    _one(
+        "old_base_is_enough",
+        "the base of the epoch before counts for the new one",
+        "tailrace.decide.base:base_of",
+        "if scan is not None and scan.epoch == epoch:",
+        "if scan is not None:",
+        "repair",
+    ),
+    _one(
+        "new_stream_from_now_on",
+        "of a stream that took another one's place only what comes from now on is read",
+        f"{REPAIRER}._found",
+        '"TRIM_HORIZON"',
+        '"LATEST"',
+        "repair",
+    ),
+)
+
 DEFECTS: Final[Mapping[str, Defect]] = {
-    defect.name: defect for defect in (*STREAM, *STORE, *LOAD, *SCAN, *COMPACTION, *PITR)
+    defect.name: defect for defect in (*STREAM, *STORE, *LOAD, *SCAN, *COMPACTION, *PITR, *REPAIRS)
 }
 
 

@@ -21,7 +21,8 @@ from tailrace.model.segments import Segment
 from tailrace.testing.sim.baton import Baton
 from tailrace.testing.sim.exports import ExportWorld
 from tailrace.testing.sim.patches import patched
-from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_SCANS, STRIKES, Capture, Plan, draw
+from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_REPAIRS, OF_SCANS, STRIKES, Capture, Plan, draw
+from tailrace.testing.sim.repairs import RepairWorld
 from tailrace.testing.sim.scans import ScanWorld
 from tailrace.testing.sim.streams import StreamWorld
 from tailrace.testing.sim.world import Outcome, World
@@ -33,6 +34,7 @@ FAILURES_KEPT: Final = 20
 WORLDS: Final[Mapping[Capture, type[World]]] = {
     "stream": StreamWorld,
     "scan": ScanWorld,
+    "repair": RepairWorld,
     "tiling": ExportWorld,
     "sliding": ExportWorld,
 }
@@ -42,6 +44,7 @@ MET: Final = (
     *COMMON,
     *OF_SCANS,
     *OF_EXPORTS,
+    *OF_REPAIRS,
     *STRIKES,
     "zombie",
     "another writer",
@@ -49,6 +52,15 @@ MET: Final = (
     "compacted",
     "deleted",
     "base complete",
+    "repair by window",
+    "repair by full",
+    "repaired by window",
+    "repaired by full",
+    "gap during a repair",
+    "key read by a repair",
+    "key swept",
+    "repair of another stream",
+    "repair of another table",
     "ends in CONSISTENT",
     "ends in GAP",
     "ends in PAUSED",

@@ -24,6 +24,7 @@ from tailrace.jobs.load import Loader
 from tailrace.landing import Landing
 from tailrace.landing.names import MANIFEST
 from tailrace.model.manifest import Manifest
+from tailrace.model.repair import RepairState
 from tailrace.testing.faults import FaultyStore, SimulatedCrash
 from tailrace.testing.sim.baton import Baton, Strand
 from tailrace.testing.sim.oracles import Judge, Violation, are_same_values, values_of
@@ -36,6 +37,11 @@ TABLE: Final = "orders"
 ALL_TURNS: Final = 8  # of the finale in which every process has a say; then one of them brings it to an end
 COMPACTED_BYTES: Final = 1500  # a handful of segments
 ZOMBIE_TURNS: Final = (8, 40)
+TASKS: Final[Mapping[str, str]] = {  # by action
+    "flush": "capture",
+    "tick": "capture",
+    **{task: task for task in ("capture", "load", "backfill", "repair", "compact")},
+}
 _AS_A_READ: Final[Mapping[str, str]] = {
     "lost_answer": "error",
     "lost_request": "error",
@@ -321,9 +327,9 @@ class World:
 
     def _act(self, action: Action) -> Task | None:
         bits = Bits(action.bits)
-        if action.kind in ("capture", "flush", "tick", "load", "backfill", "compact"):
+        if action.kind in TASKS:
             process = self.processes[bits.below(len(self.processes))]
-            task = process.tasks["capture" if action.kind in ("flush", "tick") else action.kind]
+            task = process.tasks[TASKS[action.kind]]
             if task.strand is not None:
                 return task if self._turn >= task.until else None
             if task.name == "capture":
@@ -465,8 +471,19 @@ class World:
             self.hits[f"{'' if before is None else before.state} to {after.state}"] += 1
         for gap in after.gaps[len(before.gaps) if before is not None else 0 :]:
             self.hits[f"gap {gap.kind}"] += 1
+        if before is not None and before.repair != after.repair:
+            self._repaired(before.repair, after)
         if before is not None and before.writer != after.writer:
             self.hits["another writer"] += 1
+
+    def _repaired(self, before: RepairState | None, after: Manifest) -> None:
+        repair = after.repair
+        assert repair is not None
+        if before is None or before.epoch != repair.epoch:
+            self.hits[f"repair by {repair.kind}"] += 1
+        elif repair.finished_ms is not None:
+            self.hits[f"repaired by {repair.kind}"] += 1
+            self.hits["gap during a repair"] += any(gap.state == "detected" for gap in after.gaps)
 
     def committed(self, *what: Any) -> None:
         self.judge.committed(*what)
