@@ -276,6 +276,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
                 process.clock,
                 f"{process.name}-backfill",
                 on_published=process.on_published,
+                executor=InlineExecutor(),
             )
             jobs["backfill"] = lambda: self._export(exporter, process)
         return jobs
