@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Final
 
@@ -40,9 +41,10 @@ class BaseExporter:
         writer: str,
         *,
         on_published: Callable[[Manifest], None] = lambda manifest: None,
+        executor: Executor | None = None,
     ) -> None:
         self._source = source
-        self._exporter = Exporter(source, landing, settings, clock)
+        self._exporter = Exporter(source, landing, settings, clock, executor)
         self._landing = landing
         self._settings = settings
         self._clock = clock

@@ -46,13 +46,16 @@ class RepairJudge(ScanJudge):
     unsure: Collection[str] = field(kw_only=True)
     hits: Counter[str] = field(kw_only=True)
     ended: set[int] = field(default_factory=set)  # numbers of streams that are no more
-    late_early: set[int] = field(default_factory=set)  # written before the first look at a later stream
     untold_ms: dict[str, int] = field(default_factory=dict)  # when a key was last written without a stream
     born_ms: dict[str, int] = field(default_factory=dict)  # since when a key has been there without a break
     begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
 
     def is_lost(self, number: int) -> bool:
         return number in self.ended or ScanJudge.is_lost(self, number)
+
+    def is_excused(self, number: int) -> bool:
+        """Nor need one where a repair makes up for it."""
+        return ScanJudge.is_excused(self, number) or self._is_made_up_for(number)
 
     def is_true(self, gap: Gap) -> bool:
         """Also of a stream that is no more, whoever still reads it."""
@@ -82,11 +85,6 @@ class RepairJudge(ScanJudge):
             self.hits["repair of another table"] += 1
         elif manifest.incarnation != before.incarnation:
             self.hits["repair of another stream"] += 1
-        if (
-            manifest.incarnation != before.incarnation
-        ):  # what is gone of a stream at the first look at it, the repair makes up for
-            self.late_early.update(self.changes.keys() - self.ended - self.early)
-            self.early |= self.late_early
         start, lost = manifest.repair.start, [self.changes[n].ms for n in self.lost if n not in self.early]
         since = [gap.since_ms for gap in manifest.open_gaps if gap.since_ms is not None]
         if start is not None and lost and start * 1000 > min(lost):
@@ -167,7 +165,7 @@ class RepairJudge(ScanJudge):
         assert manifest.repair is not None
         begun_ms = self.begun_ms[manifest.epoch]
         for numbers in self.unpublished.values():
-            numbers -= {n for n in numbers if self.is_lost(n) and self._is_made_up_for(n, begun_ms)}
+            numbers -= {n for n in numbers if self.is_lost(n) and self._is_made_up_for(n)}
         late = {self.changes[n].key for n in self.lost} | {k for k, ms in self.untold_ms.items() if ms >= begun_ms}
         if manifest.incarnation.table_id != self.backups.table_id:
             return  # another table has the name now, which the next look will tell
@@ -185,11 +183,11 @@ class RepairJudge(ScanJudge):
             if not is_same and not (values is None and item is None):
                 raise Violation("I14", f"{manifest.repair} healed, and {key} is {item}, published is {values}")
 
-    def _is_made_up_for(self, number: int, begun_ms: int) -> bool:
-        """The repair began behind it, and no older change of its key has come behind what the repair read."""
+    def _is_made_up_for(self, number: int) -> bool:
+        """The newest repair began behind it, and no older change of its key has come behind what the repair read."""
         change = self.changes[number]
         is_behind = number not in self.ended and 0 < self.newest.get((change.key,), 0) < number
-        return change.ms <= begun_ms and not is_behind
+        return bool(self.begun_ms) and change.ms <= max(self.begun_ms.values()) and not is_behind
 
     def _told(self, first: str) -> dict[str, Any]:
         """What all segments make of each key, without those of older epochs where these are swept."""
@@ -278,6 +276,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
                 process.clock,
                 f"{process.name}-backfill",
                 on_published=process.on_published,
+                executor=InlineExecutor(),
             )
             jobs["backfill"] = lambda: self._export(exporter, process)
         return jobs
@@ -446,10 +445,10 @@ class RepairWorld(ExportTroubles, ScanWorld):
                     continue
                 if not judge.is_lost(number):
                     raise Violation("I2", f"{number} was never published")
-                if number not in judge.early:
+                if not judge.is_excused(number):
                     raise Violation("I14", f"{number} was lost, and no gap tells")
         if self.base == "none" and manifest.oldest_epoch == 1:  # what was over before capture began nobody can tell
-            self.unsure.update(judge.changes[n].key for n in judge.early - judge.late_early - judge.published_in.keys())
+            self.unsure.update(judge.changes[n].key for n in judge.early - judge.published_in.keys())
 
 
 class _Stream:

@@ -76,6 +76,10 @@ class StreamJudge(Judge):
         """The source does not have it any more."""
         return number in self.source.trimmed or self.written[number].shard_id in self.source.gone
 
+    def is_excused(self, number: int) -> bool:
+        """No gap need tell that it is lost: it was old when capture began."""
+        return number in self.early
+
     def _begin(self) -> None:
         """What was gone before the stream was ever looked at is no loss of ours; what is old may go at any moment."""
         self.early = set(self.changes)
@@ -145,7 +149,7 @@ class StreamJudge(Judge):
                 raise Violation("I3", f"{number} of {shard_id} is passed over: mark {shard.mark}, finished {is_over}")
             elif _tells(manifest.open_gaps, shard_id):
                 continue
-            elif number in self.early:  # it was old when capture began
+            elif self.is_excused(number):
                 self.forgive(number)
             else:
                 raise Violation("I14", f"{number} of {shard_id} was lost, and no gap tells")
@@ -172,7 +176,7 @@ class StreamJudge(Judge):
         for numbers in self.unpublished.values():
             for number in numbers:
                 is_due = self.changes[number].ms < through and self.written[number].line is not None
-                is_excused = number in self.early and self.is_lost(number)
+                is_excused = self.is_lost(number) and self.is_excused(number)
                 if is_due and not is_excused and not self._is_hidden(number, manifest):
                     raise Violation(
                         "I6", f"captured through {through}, and {number} of {self.changes[number].ms} is not"
