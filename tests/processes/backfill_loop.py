@@ -20,31 +20,15 @@ from typing import Any
 
 import duckdb
 
+from harness import CONFIG, TABLE
 from tailrace.aws import Aws, AwsSettings
 from tailrace.clock import SystemClock
 from tailrace.gen.profiles import PROFILES
 from tailrace.gen.writer import Plan, Writer, ensure_table
 from tailrace.local.client import LocalAws
 
-TABLE = "events"
 DAY_SECONDS = 25 * 3600.0
 LATE_SECONDS_MAX = 2.0
-CONFIG = """\
-[landing]
-url = "{landing}"
-[source]
-region = "us-east-1"
-endpoint_url = "{endpoint_url}"
-[targets.now]
-kind = "duckdb"
-path = "now.duckdb"
-[targets.log]
-kind = "duckdb"
-path = "log.duckdb"
-mode = "changelog"
-[tables.events]
-base = "scan"
-"""
 
 
 def main() -> None:
@@ -66,7 +50,8 @@ def main() -> None:
 def backfill(folder: Path, aws: LocalAws, arguments: argparse.Namespace) -> dict[str, Any]:
     """Write, let the stream forget it, and tick until the table is there; what was seen."""
     settings = AwsSettings(region="us-east-1", endpoint_url=aws.endpoint_url)
-    (folder / "tailrace.toml").write_text(CONFIG.format(landing=arguments.landing, endpoint_url=aws.endpoint_url))
+    config = CONFIG.format(landing=arguments.landing, endpoint_url=aws.endpoint_url) + 'base = "scan"\n'
+    (folder / "tailrace.toml").write_text(config)
     if arguments.landing.startswith("s3:"):
         bucket = arguments.landing.removeprefix("s3://").split("/")[0]
         Aws(settings).client("s3").create_bucket(Bucket=bucket)
@@ -84,7 +69,7 @@ def backfill(folder: Path, aws: LocalAws, arguments: argparse.Namespace) -> dict
     thread.start()
     begun, latest, ticks = time.monotonic(), 0.0, 0
     try:
-        while not (state := status(folder))["base_done"]:
+        while (state := state_of(folder)) != "CONSISTENT":
             command = ("run", "--once") if ticks % 2 == 0 else ("backfill",)
             tick = time.monotonic()
             tailrace(folder, *command, "--budget", f"{arguments.budget}s")
@@ -120,10 +105,10 @@ def backfill(folder: Path, aws: LocalAws, arguments: argparse.Namespace) -> dict
     }
 
 
-def status(folder: Path) -> dict[str, Any]:
-    """How far the base is."""
+def state_of(folder: Path) -> str:
+    """The table's; CONSISTENT once its base is complete and loaded."""
     (document,) = json.loads(tailrace(folder, "status", "--json", codes=(0, 4)))
-    return {"state": document["state"], "base_done": document["state"] == "CONSISTENT"}
+    return str(document["state"])
 
 
 def tailrace(folder: Path, *arguments: str, codes: tuple[int, ...] = (0, 3)) -> str:

@@ -21,12 +21,8 @@ from pathlib import Path
 from harness import Killer, Site
 from tailrace.local.client import LocalAws
 
-UNEXPECTED = (
-    "Traceback",
-    "a defect of Tailrace",
-    "SOURCE_CHANGED",
-    "GAP",
-)  # what no process may say, whatever befalls it
+# What no process may say, whatever befalls it.
+UNEXPECTED = ("Traceback", "a defect of Tailrace", "SOURCE_CHANGED", "GAP")
 
 
 def one_table(folder: Path, arguments: argparse.Namespace, seed: int, kills: int) -> Counter[str]:

@@ -354,7 +354,8 @@ class _Verification:
         proven: dict[str, _Suspect] = {}
         self._suspects = dict(sorted(self._suspects.items()))  # so that the examples are the same ones each time
         pause, standing, still_since = PAUSE_SECONDS_MIN, (0, 0, 0), self._clock.monotonic()
-        self._see_what_is_loaded()
+        if not self._suspects:
+            self._see_what_is_loaded()
         while self._suspects:
             begun = self._clock.monotonic()
             self._on_progress("waiting for keys that differ", len(self._suspects))

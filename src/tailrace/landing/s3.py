@@ -108,9 +108,8 @@ class S3Store:
     def probe(self) -> None:
         """A second create and a stale replace must be refused, a rightful replace accepted: five requests."""
         name = f"{OWN_FOLDER}/probe-{secrets.token_hex(8)}"
-        version = self._replace_uncontended(
-            name, b"probe 1\n", None
-        )  # where this gets no answer, deleting would get none either
+        # Where this gets no answer, deleting would get none either.
+        version = self._replace_uncontended(name, b"probe 1\n", None)
         try:
             if not (self._refuses(name, None) and self._refuses(name, STALE_ETAG)):
                 raise _unsupported(self.url, "ignores conditional writes")

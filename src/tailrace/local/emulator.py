@@ -144,13 +144,8 @@ class Emulator:
             return self._scan(request)
         try:
             shown = self._items_of_page(table, request)
-        except (
-            TypeError,
-            ValueError,
-            AttributeError,
-            KeyError,
-        ):  # what is wrong with the request, the emulator says better
-            return self._scan(request)
+        except (TypeError, ValueError, AttributeError, KeyError):
+            return self._scan(request)  # which says what is wrong with it
         tables[name] = {**table, "items": shown}
         try:
             return self._scan(request)
