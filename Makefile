@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill sim sim-long lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill backfill sim sim-long fuzz lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ demo-exports: setup  ## the same by PITR exports: a full export and six windows 
 	@$(BIN)/tailrace demo --mode exports --items 7000
 
 test: setup  ## all tests that CI runs
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 explore: setup  ## the tests with properties, with examples that nobody has seen yet
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
@@ -46,14 +46,20 @@ bench: setup  ## compare with real alternatives on this machine; results in benc
 	@$(BIN)/pip install -q --require-hashes -r requirements/bench.txt
 	@PYTHON=$(BIN)/python benchmarks/run $(BENCH)
 
-kill: setup  ## long: kill -9 a running pipeline again and again, then verify (ROUNDS=1000)
-	@$(BIN)/python tests/processes/kill_loop.py --rounds $(or $(ROUNDS),1000)
+kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, comparing all (KILLS=1000 LANDING=s3://lake/kill)
+	@$(BIN)/python tests/processes/kill_loop.py --kills $(or $(KILLS),1000) --landing $(or $(LANDING),file:./landing)
+
+backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
+	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)
 
 sim: setup  ## 20,000 simulated histories under faults (SEEDS=0:20000 JOBS=2)
 	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:20000) --jobs $(or $(JOBS),2)
 
 sim-long: setup  ## long: a million of them
 	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:1000000) --jobs $(or $(JOBS),2)
+
+fuzz: setup  ## long: damaged files for the decoder and the readers, each for so long (SECONDS=3600 SEED=0)
+	@$(BIN)/python tests/fuzz/fuzz.py all --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0)
 
 lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt

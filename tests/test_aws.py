@@ -264,3 +264,23 @@ def test_an_error_shows_its_facts_in_order_and_leaves_out_what_is_not_known() ->
     error = NotFound("gone", hint="look", table="orders", shard=None, position=7)
     assert str(error) == "gone (table=orders, position=7)"
     assert str(NotFound("gone")) == "gone"
+
+
+@pytest.mark.parametrize(
+    ("environment", "region"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+    ],
+)
+def test_the_region_may_come_from_either_variable(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], region: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Aws(AwsSettings()).client("dynamodb").meta.region_name == region
+    assert Aws(AwsSettings(region="sa-east-1")).client("dynamodb").meta.region_name == "sa-east-1"

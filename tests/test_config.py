@@ -166,6 +166,8 @@ def test_sizes(text: Any, count: int) -> None:
         (GOOD.encode() + b"workers = 1\nworkers = 2\n", "Not TOML"),
         (GOOD.encode() + b"workers = " + b"9" * 5000, "Not TOML"),
         (b"a=" + b"[" * 100_000, "Not TOML"),
+        (b"a." * 500_000 + b"a = 1", "more than 64 parts"),
+        (b"x = " + b"{a.a.a.a.a.a.a.a.a.a = " * 80 + b"1" + b"}" * 80, "Not TOML"),
         (GOOD.encode("utf-16"), "is not UTF-8"),
         (GOOD.encode() + b"# \xff", f"Byte {len(GOOD) + 2} is not UTF-8"),
         (b"landing:\n  url: x\n", "Not TOML"),

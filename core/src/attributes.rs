@@ -11,6 +11,9 @@ pub struct Attribute {
     pub name: Box<[u8]>,
     /// The first bytes of the name, zeros behind a short one.
     head: u128,
+    /// The length of the name where a line spells it as it is; `usize::MAX` where it must be escaped, because such bytes in
+    /// a line are something else: `x":{"S` may be a name, and the attribute `x` as well.
+    length_as_spelled: usize,
     /// The image that last held it: a name that meets its own image stands twice.
     pub image: u64,
     /// The attribute that followed it last time.
@@ -80,7 +83,7 @@ impl Attributes {
         }
         let guess = self.all.get(self.last as usize).map_or(0, |attribute| attribute.next);
         if let Some(attribute) = self.all.get(guess as usize) {
-            let length = attribute.name.len();
+            let length = attribute.length_as_spelled;
             if length <= CHUNK && head_of(text, at, length) == attribute.head && text[at + length] == b'"' {
                 self.luck = (self.luck + 1).min(LUCK_MAX);
                 self.last = guess;
@@ -153,7 +156,10 @@ impl Attributes {
     fn insert(&mut self, slot: usize, head: u128, name: &[u8]) -> u32 {
         let index = self.all.len() as u32;
         self.slots[slot] = index;
-        self.all.push(Attribute { name: name.into(), head, image: 0, next: NONE, columns: [NONE; 10], nulls: 0 });
+        let must_be_escaped = name.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\');
+        let length_as_spelled = if must_be_escaped { usize::MAX } else { name.len() };
+        let name = name.into();
+        self.all.push(Attribute { name, head, length_as_spelled, image: 0, next: NONE, columns: [NONE; 10], nulls: 0 });
         if self.all.len() * SLOTS_EACH > self.slots.len() {
             self.rehash();
         }
@@ -208,5 +214,17 @@ mod tests {
         assert_eq!(attributes.guess(text, 4), Some((1, 8)));
         assert_eq!(attributes.guess(text, 9), Some((2, 14)));
         assert_eq!(attributes.guess(text, 1), None);
+    }
+
+    #[test]
+    fn a_name_that_must_be_escaped_is_never_guessed() {
+        for name in [&b"x\":{\"S"[..], b"a\\b", b"a\nb"] {
+            let mut attributes = Attributes::default();
+            let text = [name, b"\" and what follows it"].concat();
+            attributes.begin();
+            assert_eq!(attributes.find(&text, 0, name.len()), 0);
+            attributes.begin();
+            assert_eq!(attributes.guess(&text, 0), None);
+        }
     }
 }

@@ -265,7 +265,9 @@ impl Decoder {
 
     fn hold_overlong(&mut self) {
         let (start, end) = (self.window.start(), self.window.end());
-        if self.overlong.is_none() && end - start > self.line_bytes_max {
+        // Of the first line as much must be there that it is enough without a byte order mark.
+        let mark = if self.lines == 0 { BYTE_ORDER_MARK.len() } else { 0 };
+        if self.overlong.is_none() && end - start > self.line_bytes_max + mark {
             self.overlong =
                 Some(Overlong { offset: self.window.position(start), raw: self.raw(&self.window.text()[start..end]) });
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -156,7 +157,7 @@ class Aws:
         self._session: boto3.Session | None = None
 
     def client(
-        self, service: str, *, connections: int = 16, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS
+        self, service: str, *, connections: int = 16, attempts: int | None = None, read_seconds: float = READ_SECONDS
     ) -> Any:
         """A client for ``dynamodb``, ``dynamodbstreams`` or ``s3``; safe to share between threads.
 
@@ -169,7 +170,7 @@ class Aws:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=read_seconds,
             max_pool_connections=connections,
-            retries={"mode": "standard", "max_attempts": attempts},
+            retries={"mode": "standard", "max_attempts": ATTEMPTS if attempts is None else attempts},
             s3={"addressing_style": "path"} if self.settings.endpoint_url else None,
         )
         try:
@@ -181,7 +182,9 @@ class Aws:
         if self._session is None:
             import boto3
 
-            session = boto3.Session(region_name=self.settings.region, profile_name=self.settings.profile)
+            # boto3 knows AWS_DEFAULT_REGION only; every other SDK goes by AWS_REGION, and so do people.
+            region = self.settings.region or os.environ.get("AWS_REGION") or None
+            session = boto3.Session(region_name=region, profile_name=self.settings.profile)
             self._session = session if self.settings.role_arn is None else self._assume(session, self.settings.role_arn)
         return self._session
 

@@ -42,6 +42,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SIZE = re.compile(r"([0-9]+)(B|KB|MB|GB|KiB|MiB|GiB)")
 _SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_DEEP = re.compile(rb"""(?<![\w"'-])(?:["'\w-]+[ \t]*\.[ \t]*){64}""")  # a.b.c…
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
 NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
 PLANNED: Final = ("redshift", "iceberg", "delta", "parquet")
@@ -321,15 +322,19 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         raise ConfigInvalid(f"The configuration cannot be read: {what}", hint="Check the path.", file=path) from error
     if len(data) > FILE_BYTES_MAX:
         raise ConfigInvalid("The configuration is larger than 1 MiB", hint="Is it the right file?", file=path)
+    if _DEEP.search(data):  # tomllib takes time and memory with the square of it
+        raise ConfigInvalid(
+            "A name has more than 64 parts", hint="See docs/configuration.md for an example.", file=path
+        )
     try:
-        document = tomllib.loads(data.decode("utf-8-sig"))
+        document = _interpolated(tomllib.loads(data.decode("utf-8-sig")), environment, path, "")
     except UnicodeDecodeError as error:
         raise ConfigInvalid(f"Byte {error.start} is not UTF-8", hint="Save the file as UTF-8.", file=path) from error
     except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: an integer of thousands of digits
         raise ConfigInvalid(
             f"Not TOML: {error}", hint="See docs/configuration.md for an example.", file=path
         ) from error
-    return check_config(_interpolated(document, environment, path, ""), path)
+    return check_config(document, path)
 
 
 def check_config(document: Mapping[str, Any], path: Path) -> Config:

@@ -30,8 +30,9 @@ from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
 from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
-from tailrace.jobs.exports import ExportCapturer, ExportSettings
+from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
 from tailrace.landing import Landing, Store, open_store, split_url
@@ -271,6 +272,23 @@ class Pipeline:
             on_published=on_published,
         )
 
+    def repairer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> Repairer:
+        """For a table with a gap; does nothing where none is being repaired."""
+        backups, landing = DynamoDbExportSource(self.dynamodb, table), self.landing(table)
+        by_exports = self.config.by_exports(table)
+        can_export = self.config.landing.url.startswith("s3:")
+        return Repairer(
+            landing,
+            None if by_exports else DynamoDbStreamSource(self.dynamodb, self.streams, table),
+            backups,
+            DynamoDbTable(self.dynamodb, table),
+            Exporter(backups, landing, self._export_settings(table), self.clock) if can_export else None,
+            self.clock,
+            secrets.token_hex(8),
+            has_base=self.config.base_of(table) != "none",
+            on_published=on_published,
+        )
+
     def loader(self, table: str, target: str) -> Loader:
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
@@ -344,6 +362,23 @@ class Pipeline:
                     deadline_seconds=deadline_seconds,
                     on_progress=on_progress,
                 )
+
+    def repair(
+        self,
+        table: str,
+        *,
+        full: bool = False,
+        budget_seconds: float | None = None,
+        stop: threading.Event | None = None,
+        on_change: Callable[[RepairReport], None] = lambda report: None,
+    ) -> RepairReport:
+        """Begin the repair that a table needs, or go on with the one under way, until it is complete or the budget is spent.
+
+        `full`: a new base in any case. Targets become whole with the next load. Whoever runs `run` meanwhile helps.
+        """
+        from tailrace.runtimes.repairs import carry_on
+
+        return carry_on(self, self.table(table), Budget(self.clock, budget_seconds, stop), full, on_change)
 
     def replay(self, table: str, name: str) -> ReplayReport:
         """Land the records of one quarantine object again; the next load applies them."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aws_site import AwsSite, enter, table_for
 from click.testing import CliRunner, Result
 
 from tailrace.cli import main
@@ -32,23 +33,9 @@ def aws() -> Iterator[LocalAws]:
 @pytest.fixture
 def folder(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     """A project with a table of its own."""
-    for name, value in {**aws.env(), "AWS_SECRET_ACCESS_KEY": CANARY}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    table = f"orders{abs(hash(request.node.name))}"
-    text = f"""
-        [landing]
-        url = "file:./landing"
-        [source]
-        endpoint_url = "{aws.endpoint_url}"
-        [targets.local]
-        kind = "duckdb"
-        path = "warehouse.duckdb"
-        [tables.{table}]
-        name = "orders"
-    """
-    (tmp_path / "tailrace.toml").write_text(text)
-    assert run("gen", "--table", table, "--items", "300", "--seed", "1").exit_code == 0
+    enter(aws, tmp_path, monkeypatch, AWS_SECRET_ACCESS_KEY=CANARY)
+    site = AwsSite(tmp_path, aws, table_for(request))
+    assert run("gen", "--table", site.table, "--items", "300", "--seed", "1").exit_code == 0
     return tmp_path
 
 

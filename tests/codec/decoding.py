@@ -15,6 +15,7 @@ from tailrace import codec
 from tailrace.codec import META_FIELDS, Engine, Rejected
 from tailrace.model.schema import Seen
 
+JSON_KINDS = {"invalid_utf8", "not_json", "duplicate_name", "lone_surrogate"}  # these come before all others
 HAS_NATIVE = importlib.util.find_spec("tailrace_core") is not None
 
 
@@ -71,3 +72,15 @@ def run(engine: Engine, data: bytes, cuts: Iterable[int] = (), prefix: str = "00
     assert table.num_rows == decoder.rows
     table.validate(full=True)
     return Outcome(table, batches, decoder.rows, decoder.seen, decoder.rejected)
+
+
+def assert_equal(left: Outcome, right: Outcome) -> None:
+    """Two codecs gave the same. A line with several faults may be rejected for any of them, JSON's before the others."""
+    assert left.table.schema.equals(right.table.schema, check_metadata=True)
+    assert left.table.equals(right.table)
+    assert dict(left.seen) == dict(right.seen)
+    assert (left.rows, len(left.rejected)) == (right.rows, len(right.rejected))
+    for ours, theirs in zip(left.rejected, right.rejected, strict=True):
+        assert (ours.line, ours.offset, ours.raw, ours.cut) == (theirs.line, theirs.offset, theirs.raw, theirs.cut)
+        assert (ours.kind in JSON_KINDS) == (theirs.kind in JSON_KINDS), (ours.kind, theirs.kind, ours.raw[:200])
+        assert (ours.kind == "line_too_long") == (theirs.kind == "line_too_long")

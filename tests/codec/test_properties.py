@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from boto3.dynamodb.types import Binary, TypeDeserializer
-from decoding import Outcome, line
+from decoding import JSON_KINDS, Outcome, assert_equal, line
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -173,15 +173,6 @@ GOOD = strategies.lines(SCHEMA)
 DAMAGED = strategies.damaged_lines(SCHEMA)
 
 
-def assert_equal(left: Outcome, right: Outcome) -> None:
-    assert left.table.schema.equals(right.table.schema, check_metadata=True)
-    assert left.table.equals(right.table)
-    assert dict(left.seen) == dict(right.seen)
-    assert (left.rows, len(left.rejected)) == (right.rows, len(right.rejected))
-    for ours, theirs in zip(left.rejected, right.rejected, strict=True):
-        assert (ours.line, ours.offset, ours.raw, ours.cut) == (theirs.line, theirs.offset, theirs.raw, theirs.cut)
-
-
 @settings(PROPERTY, max_examples=150)
 @given(
     data=st.lists(GOOD | DAMAGED, max_size=5),
@@ -196,9 +187,6 @@ def test_native_equals_the_reference(
     joined = b"\n".join(data)
     options = {"keys": keys, "batch_bytes": batch_bytes}
     assert_equal(reference(joined, **options), native(joined, [int(cut * len(joined)) for cut in cuts], **options))
-
-
-JSON_KINDS = {"invalid_utf8", "not_json", "duplicate_name", "lone_surrogate"}
 
 
 @settings(PROPERTY, max_examples=300)

@@ -434,6 +434,16 @@ def test_a_typed_value_has_exactly_one_known_tag(decode: Decode, typed: Any) -> 
     assert refused(decode, {"M": {"x": {"L": [typed]}}}) == "bad_value"
 
 
+@pytest.mark.parametrize(
+    ("name", "spelled_like_it"), [('x":{"S', "x"), ("a\\b", "a\b"), ("a\nb", "a"), ('"', "b")], ids=repr
+)
+def test_a_name_that_looks_like_json_of_another_one(decode: Decode, name: str, spelled_like_it: str) -> None:
+    """`"x":{"S":…` begins with the very bytes of the name `x":{"S`, and the escape of a backspace is spelled as a\\b is."""
+    table = decode(line({"Item": {name: {"S": "1"}}}) + b"\n" + line({"Item": {spelled_like_it: {"S": "2"}}})).table
+    assert table.column(name).to_pylist() == ["1", None]
+    assert table.column(spelled_like_it).to_pylist() == [None, "2"]
+
+
 def test_an_escaped_tag_is_the_tag(decode: Decode) -> None:
     outcome = decode(rb'{"\u0049tem":{"a":{"\u0053":"x"},"b":{"B\u004f\u004fL":true}}}')
     assert outcome.values == [{"a:S": "x", "b:BOOL": True}]

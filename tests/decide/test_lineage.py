@@ -193,6 +193,13 @@ def test_a_new_shard_may_have_been_there_since_the_last_look() -> None:
     assert shards["d"].since_ms == T0
 
 
+def test_a_child_that_earlier_listings_lacked_is_as_old_as_its_sibling() -> None:
+    """Or nobody would notice that its first changes were trimmed before it was listed at all."""
+    known = {"a": state(), "b": state("a", since_ms=T0 + 3)}
+    shards, _ = merge(known, [info("a"), info("b", "a"), info("c", "a"), info("d", "b")], looked_ms=T0 + 10)
+    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 3, T0 + 10)
+
+
 def test_a_listing_never_takes_back_that_a_shard_is_closed() -> None:
     shards, _ = merge({"a": state(last=N(9))}, [info("a")])
     assert shards["a"].last == 9

@@ -9,8 +9,7 @@ import copy
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,24 +39,13 @@ from tailrace.testing.faults import (
     effects_of,
     stopped,
 )
+from tailrace.testing.source import InlineExecutor
 from tailrace.testing.tables import MemoryTable
 
 KEYS = KeySchema(KeyAttribute("pk", "S"))
 INCARNATION = Incarnation("111122223333", "eu-west-1", "orders", "id-1", "arn:aws:s", "NEW_IMAGE", KEYS)
 PAGE_RECORDS = 2
 MODES: tuple[Mode, ...] = ("current", "changelog")
-
-
-class InlineExecutor(Executor):
-    """Works where it is called, so that every run has the same effects in the same order."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
 
 
 @dataclass(slots=True)

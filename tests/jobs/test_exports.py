@@ -79,7 +79,7 @@ class World:
         manifest = self.manifest
         newest: dict[str, tuple[str, str, Any]] = {}
         for segment in self.landing.segments(manifest):
-            prefix = order_prefix_of(segment, manifest.epoch)
+            prefix = order_prefix_of(segment)
             table = decode_segments([self.landing.read_segment(segment)], prefix, keys=KEYS).table
             names = [name for name, _ in decoded_columns(table.schema)]
             columns = {name: table.column(4 + i).to_pylist() for i, name in enumerate(names)}

@@ -63,7 +63,7 @@ def test_what_was_replicated_is_equal(world: Callable[..., Any], mode: Mode) -> 
     report = w.verify()
     assert report.verified
     assert (report.keys_source, report.keys_target) == (2, 2)
-    assert report.waiting == report.moving == report.unchecked == 0
+    assert report.waiting == report.moving == report.unchecked == report.unloaded == 0
 
 
 def test_an_empty_table_and_an_empty_target_are_equal(world: Callable[..., Any]) -> None:

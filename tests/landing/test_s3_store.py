@@ -304,3 +304,19 @@ def test_a_store_without_conditional_writes_is_refused(proxy: S3Proxy, store: S3
 def test_the_probe_costs_five_small_requests(proxy: S3Proxy, store: S3Store) -> None:
     store.probe()
     assert [method for method, _ in proxy.seen] == ["PUT", "PUT", "PUT", "PUT", "DELETE"]
+
+
+@pytest.mark.parametrize("passed", [0, 3], ids=["first-create", "rightful-replace"])
+@pytest.mark.parametrize("fault", ["lost_answer", "500_after"])
+def test_a_probe_whose_answer_was_lost_is_not_taken_for_a_rival(
+    proxy: S3Proxy, twice: Any, prefix: str, passed: int, fault: str
+) -> None:
+    """The client tries again by itself, and what refuses it is its own first attempt."""
+    proxy.plan("PUT", *[""] * passed, fault)
+    S3Store(twice, BUCKET, prefix).probe()
+    assert probes_left(twice, prefix) == []
+
+
+def probes_left(client: Any, prefix: str) -> list[str]:
+    found = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/.tailrace/")
+    return [entry["Key"] for entry in found.get("Contents", ())]

@@ -15,24 +15,28 @@ pytestmark = pytest.mark.processes
 
 
 def test_whatever_is_killed_nothing_is_lost_and_nothing_doubled(site: Callable[..., Site]) -> None:
-    s = site(seed=11)
-    killer = Killer(s, seed=11)
+    s = site(seed=11, items=1000)
+    killer = Killer(s, seed=11, rate=100)
     with s.writing(rate=100):
-        for kind in ("kill", "early", "split", "two", "zombie"):
-            s.age()
+        for kind in ("early", "steady", "split", "trim", "two", "zombie"):
             killer.one(kind)
     s.settle()
     keys, records = s.check()
     assert s.compacted() > 0
-    assert keys > 50
+    assert keys > 1000
     assert records > 200
-    assert killer.kills >= 6
+    assert killer.kills == 8
+    assert killer.counts["kills before the base was complete"] > 0
+    assert killer.counts["kills after something was published"] > 0
+    assert killer.counts["fault trim"] == 1
 
 
 def test_two_at_once_on_s3_and_killed(site: Callable[..., Site]) -> None:
     s = site(landing="s3://lake/kill", seed=12)
+    killer = Killer(s, seed=12)
     with s.writing(rate=60):
-        Killer(s, seed=12).one("two")
+        for kind in ("steady", "two"):
+            killer.one(kind)
     s.settle()
     s.check()
 

@@ -38,11 +38,17 @@ class TableSource(Protocol):
     def scan_page(self, scan_segment: int, scan_segments: int, after: ScanPosition | None) -> ScanPage:
         """The page of a parallel scan behind `after` (None: the first); strongly consistent. It may be empty."""
 
-    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
-        """One part of a parallel scan, page by page; strongly consistent. Pages may be empty."""
-
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
         """The items under these distinct keys that exist, in any order; strongly consistent."""
+
+
+def scan_pages(table: TableSource, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
+    """The items of one part of a parallel scan, page by page; strongly consistent. Pages may be empty."""
+    page = table.scan_page(scan_segment, scan_segments, None)
+    yield page.items
+    while page.after is not None:
+        page = table.scan_page(scan_segment, scan_segments, page.after)
+        yield page.items
 
 
 class DynamoDbTable:
@@ -72,13 +78,6 @@ class DynamoDbTable:
         last = page.get("LastEvaluatedKey")
         units = math.ceil(page.get("ConsumedCapacity", {}).get("CapacityUnits", 0))
         return ScanPage(page.get("Items", []), None if last is None else _position(last), units)
-
-    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
-        page = self.scan_page(scan_segment, scan_segments, None)
-        yield page.items
-        while page.after is not None:
-            page = self.scan_page(scan_segment, scan_segments, page.after)
-            yield page.items
 
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
         found: list[Item] = []

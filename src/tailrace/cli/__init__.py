@@ -5,25 +5,31 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part, 4 
 
 from __future__ import annotations
 
+import ctypes
 import difflib
 import importlib
 import os
 import sys
+import time
+from contextlib import suppress
 from typing import Any, Final
 
 import click
 
 from tailrace.cli.options import CONFIG_HELP, JSON_HELP, with_shared_options
-from tailrace.cli.output import WANTS_JSON, Context, fail, prepare_streams, set_up_logging
+from tailrace.cli.output import BEGUN, WANTS_JSON, Context, fail, prepare_streams, set_up_logging
 from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
     "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture",
-    "backfill": "backfill", "load": "load", "compact": "compact",
+    "backfill": "backfill", "repair": "repair", "load": "load", "compact": "compact",
     "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
     "quarantine": "quarantine",
 }  # fmt: skip
 INTERRUPTED: Final = 130
+
+_M_MMAP_THRESHOLD: Final = -3  # glibc's malloc.h
+_MAPPED_BYTES: Final = 1 << 20
 
 
 class LazyGroup(click.Group):
@@ -53,9 +59,11 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         prepare_streams()
+        _give_back_large_blocks()
         return super().main(*args, **options)
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        context.meta[BEGUN] = time.monotonic()
         context.meta[WANTS_JSON] = "--json" in args  # known before a wrong option ends the reading of options
         try:
             return super().parse_args(context, args)
@@ -86,6 +94,16 @@ class LazyGroup(click.Group):
             fail(context, error)
 
 
+def _give_back_large_blocks() -> None:
+    """Let glibc return every large block when it is freed.
+
+    Left alone it raises this threshold by itself and keeps batches in the heap of the thread that made them, so that a busy
+    machine holds half as much memory again. It costs no measurable time. Other C libraries have no such setting.
+    """
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+
+
 SUMMARIES: Final = {
     "demo": "A live table streams into DuckDB and is verified; no account needed.",
     "local": "Serve the embedded AWS endpoint on this machine.",
@@ -94,6 +112,7 @@ SUMMARIES: Final = {
     "run": "Capture, load and compact all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
     "backfill": "Read what tables already hold into the landing zone.",
+    "repair": "Make a table whole again after changes were lost.",
     "load": "Load what is landed into the targets.",
     "compact": "Gather the small files of past hours into few.",
     "status": "State, lag, gaps and quarantine of every table.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tailrace.cli.options import left_of
 from tailrace.cli.output import FAILED, IN_PART, Context, print_json, size, span
 from tailrace.clock import Clock, SystemClock
 from tailrace.errors import UserFault
@@ -71,7 +72,7 @@ def run_jobs(
         runs = pipeline.run(
             tables=tables,
             until_caught_up=once,
-            budget_seconds=budget,
+            budget_seconds=left_of(budget),
             capture=capture,
             backfill=backfill,
             load=load,

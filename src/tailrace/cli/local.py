@@ -10,7 +10,7 @@ from tailrace.cli.output import Context, print_json
 
 READY = """AWS is at {url}, on this machine only; stop it with Ctrl-C.
 
-  export AWS_ENDPOINT_URL={url} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
 Clock and faults: docs/local.md"""
 

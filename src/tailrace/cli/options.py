@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
+
+from tailrace.cli.output import BEGUN
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,3 +67,11 @@ def budget_option(command: F) -> F:
     return click.option("--budget", type=Duration(), help="Stop in time, having published everything read: 14m.")(
         command
     )
+
+
+def left_of(budget: float | None) -> float | None:
+    """What is left of a budget, which counts from the call of the command; at least half of it, so that something is done."""
+    if budget is None:
+        return None
+    begun: float = click.get_current_context().meta[BEGUN]
+    return max(budget / 2, budget - (time.monotonic() - begun))

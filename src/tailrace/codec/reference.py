@@ -10,6 +10,7 @@ import functools
 import importlib
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring
@@ -39,15 +40,17 @@ from tailrace.model.schema import (
     range_of,
 )
 
-zlib: Any
+fast_zlib: Any
 try:
-    zlib = importlib.import_module("isal.isal_zlib")  # the same interface, two to three times as fast
+    fast_zlib = importlib.import_module("isal.isal_zlib")  # the same interface, two to three times as fast
 except ModuleNotFoundError:
-    zlib = importlib.import_module("zlib")
-HAS_ISAL: Final = zlib.__name__ != "zlib"
+    fast_zlib = zlib
+HAS_ISAL: Final = fast_zlib is not zlib
 
 JSON_DEPTH_MAX: Final = 256
 GZIP_MAGIC: Final = b"\x1f\x8b"
+GZIP_FLAGS_AT: Final = 3
+GZIP_NAME_ALONE: Final = 8  # as gzip writes it
 INFLATED_BYTES: Final = 1 << 20  # inflated at once: a bomb costs time, not memory
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 CONFLICT_HINT: Final = "The landing zone is damaged, or two tables write into it; see `tailrace why SEGMENT`."
@@ -83,7 +86,7 @@ class Inflater:
             self._head += data
             if len(self._head) < len(GZIP_MAGIC):
                 return
-            data, self._plain = self._head, not self._head.startswith(GZIP_MAGIC)
+            data, self._head, self._plain = self._head, b"", not self._head.startswith(GZIP_MAGIC)
         if self._plain:
             yield data
         else:
@@ -92,20 +95,24 @@ class Inflater:
     def finish(self) -> Iterator[bytes]:
         if self._plain is None and self._head:
             yield self._head
-        if self._member is not None:
+        elif self._member is not None or self._head:
             raise SegmentCorrupt(
                 "The gzip stream ends in the middle of a member", hint="Fetch the file again; it is cut."
             )
 
     def _gunzip(self, data: bytes) -> Iterator[bytes]:
         while data:
-            if self._padding or (self._member is None and data[0] == 0):
+            if self._padding or (self._member is None and (self._head or data)[0] == 0):
                 self._padding = True
                 if data.strip(b"\0"):
                     raise SegmentCorrupt("Bytes follow the gzip stream", hint="Fetch the file again; it is damaged.")
                 return
             if self._member is None:
-                self._member = zlib.decompressobj(wbits=31)
+                data, self._head = self._head + data, b""
+                if len(data) <= GZIP_FLAGS_AT:
+                    self._head = data
+                    return
+                self._member = _library_for(data[GZIP_FLAGS_AT]).decompressobj(wbits=31)
             yield from self._inflate(data)
             data = b""
             if self._member.eof:
@@ -117,13 +124,18 @@ class Inflater:
         while plain is None or data or len(plain) == INFLATED_BYTES:
             try:
                 plain = self._member.decompress(data, INFLATED_BYTES)
-            except zlib.error as error:
+            except (zlib.error, fast_zlib.error) as error:
                 raise SegmentCorrupt(f"The gzip stream is damaged: {error}", hint="Fetch the file again.") from error
             if plain:
                 yield plain
             if self._member.eof:
                 return
             data = self._member.unconsumed_tail
+
+
+def _library_for(flags: int) -> Any:
+    """ISA-L loses its place in a header of several fields that comes in pieces, and takes flags that do not exist."""
+    return fast_zlib if flags in (0, GZIP_NAME_ALONE) else zlib
 
 
 def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -166,7 +178,8 @@ class LineSplitter:
 
     def _keep(self, data: bytes) -> None:
         self._length += len(data)
-        self._pending += data[: self._max - len(self._pending)]
+        held = self._max if self._number else self._max + len(BYTE_ORDER_MARK)  # which goes away in `_close`
+        self._pending += data[: held - len(self._pending)]
 
     def _close(self, data: bytes) -> Line:
         length = len(data)

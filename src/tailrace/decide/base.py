@@ -27,12 +27,22 @@ class Base:
 
 def base_of(manifest: Manifest) -> Base | None:
     """The base that is on record for the present epoch."""
-    scan, export = manifest.scan, manifest.base_export
-    if scan is not None and scan.epoch == manifest.epoch:
-        return Base(scan.finished_ms, scan.last_number)
-    if export is not None and export.epoch == manifest.epoch:
-        return Base(None if export.moment is None else export.moment * 1000, export.last_number)
+    epoch, scan, export, repair = manifest.epoch, manifest.scan, manifest.base_export, manifest.repair
+    last = 0 if repair is None or repair.epoch != epoch else repair.last_number  # a sweep comes behind the base
+    if repair is not None and repair.epoch == epoch and repair.kind == "window":
+        is_done = repair.finished_ms is not None and repair.end is not None
+        return Base(repair.finished_ms if is_done else None, last)
+    if scan is not None and scan.epoch == epoch:
+        return Base(scan.finished_ms, max(scan.last_number, last))
+    if export is not None and export.epoch == epoch:
+        return Base(None if export.moment is None else export.moment * 1000, max(export.last_number, last))
     return None
+
+
+def is_base_read(manifest: Manifest) -> bool:
+    """Nothing is left to scan or export for the present epoch: it is complete, or a repair brings single windows instead."""
+    base = base_of(manifest)
+    return manifest.epoch_kind == "repair" or (base is not None and base.shows_ms is not None)
 
 
 def base_stage(

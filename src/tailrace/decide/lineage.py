@@ -110,8 +110,14 @@ def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str
 
 
 def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_ms: int, now_ms: int) -> Lineage:
-    """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly."""
+    """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly.
+
+    Children of one shard are born at one moment, so one that earlier listings lacked is as old as its sibling.
+    """
     parents = _parents(known, listing)
+    births: dict[str | None, int] = {
+        s.parent: s.since_ms for s in known.values() if s.parent is not None and s.since_ms is not None
+    }
     shards: dict[str, ShardState] = {}
     gaps: list[Gap] = []
     for info in listing:
@@ -120,7 +126,9 @@ def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_
             reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
             gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
             parent = None
-        shards[info.shard_id] = ShardState(parent=parent, since_ms=since_ms, last=info.last)
+        shards[info.shard_id] = ShardState(
+            parent=parent, since_ms=min(since_ms, births.get(parent, since_ms)), last=info.last
+        )
     return Lineage(shards, tuple(gaps))
 
 

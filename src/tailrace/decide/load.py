@@ -12,7 +12,7 @@ from tailrace.model.manifest import Gap, Manifest, TableState
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Place, Segment
 
-WINDOW_LIMITS: Final = 8
+WINDOW_LIMITS: Final = 8  # times as much as other loads: memory has an end
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def order_class(segment: Segment) -> int:
     return CLASS_BASE if segment.kind == "base" else CLASS_CHANGE
 
 
-def order_prefix_of(segment: Segment, epoch: int) -> str:
+def order_prefix_of(segment: Segment) -> str:
     """How the order keys of a segment's records begin: of an export's window its end comes before the record's own time."""
-    prefix = order_prefix(epoch, order_class(segment))
+    prefix = order_prefix(segment.epoch, order_class(segment))
     return prefix if segment.window_end is None else f"{prefix}{segment.window_end:020d}"
 
 
@@ -59,10 +59,15 @@ def pending(
         rows, size = rows + segment.rows, size + segment.bytes
         times = 1 if segment.window_end is None else WINDOW_LIMITS
         full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
-        if chosen and (full or order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)):
+        if chosen and (full or _company(segment) != _company(chosen[0])):
             break
         chosen.append(segment)
     return tuple(chosen)
+
+
+def _company(segment: Segment) -> tuple[str, int]:
+    """Segments that agree in this go into one load. A sweep goes alone."""
+    return order_prefix_of(segment), segment.number if segment.kind == "sweep" else 0
 
 
 def side_by_side(segments: Sequence[Segment]) -> list[tuple[Segment, ...]]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from tailrace.capture.records import encode
 from tailrace.capture.table import ScanPage, TableSource
 from tailrace.clock import Budget, Clock
-from tailrace.decide.base import base_of
+from tailrace.decide.base import base_of, is_base_read
 from tailrace.decide.scan import Pace, ReadPages, begun, is_complete, next_parts, with_pages
 from tailrace.errors import ConfigInvalid, SourceChanged, StateContended, Throttled, Transient
 from tailrace.jobs.capture import CONTENDED_MAX, counted
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 COLLECT_SECONDS_MAX: Final = 1.0  # how long a step waits for a page before it looks around
 BACKOFF_SECONDS_MIN: Final = 0.2
 BACKOFF_SECONDS_MAX: Final = 20.0
+CHECK_SECONDS: Final = 10.0  # between two looks which table answers
 FLUSH_SECONDS: Final = 0.5  # what publishing may take, before one was seen
 CAPTURE_SECONDS: Final = 1.0  # between two looks whether capture has begun
 
@@ -160,6 +161,7 @@ class Backfiller:
         self._inflight: dict[Future[ScanPage], tuple[_Reader, float, float]] = {}  # begun at, units charged
         self._pace = Pace.at_start(settings.units, clock.monotonic())
         self._buffered_since: float | None = None
+        self._checked_at = 0.0
         self._page_seconds = 0.0  # the longest that one took, as the next one
         self._flush_seconds = FLUSH_SECONDS
         self._report = BackfillReport()
@@ -193,6 +195,8 @@ class Backfiller:
         if not self._open():
             return self._finished()
         if not self._is_done():
+            if self._clock.monotonic() - self._checked_at >= CHECK_SECONDS and self._has_room(budget):
+                self._check_source()
             self._start_reads(budget)
             self._collect(min(COLLECT_SECONDS_MAX, max(0.0, budget.remaining() - self._flush_seconds)))
             if self._is_flush_due():
@@ -222,15 +226,14 @@ class Backfiller:
         return self._manifest.scan
 
     def _is_done(self) -> bool:
-        base = base_of(self._manifest)
-        return base is not None and base.shows_ms is not None
+        return is_base_read(self._manifest)
 
     def _open(self) -> bool:
         """Read the manifest, and record that a scan begins before anything is read. False: capture has not begun.
 
         What was written before the stream's shards were on record is in the pages; what was written later, in the stream.
         """
-        if self._published is None:
+        if self._published is None or self._is_done():
             self._published = self._landing.load()
             if self._published is not None:
                 self._check_source()
@@ -242,10 +245,9 @@ class Backfiller:
                 hint='Set base = "export", or capture = "streams".',
                 table=self._landing.table,
             )
-        if base_of(self._manifest) is None:
+        if base_of(self._manifest) is None and not self._is_done():
             log.info("the base of %s begins: a scan in %d segments", self._landing.table, self._settings.scan_segments)
-            state = begun(self._manifest.epoch, self._settings.scan_segments, self._clock.now_ms())
-            self._swap(lambda manifest: manifest if base_of(manifest) else replace(manifest, scan=state))
+            self._swap(self._begun)
         if self._manifest.scan is not None and self._manifest.scan.epoch == self._manifest.epoch:
             self._check_segments()
         elif not self._is_done():
@@ -255,6 +257,12 @@ class Backfiller:
                 table=self._landing.table,
             )
         return True
+
+    def _begun(self, manifest: Manifest) -> Manifest:
+        """With a scan of the epoch that is now; a repair may have begun it since we looked."""
+        if base_of(manifest) is not None or is_base_read(manifest):
+            return manifest
+        return replace(manifest, scan=begun(manifest.epoch, self._settings.scan_segments, self._clock.now_ms()))
 
     def _check_segments(self) -> None:
         """How a table is cut into scan segments follows from their number, so positions hold for one number only."""
@@ -267,8 +275,18 @@ class Backfiller:
             )
 
     def _check_source(self) -> None:
-        """Before reading, and again before publishing: a table that was deleted never comes back as itself."""
-        check_source(self._table_id(), self._manifest)
+        """Before reading, and every ten seconds while there is time: capture itself looks no more often.
+
+        What another table gave in between stands in an epoch that capture then finds to be over, and that a repair sweeps.
+        """
+        try:
+            check_source(self._table_id(), self._manifest)
+        except SourceChanged:
+            self._published, self._buffered_since = None, None  # the next step looks whether a repair began
+            self._readers.clear()
+            self._inflight.clear()
+            raise
+        self._checked_at = self._clock.monotonic()
 
     # ---- reading
 
@@ -344,7 +362,6 @@ class Backfiller:
         """Make what was read durable, then list it and move the positions in one swap. After a failure it is all still here."""
         begun_at, now_ms = self._clock.monotonic(), self._clock.now_ms()
         self._adopt()
-        self._check_source()
         for reader in self._readers.values():
             if reader.lines and reader.written is None:
                 reader.written = self._landing.write_base(
@@ -390,12 +407,20 @@ class Backfiller:
         raise StateContended("Other workers published first again and again", hint="It is repeated.")
 
     def _adopt(self) -> None:
-        """The newest manifest. Scan segments that another worker has moved on are read from where they stand now."""
+        """The newest manifest. Scan segments that another worker has moved on are read from where they stand now.
+
+        Pages of an older epoch are no part of this one: they may show what was before the changes that its repair makes up for.
+        """
         before = self._manifest.scan
         self._published = self._landing.load()
         after = None if self._published is None else self._manifest.scan
+        is_same_scan = (
+            before is not None
+            and after is not None
+            and (before.epoch, before.begun_ms) == (after.epoch, after.begun_ms)
+            and after.epoch == self._manifest.epoch
+        )
         for part, reader in list(self._readers.items()):
-            is_same_scan = before and after and (before.epoch, before.begun_ms) == (after.epoch, after.begun_ms)
             if not is_same_scan or (after and after.parts[part] != reader.before):
                 del self._readers[part]
 
@@ -435,7 +460,9 @@ def _with_base(manifest: Manifest, readers: Sequence[_Reader], now_ms: int) -> M
     assert manifest.scan is not None
     written = [reader.written for reader in readers if reader.written is not None]
     first = manifest.next_number
-    entries = [segment.entry(number, now_ms, None) for number, segment in enumerate(written, start=first)]
+    entries = [
+        segment.entry(number, now_ms, None, manifest.epoch) for number, segment in enumerate(written, start=first)
+    ]
     rows, size = sum(entry.rows for entry in entries), sum(entry.bytes for entry in entries)
     last = first + len(entries) - 1
     scan = with_pages(manifest.scan, [reader.pages() for reader in readers], rows, size, last if entries else 0)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Final
 
 from tailrace.capture.exports import ExportAnswer, ExportSource
 from tailrace.clock import Budget, Clock
-from tailrace.decide.base import EXPORT_MARGIN_MS, base_of
+from tailrace.decide.base import EXPORT_MARGIN_MS, base_of, is_base_read
 from tailrace.decide.windows import moment_text, retried
 from tailrace.errors import ConfigInvalid, ExportInvalid, PermissionMissing, StateContended, UserFault
 from tailrace.jobs.backfill import CAPTURE_SECONDS, BackfillReport, check_source
@@ -40,9 +41,10 @@ class BaseExporter:
         writer: str,
         *,
         on_published: Callable[[Manifest], None] = lambda manifest: None,
+        executor: Executor | None = None,
     ) -> None:
         self._source = source
-        self._exporter = Exporter(source, landing, settings, clock)
+        self._exporter = Exporter(source, landing, settings, clock, executor)
         self._landing = landing
         self._settings = settings
         self._clock = clock
@@ -104,8 +106,7 @@ class BaseExporter:
         return self._manifest.base_export
 
     def _is_done(self) -> bool:
-        base = base_of(self._manifest)
-        return base is not None and base.shows_ms is not None
+        return is_base_read(self._manifest)
 
     def _step(self) -> float:
         """Do the next thing; how many seconds until there may be another one."""
@@ -174,7 +175,7 @@ class BaseExporter:
             listing, sizes = self._exporter.checked(manifest.incarnation, plan, answer)
         except ExportInvalid as error:
             return self._failed(plan, str(error))
-        entries = self._exporter.entries(plan, listing, sizes, manifest.next_number)
+        entries = self._exporter.entries(plan, listing, sizes, manifest.next_number, manifest.epoch)
         last = manifest.next_number + len(entries) - 1
         rows, size = sum(e.rows for e in entries), sum(e.bytes for e in entries)
         self._publish(

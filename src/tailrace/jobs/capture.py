@@ -280,14 +280,16 @@ class Capturer:
         """Publish what was read of the stream that we knew, say that it is over, and read nothing of another one."""
         if self._manifest.state != "SOURCE_CHANGED":
             self._flush()
-            gap = Gap("stream_replaced", reason, self._clock.now_ms())
+            since_ms = self._manifest.captured_through_ms
+            gap = Gap("stream_replaced", reason, self._clock.now_ms(), since_ms=since_ms)
             self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))
         self._readers.clear()
         self._inflight.clear()
+        self._published = None  # the next step looks whether a repair began
         raise SourceChanged(
             f"The stream is not the one that was captured: {reason}",
-            hint="Changes between the two are missing. Use a new landing prefix and target table to start over.",
-            table=self._manifest.incarnation.table,
+            hint="Changes between the two are missing: `tailrace repair` begins anew with this one.",
+            table=self._landing.table,
         )
 
     def _merge(self, listing: Sequence[ShardInfo]) -> None:
@@ -336,7 +338,9 @@ class Capturer:
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
-        manifest = replace(self._manifest, shards=lineage.shards, gaps=(*self._manifest.gaps, *lineage.gaps))
+        since_ms = self._manifest.captured_through_ms
+        gaps = (*self._manifest.gaps, *(replace(gap, since_ms=since_ms) for gap in lineage.gaps))
+        manifest = replace(self._manifest, shards=lineage.shards, gaps=gaps)
         self._publish(replace(manifest, state=manifest.state if manifest.state == "SOURCE_CHANGED" else "GAP"))
 
     # ---- reading
@@ -505,11 +509,14 @@ class Capturer:
         readers = [reader for _, reader in sorted(self._readers.items()) if reader.has_news]
         poison = [record for reader in readers for record in reader.poison]
         for record in poison:  # an object each, named by its position, so that reading it again adds nothing
-            self._landing.quarantine(f"capture-{record.shard}-{record.sequence_number or 'unnumbered'}", [record])
+            name = f"capture-{record.shard}-{record.sequence_number or 'unnumbered'}"
+            self._landing.quarantine(name, [replace(record, epoch=manifest.epoch)])
         entries = []
         draft = _draft([reader for reader in readers if reader.lines])
         if draft is not None:
-            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]
+            entries = [
+                self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms, manifest.epoch)
+            ]
         shards = dict(manifest.shards)
         for reader in readers:
             finished_ms = now_ms if reader.ended else None

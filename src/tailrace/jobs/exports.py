@@ -151,7 +151,7 @@ class Exporter:
             raise ExportInvalid("A file of the export has another MD5 than listed", hint=_REPEATED, file=file.name)
 
     def entries(
-        self, plan: ExportPlan, listing: ExportListing, sizes: Mapping[str, int], first_number: int
+        self, plan: ExportPlan, listing: ExportListing, sizes: Mapping[str, int], first_number: int, epoch: int
     ) -> list[Segment]:
         """A segment for each file that holds anything, where it lies."""
         inside = f"{self._landing.table}/"
@@ -168,6 +168,7 @@ class Exporter:
                 published_ms=self._clock.now_ms(),
                 newest_change_ms=None if plan.window is None else plan.moment * 1000,
                 window_end=None if plan.window is None else plan.window.end,
+                epoch=epoch,
             )
             for number, file in enumerate(filled, start=first_number)
         ]
@@ -297,7 +298,7 @@ class ExportCapturer:
                 self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))
             raise SourceChanged(
                 f"The table is not the one that was captured: another {what}",
-                hint="Use a new landing prefix and target table to start over.",
+                hint="`tailrace repair` starts over with a full export of this one.",
                 table=known.table,
             )
         if self._manifest.config_hash != self._settings.config_hash:
@@ -327,7 +328,7 @@ class ExportCapturer:
             self._publish(replace(self._manifest, state="GAP", gaps=(*self._manifest.gaps, gap)))
         raise WindowMissing(
             f"Changes are missing: {gap.reason}",
-            hint="Start over with a new full export: a new landing prefix and target table. What is loaded stays readable.",
+            hint="`tailrace repair` starts over with a new full export. What is loaded stays readable meanwhile.",
             table=self._landing.table,
         )
 
@@ -387,7 +388,7 @@ class ExportCapturer:
 
     def _take(self, plan: ExportPlan, listing: ExportListing, sizes: Mapping[str, int]) -> None:
         """One swap lists the files and moves the chain on. With sliding windows the settled keys are part of it."""
-        entries = self._exporter.entries(plan, listing, sizes, self._manifest.next_number)
+        entries = self._exporter.entries(plan, listing, sizes, self._manifest.next_number, self._manifest.epoch)
         settled = self._settled(plan, entries)
         if settled is not None:
             entries.append(settled)
@@ -423,7 +424,8 @@ class ExportCapturer:
         if not lines:
             return None
         written = self._landing.write_settled(folder_of(plan), lines, plan.window.end)
-        entry = written.entry(self._manifest.next_number + len(entries), self._clock.now_ms(), None)
+        number, epoch = self._manifest.next_number + len(entries), self._manifest.epoch
+        entry = written.entry(number, self._clock.now_ms(), None, epoch)
         return replace(entry, window_end=plan.window.end)
 
     def _segments_of(self, windows: Sequence[PublishedWindow]) -> list[Segment]:

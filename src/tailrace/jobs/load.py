@@ -55,7 +55,7 @@ class LoadReport:
 def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
     """How a target knows the table that a manifest is about."""
     source = manifest.incarnation
-    return TableSpec(source.table, name, mode, source.key_schema, source.table_id)
+    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors)
 
 
 class Loader:
@@ -133,20 +133,20 @@ class Loader:
 
     def _load(self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger) -> LoadReport:
         groups = side_by_side(segments)
-        decoded = self._begun_before(segments) or self._decode(table, manifest.epoch, groups, ledger)
+        decoded = self._begun_before(segments) or self._decode(table, groups, ledger)
         if any(decoded.rejected) and len(groups) < len(segments):
             groups = [(segment,) for segment in segments]  # what is set aside says where it stands in its own segment
-            decoded = self._decode(table, manifest.epoch, groups, ledger)
+            decoded = self._decode(table, groups, ledger)
         if self._ahead is not None:
             then = ledger.after((segment.number for segment in segments), ledger.columns)
             following = self._pending(manifest, then)
             if following:
-                job = self._ahead.submit(self._decode, table, manifest.epoch, side_by_side(following), ledger)
+                job = self._ahead.submit(self._decode, table, side_by_side(following), ledger)
                 self._begun = following, job
         loaded = _counted(groups, decoded)
         self._set_aside(groups, decoded)
         applied = self._target.apply(
-            Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
+            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
         )
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
             self._ledger = ledger.after((segment.number for segment in segments), applied.columns)
@@ -161,12 +161,10 @@ class Loader:
             widened=applied.widened,
         )
 
-    def _decode(
-        self, table: TableSpec, epoch: int, groups: Sequence[Sequence[Segment]], ledger: Ledger
-    ) -> DecodedSegments:
+    def _decode(self, table: TableSpec, groups: Sequence[Sequence[Segment]], ledger: Ledger) -> DecodedSegments:
         return decode_segments(
             (self._read(group) for group in groups),
-            order_prefix_of(groups[0][0], epoch),
+            order_prefix_of(groups[0][0]),
             keys=table.keys,
             known=known(ledger.columns),
             threads=self._threads,
@@ -188,7 +186,14 @@ class Loader:
             if rejected:
                 records = [
                     QuarantinedRecord(
-                        r.kind, r.reason, r.raw, segment=segment.name, line=r.line, offset=r.offset, cut=r.cut
+                        r.kind,
+                        r.reason,
+                        r.raw,
+                        segment=segment.name,
+                        line=r.line,
+                        offset=r.offset,
+                        cut=r.cut,
+                        epoch=segment.epoch,
                     )
                     for r in rejected
                 ]

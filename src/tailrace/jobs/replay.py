@@ -56,7 +56,7 @@ def replay(landing: Landing, name: str, clock: Clock, writer: str) -> ReplayRepo
         if published is None:
             raise NotFound("Nothing of this table is captured", hint="Start `tailrace run`.", table=landing.table)
         keys = published.manifest.incarnation.key_schema
-        attempts = [_attempt(record, keys) for record in file.records]
+        attempts = [_attempt(record, keys, published.manifest.oldest_epoch) for record in file.records]
         segment = _listed(landing, published, name)
         if segment is not None:
             return _settle(landing, file, segment.name, _landed_before(landing, segment, attempts))
@@ -69,10 +69,12 @@ def replay(landing: Landing, name: str, clock: Clock, writer: str) -> ReplayRepo
     )
 
 
-def _attempt(record: QuarantinedRecord, keys: KeySchema) -> _Attempt:
+def _attempt(record: QuarantinedRecord, keys: KeySchema, oldest_epoch: int) -> _Attempt:
     """Make the line and decode it as the loader will. No line where it would be rejected again, or where it was cut."""
     if record.cut:
         return _Attempt(record)
+    if record.epoch < oldest_epoch:
+        return _refused(record, "it is older than the base that a repair has read since: drop it")
     try:
         line = record.payload if record.segment is not None else line_of(record_of(record.payload)).data
         decoder = engine().decoder(order_prefix(1, CLASS_CHANGE), keys=keys)
@@ -133,7 +135,8 @@ def _publish(
     counters = dict(manifest.counters)
     for counter, more in (("rows", written.rows), ("bytes", written.bytes), ("segments", 1)):
         counters[counter] = counters.get(counter, 0) + more
-    entry = written.entry(manifest.next_number, clock.now_ms(), manifest.captured_through_ms)
+    epoch = next(attempt.record.epoch for attempt in lines.values())  # an object's records are of one segment
+    entry = written.entry(manifest.next_number, clock.now_ms(), manifest.captured_through_ms, epoch)
     landing.save(
         replace(
             manifest,

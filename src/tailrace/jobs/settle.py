@@ -43,12 +43,12 @@ def settled_lines(
     `overlap`: from the new window's start to the end of the one before, in seconds. A line keeps the last write's time.
     """
     keys = manifest.incarnation.key_schema
-    before = _changes(landing, manifest.epoch, earlier, keys)
+    before = _changes(landing, earlier, keys)
     candidates = before.take(fold_latest(before, range(len(keys.names)), before.num_columns - 1))
     first_us, end_us = overlap[0] * 1_000_000, overlap[1] * 1_000_000
     in_overlap = pc.and_(pc.greater_equal(candidates["ts"], first_us), pc.less(candidates["ts"], end_us))
     candidates = candidates.filter(pc.and_(in_overlap, pc.not_equal(candidates["op"], "d")))
-    written = {_text(row) for row in _keys(_changes(landing, manifest.epoch, window, keys), keys)}
+    written = {_text(row) for row in _keys(_changes(landing, window, keys), keys)}
     times = {
         _text(row): (row, ts)
         for row, ts in zip(_keys(candidates, keys), candidates["ts"].to_pylist(), strict=True)
@@ -64,12 +64,34 @@ def settled_lines(
     return lines
 
 
-def _changes(landing: Landing, epoch: int, segments: Sequence[Segment], keys: KeySchema) -> pa.Table:
+def untold_keys(
+    landing: Landing, touched: Sequence[Segment], told: Sequence[Segment], keys: KeySchema, since_us: int
+) -> list[Item]:
+    """Keys with a row in `touched` that was written since a moment (or nobody knows when), and with none in `told`; sorted."""
+    changes = _changes(landing, touched, keys)
+    recent = changes.filter(pc.fill_null(pc.greater_equal(changes["ts"], since_us), True))
+    known = {_text(row) for row in _keys(_changes(landing, told, keys), keys)}
+    rows = {_text(row): row for row in _keys(recent, keys)}
+    return [_typed(row, keys) for text, row in sorted(rows.items()) if text not in known]
+
+
+def key_lines(table: TableSource, keys: KeySchema, wanted: Sequence[Item]) -> list[bytes]:
+    """Base rows for these distinct keys, as the table has them now, strongly consistent; tombstones for those that are gone."""
+    found = {canonical_key(keys, item): item for item in table.get_items(wanted)}
+    lines = []
+    for key in wanted:
+        item = found.get(canonical_key(keys, key))
+        gone = {"Metadata": {"SequenceNumber": {"S": POSITION}}, "Keys": key}
+        lines.append(encode(gone if item is None else {"Item": item}))
+    return lines
+
+
+def _changes(landing: Landing, segments: Sequence[Segment], keys: KeySchema) -> pa.Table:
     """The key columns (k0, k1, as text or bytes), then op, ts and pos of all changes. Only this is held of them."""
     columns = [Column(a.name, a.tag, f"k{i}", _TYPES[a.tag]) for i, a in enumerate(keys.attributes)]
     tables = [_empty(columns)]
     for segment in segments:
-        prefix = order_prefix_of(segment, epoch)
+        prefix = order_prefix_of(segment)
         decoded = decode_segments([landing.read_segment(segment)], prefix, keys=keys).table
         meta = [decoded.column(i) for i in (0, 1, 2)]
         table = project(decoded, columns)

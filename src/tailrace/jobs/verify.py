@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
-from tailrace.capture.table import Item, TableSource
+from tailrace.capture.table import Item, TableSource, scan_pages
 from tailrace.clock import Clock
 from tailrace.decide.digest import (
     DIGEST_BYTES,
@@ -293,7 +293,7 @@ class _Verification:
                 stop.set()  # after a failure or Ctrl-C the others end with their page
 
     def _scan_part(self, part: int, stop: threading.Event) -> None:
-        for page in self._table.scan(part, SCAN_SEGMENTS):
+        for page in scan_pages(self._table, part, SCAN_SEGMENTS):
             now = self._clock.monotonic()
             found = [(item, digest(source_entries(item))) for item in page]
             with self._lock:
@@ -354,11 +354,12 @@ class _Verification:
         proven: dict[str, _Suspect] = {}
         self._suspects = dict(sorted(self._suspects.items()))  # so that the examples are the same ones each time
         pause, standing, still_since = PAUSE_SECONDS_MIN, (0, 0, 0), self._clock.monotonic()
+        if not self._suspects:
+            self._see_what_is_loaded()
         while self._suspects:
             begun = self._clock.monotonic()
             self._on_progress("waiting for keys that differ", len(self._suspects))
-            self._manifest = self._published()
-            self._ledger = self._target.ledger(self._spec)
+            self._see_what_is_loaded()
             found = (self._manifest.version, self._ledger.applied_through, len(self._ledger.applied_beyond))
             if found != standing:
                 standing, still_since = found, begun
@@ -372,6 +373,10 @@ class _Verification:
                 self._clock.wait(min(max(pause, now - begun), max(0.0, deadline - now)), threading.Event())
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
         return proven | self._suspects
+
+    def _see_what_is_loaded(self) -> None:
+        self._manifest = self._published()
+        self._ledger = self._target.ledger(self._spec)
 
     def _look(self) -> None:
         """One more look at every suspect, at the target first: what it shows now the table had before, or has now."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import posixpath
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ExportInvalid, NotFound
 from tailrace.landing.store import Store
+from tailrace.model.documents import parse
 
 SUMMARY: Final = "manifest-summary.json"
 FILES: Final = "manifest-files.json"
@@ -78,7 +78,7 @@ def read_listing(store: Store, folder: str) -> ExportListing:
         )
     try:
         listing = _listing(folder, summary, tuple(_files(store, folder, summary)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ExportInvalid(
             f"{SUMMARY} lacks or misspells a field: {error!r:.200}", hint=REFETCH, export=folder
         ) from error
@@ -172,7 +172,7 @@ def md5_of(data: bytes) -> str:
 
 def _document(data: bytes, place: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(data)
+        value = parse(data)
     except (ValueError, RecursionError) as error:
         raise ExportInvalid(f"A manifest is not JSON: {error}", hint=REFETCH, place=place) from error
     if not isinstance(value, dict):

@@ -31,9 +31,11 @@ from tailrace.landing.names import (
     changes_name,
     check_table,
     compacted_name,
+    keys_name,
     page_name,
     quarantined_in,
     settled_name,
+    sweep_name,
 )
 from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
 from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, name_digest, pack
@@ -214,6 +216,19 @@ class Landing:
         name = base_name(epoch, scan_segment, page, packed.sha256)
         size = self._create_packed(name, packed)
         return WrittenSegment(name, "base", len(lines), size, packed.sha256, None, {})
+
+    def write_keys(self, epoch: int, lines: Sequence[bytes]) -> WrittenSegment:
+        """Make items of single keys, and tombstones of absent ones, durable as part of an epoch's base."""
+        packed = pack(lines)
+        name = keys_name(epoch, packed.sha256)
+        size = self._create_packed(name, packed)
+        return WrittenSegment(name, "base", len(lines), size, packed.sha256, None, {})
+
+    def write_sweep(self, epoch: int) -> WrittenSegment:
+        """Make the empty object of a sweep durable, so that it is read and checked like every segment."""
+        packed = pack([])
+        name = sweep_name(epoch, packed.sha256)
+        return WrittenSegment(name, "sweep", 0, self._create_packed(name, packed), packed.sha256, None, {})
 
     def write_settled(self, folder: str, lines: Sequence[bytes], window_end: int) -> WrittenSegment:
         """Make settled rows of an export's window durable beside its files. Other contents get another name."""

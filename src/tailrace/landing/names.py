@@ -57,6 +57,16 @@ def compacted_name(folder: str, first_number: int, last_number: int, sha256: str
     return f"{folder}/compacted-{first_number}-{last_number}-{sha256[:8]}.json.gz"
 
 
+def keys_name(epoch: int, sha256: str) -> str:
+    """Items of single keys, read from the table itself, as part of a base."""
+    return f"base/{epoch}/keys-{sha256[:8]}.json.gz"
+
+
+def sweep_name(epoch: int, sha256: str) -> str:
+    """The empty object of a sweep: behind it nothing of older epochs is left."""
+    return f"base/{epoch}/sweep-{sha256[:8]}.json.gz"
+
+
 def page_name(first_number: int, last_number: int, sha256: str) -> str:
     """An immutable page of old segment entries."""
     return f"manifest/{first_number}-{last_number}-{sha256[:8]}.json"

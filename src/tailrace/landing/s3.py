@@ -108,17 +108,28 @@ class S3Store:
     def probe(self) -> None:
         """A second create and a stale replace must be refused, a rightful replace accepted: five requests."""
         name = f"{OWN_FOLDER}/probe-{secrets.token_hex(8)}"
+        # Where this gets no answer, deleting would get none either.
+        version = self._replace_uncontended(name, b"probe 1\n", None)
         try:
-            version = self.replace(name, b"probe 1\n", None)
             if not (self._refuses(name, None) and self._refuses(name, STALE_ETAG)):
                 raise _unsupported(self.url, "ignores conditional writes")
-            self.replace(name, b"probe 2\n", version)
+            self._replace_uncontended(name, b"probe 2\n", version)
         finally:
             self.delete(name)
 
     def translated(self, error: Exception, operation: str, name: str) -> TailraceError:
         """An error of botocore in our words."""
         return translate(error, operation=operation, name=name, store=self.url)
+
+    def _replace_uncontended(self, name: str, data: bytes, expected: str | None) -> str:
+        """A replace of what only we know of: a refusal is the echo of our own first attempt, whose answer was lost."""
+        try:
+            return self.replace(name, data, expected)
+        except StateContended:
+            found = self.read(name)
+            if found.data != data:
+                raise
+            return found.version
 
     def _refuses(self, name: str, expected: str | None) -> bool:
         try:

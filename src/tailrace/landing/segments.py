@@ -59,8 +59,8 @@ class WrittenSegment:
     shards: Mapping[str, ShardRange]
     lineage: tuple[str, ...] = ()
 
-    def entry(self, number: int, published_ms: int, through_ms: int | None) -> Segment:
-        """The manifest entry that publishes it as segment `number`."""
+    def entry(self, number: int, published_ms: int, through_ms: int | None, epoch: int = 1) -> Segment:
+        """The manifest entry that publishes it as segment `number` of an epoch."""
         return Segment(
             number=number,
             name=self.name,
@@ -73,6 +73,7 @@ class WrittenSegment:
             newest_change_ms=self.newest_change_ms,
             shards=self.shards,
             lineage=self.lineage,
+            epoch=epoch,
         )
 
 

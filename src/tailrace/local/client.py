@@ -97,6 +97,10 @@ class LocalAws:
         """Plan a fault: see `tailrace.local.faults.Fault`."""
         self._call("POST", "faults", {"kind": kind, **details})
 
+    def faults(self) -> list[dict[str, Any]]:
+        """Those planned that are still to come, oldest first."""
+        return list(self._call("GET", "faults")["faults"])
+
     def clear_faults(self) -> None:
         self._call("DELETE", "faults")
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha1
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -23,6 +25,38 @@ Watcher: TypeAlias = Callable[[str, list[str], Mapping[str, Any] | None, Mapping
 
 DYNAMODB: Final = "DynamoDB_20120810."
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,]+)/[0-9]*/([a-z0-9-]+)/")
+
+
+Key: TypeAlias = tuple[str, str]
+"""Of an item, as the emulator files it."""
+
+NO_SORT_KEY: Final = "__no_sort__"
+PAGE_BYTES: Final = 1 << 20  # of Scan
+CHANGES_MAX: Final = 1000  # in an order of keys before sorting anew is cheaper
+
+
+class _Order:
+    """A table's keys in the order of a Scan. `items` are the emulator's own; other ones have another order."""
+
+    def __init__(self, items: MutableMapping[str, dict[str, Any]]) -> None:
+        self.items = items
+        self._keys = sorted((pk, sk) for pk, held in items.items() for sk in held)
+        self._changes: list[tuple[Key, bool]] = []
+
+    def change(self, key: Key, is_there: bool) -> bool:
+        """A key came or went. False: too many have, begin anew."""
+        self._changes.append((key, is_there))
+        return len(self._changes) <= CHANGES_MAX
+
+    def keys_after(self, key: Key | None) -> Iterator[Key]:
+        for changed, is_there in self._changes:
+            if is_there:
+                insort(self._keys, changed)
+            else:
+                del self._keys[bisect_left(self._keys, changed)]
+        self._changes.clear()
+        keys, first = self._keys, 0 if key is None else bisect_right(self._keys, key)
+        return (keys[place] for place in range(first, len(keys)))
 
 
 class ServiceError(Exception):
@@ -77,6 +111,10 @@ class Emulator:
         self._emit = dynamodb._emit_stream_event
         dynamodb._emit_stream_event = self._observe
         self._records_since = stream_records_since
+        self._orders: dict[str, _Order] = {}
+        self._scan, dynamodb._scan = dynamodb._scan, self._scan_page
+        self._set, dynamodb._set_item = dynamodb._set_item, self._set_item
+        self._remove, dynamodb._remove_item = dynamodb._remove_item, self._remove_item
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Any request, answered by the emulator alone."""
@@ -93,6 +131,65 @@ class Emulator:
             names = [key["AttributeName"] for key in described["KeySchema"]]
             for watcher in self._watchers:
                 watcher(described["TableArn"], names, old or None, new or None)
+
+    def _scan_page(self, request: dict[str, Any]) -> Any:
+        """A page of Scan, for the price of a page: left alone, the emulator sorts and hashes the whole table for each.
+
+        It is shown only the items that the page can hold, and one more.
+        """
+        tables = self._tables._tables
+        name = self._tables._normalize_table_name(request.get("TableName"))
+        table = tables.get(name)
+        if not table or request.get("IndexName"):
+            return self._scan(request)
+        try:
+            shown = self._items_of_page(table, request)
+        except (TypeError, ValueError, AttributeError, KeyError):
+            return self._scan(request)  # which says what is wrong with it
+        tables[name] = {**table, "items": shown}
+        try:
+            return self._scan(request)
+        finally:
+            tables[name] = table
+
+    def _items_of_page(self, table: dict[str, Any], request: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        order = self._orders.get(table["TableArn"])
+        if order is None or order.items is not table["items"]:
+            order = self._orders[table["TableArn"]] = _Order(table["items"])
+        begin, limit = request.get("ExclusiveStartKey"), request.get("Limit")
+        segment, segments = int(request.get("Segment") or 0), int(request.get("TotalSegments") or 1)
+        size_left, count_left = PAGE_BYTES, int(limit or PAGE_BYTES)
+        shown: dict[str, dict[str, Any]] = {}
+        for pk, sk in order.keys_after(None if begin is None else self._key_of(table, begin)):
+            if segments > 1 and _segment_of(pk, segments) != segment:
+                continue
+            item = shown.setdefault(pk, {})[sk] = table["items"][pk][sk]
+            if size_left < 0 or count_left <= 0:
+                break
+            size_left -= self._tables._item_size_bytes(item)
+            count_left -= 1
+        return shown
+
+    def _key_of(self, table: Mapping[str, Any], item: Mapping[str, Any]) -> Key:
+        key_value, sort = self._tables._extract_key_val, table["sk_name"]
+        return key_value(item[table["pk_name"]]), key_value(item[sort]) if sort else NO_SORT_KEY
+
+    def _set_item(self, table: dict[str, Any], pk: str, sk: str, item: Any) -> Any:
+        old = self._set(table, pk, sk, item)
+        if old is None:
+            self._changed(table, (pk, sk), is_there=True)
+        return old
+
+    def _remove_item(self, table: dict[str, Any], pk: str, sk: str) -> Any:
+        old = self._remove(table, pk, sk)
+        if old is not None:
+            self._changed(table, (pk, sk), is_there=False)
+        return old
+
+    def _changed(self, table: dict[str, Any], key: Key, *, is_there: bool) -> None:
+        order = self._orders.get(table["TableArn"])
+        if order is not None and not order.change(key, is_there):
+            del self._orders[table["TableArn"]]
 
     async def put_object(self, bucket: str, key: str, data: bytes, owner: Owner) -> int:
         """PutObject; the HTTP status."""
@@ -155,3 +252,8 @@ class Emulator:
         await self._app(scope, receive, send)
         status = next(m["status"] for m in sent if m["type"] == "http.response.start")
         return status, b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
+
+
+def _segment_of(pk: str, segments: int) -> int:
+    """In which segment of a parallel Scan the emulator puts a partition."""
+    return int.from_bytes(sha1(pk.encode(), usedforsecurity=False).digest()[:4], "big") % segments

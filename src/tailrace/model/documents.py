@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import fields
 from types import UnionType
 from typing import Any, Literal, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+
+
+def parse(data: bytes) -> Any:
+    """A JSON document that can be written again, so without lone surrogates. Raises ValueError, RecursionError."""
+    value = json.loads(data.decode("utf-8"))
+    if b"\\u" in data:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def build(cls: type[T], value: Mapping[str, Any], optional: Collection[str] = ()) -> T:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.errors import ManifestInvalid
-from tailrace.model.documents import array, build
+from tailrace.model.documents import array, build, parse
 from tailrace.model.exports import BaseExport, ExportState
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
+from tailrace.model.repair import RepairState
 from tailrace.model.scan import ScanState
 from tailrace.model.segments import Segment
 
@@ -87,14 +88,18 @@ class ShardState:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Changes not proven to be captured. Leaves `detected` only by a completed repair or a new epoch."""
+    """Changes not proven to be captured. Leaves `detected` only for a repair, and is closed only by a completed one.
 
-    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, pitr_reset
+    `since_ms`: every change before it is captured, whatever is missing later; None: not known.
+    """
+
+    kind: str  # stream_trimmed, shard_vanished, lineage_broken, stream_replaced, source_replaced, pitr_reset
     reason: str
     detected_ms: int
     shard: str | None = None
     after: SequenceNumber | None = None  # the last position we hold, None: nothing was read
     state: GapState = "detected"
+    since_ms: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -104,11 +109,12 @@ class Gap:
             "shard": self.shard,
             "after": None if self.after is None else str(self.after),
             "state": self.state,
+            **({} if self.since_ms is None else {"since_ms": self.since_ms}),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Gap:
-        return build(cls, {**value, "after": _number(value["after"])})
+        return build(cls, {**value, "after": _number(value["after"])}, optional=("since_ms",))
 
 
 def _number(text: str | None) -> SequenceNumber | None:
@@ -197,6 +203,9 @@ class Manifest:
     exports: ExportState | None = None  # of a table that is captured by exports; it has no shards then
     scan: ScanState | None = None  # of a base that is scanned, or was
     base_export: BaseExport | None = None  # of a base that is exported beside the stream, or was
+    repair: RepairState | None = None  # the newest one
+    oldest_epoch: int = 1  # a completed full repair swept everything before it
+    predecessors: tuple[str, ...] = ()  # TableIds that answered under the name before
     segments: tuple[Segment, ...] = ()
     pages: tuple[Page, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -233,6 +242,9 @@ class Manifest:
             **({} if self.exports is None else {"exports": self.exports.to_json()}),
             **({} if self.scan is None else {"scan": self.scan.to_json()}),
             **({} if self.base_export is None else {"base_export": self.base_export.to_json()}),
+            **({} if self.repair is None else {"repair": self.repair.to_json()}),
+            **({} if self.oldest_epoch == 1 else {"oldest_epoch": self.oldest_epoch}),
+            **({"predecessors": list(self.predecessors)} if self.predecessors else {}),
             **({"compacted_through": self.compacted_through} if self.compacted_through else {}),
             **({"garbage": [garbage.to_json() for garbage in self.garbage]} if self.garbage else {}),
             "gaps": [gap.to_json() for gap in self.gaps],
@@ -246,7 +258,7 @@ class Manifest:
     def from_bytes(cls, data: bytes) -> Manifest:
         """Read a document; raises ManifestInvalid when it is damaged or of a newer format."""
         try:
-            value = json.loads(data.decode("utf-8"))
+            value = parse(data)
             found = value.pop("format")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ManifestInvalid(
@@ -255,7 +267,7 @@ class Manifest:
             ) from error
         if type(found) is not int or found != MANIFEST_FORMAT:
             raise ManifestInvalid(
-                f"The manifest has format {found}, this release understands {MANIFEST_FORMAT}",
+                f"The manifest has format {found!r:.40}, this release understands {MANIFEST_FORMAT}",
                 hint="Upgrade this Tailrace to the release that wrote it.",
             )
         try:
@@ -270,15 +282,17 @@ class Manifest:
                     **({"exports": ExportState.from_json(value["exports"])} if "exports" in value else {}),
                     **({"scan": ScanState.from_json(value["scan"])} if "scan" in value else {}),
                     **({"base_export": BaseExport.from_json(value["base_export"])} if "base_export" in value else {}),
+                    **({"repair": RepairState.from_json(value["repair"])} if "repair" in value else {}),
+                    "predecessors": tuple(array(value.get("predecessors", []))),
                     "garbage": tuple(map(Garbage.from_json, array(value.get("garbage", [])))),
                     "gaps": tuple(map(Gap.from_json, array(value["gaps"]))),
                     "pages": tuple(build(Page, p) for p in array(value["pages"])),
                     "segments": tuple(map(Segment.from_json, array(value["segments"]))),
                 },
-                optional=("exports", "scan", "base_export", "compacted_through"),
+                optional=("exports", "scan", "base_export", "repair", "oldest_epoch", "compacted_through"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestInvalid(
-                f"The manifest lacks or misspells a field: {error!r}",
+                f"The manifest lacks or misspells a field: {error!r:.400}",
                 hint="Restore it from a backup; nothing was changed.",
             ) from error

@@ -17,7 +17,7 @@ class QuarantinedRecord:
     """One record that cannot be represented. Format 1, ``docs/formats/quarantine.md``.
 
     `segment`, `line` and `offset`: where it lies in a segment. `shard`, `sequence_number`: met in capture.
-    `payload` is the line as it was; `cut`: only its first MiB was kept, so it cannot be replayed.
+    `epoch`: that it belongs to. `payload` is the line as it was; `cut`: only its first MiB was kept, so it cannot be replayed.
     """
 
     kind: str
@@ -29,6 +29,7 @@ class QuarantinedRecord:
     shard: str | None = None
     sequence_number: str | None = None
     cut: bool = False
+    epoch: int = 1
 
     def to_bytes(self) -> bytes:
         """One JSON line without a newline. It holds no time, so a retry gives equal bytes."""
@@ -42,6 +43,7 @@ class QuarantinedRecord:
             "shard": self.shard,
             "sequence_number": self.sequence_number,
             "cut": self.cut,
+            **({} if self.epoch == 1 else {"epoch": self.epoch}),
         }
         try:
             document["payload"] = self.payload.decode("utf-8")
@@ -61,6 +63,6 @@ class QuarantinedRecord:
             payload = (
                 document.pop("payload").encode("utf-8") if encoded is None else base64.b64decode(encoded, validate=True)
             )
-            return build(cls, {**document, "payload": payload})
+            return build(cls, {**document, "payload": payload}, optional=("epoch",))
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a quarantined record: {error!r}") from error

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from tailrace.model.documents import array, build
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 
-SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay"]
+SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Segment:
     A file that DynamoDB wrote is listed where it lies: `md5` (base64, of the compressed bytes) stands instead of `sha256`.
     `window_end` belongs to the records of an export's window, in Unix seconds: it comes first in their order.
     `lineage` holds what this one was made from: the quarantine object that was replayed; empty for an original.
+    `epoch` comes first of all in the order of its records. A ``sweep`` holds none: it removes what older epochs left.
     `place`: the same bytes lie there too, and are read from there; the object under `name` may be gone.
     """
 
@@ -78,6 +79,7 @@ class Segment:
     md5: str | None = None
     window_end: int | None = None
     place: Place | None = None
+    epoch: int = 1
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -95,6 +97,7 @@ class Segment:
             **({} if self.md5 is None else {"md5": self.md5}),
             **({} if self.window_end is None else {"window_end": self.window_end}),
             **({} if self.place is None else {"place": self.place.to_json()}),
+            **({} if self.epoch == 1 else {"epoch": self.epoch}),
         }
 
     @classmethod
@@ -104,4 +107,4 @@ class Segment:
         parts = {**value, "shards": shards, "lineage": tuple(array(value["lineage"]))}
         if "place" in value:
             parts["place"] = Place.from_json(value["place"])
-        return build(cls, parts, optional=("md5", "window_end", "place"))
+        return build(cls, parts, optional=("md5", "window_end", "place", "epoch"))

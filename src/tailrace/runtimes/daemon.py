@@ -20,6 +20,7 @@ from tailrace.jobs.backfill import BackfillReport
 from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.compact import Compactor, CompactReport
 from tailrace.jobs.load import Loader, LoadReport
+from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.model.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there i
 COMPACT_SECONDS: Final = 60.0  # between two looks at whether an hour is over
 CAPTURE: Final = "capture"
 BACKFILL: Final = "backfill"
+LOOK_SECONDS: Final = 60.0  # between two looks whether somebody has begun a repair
 COMPACT: Final = "compact"
 
 
@@ -104,9 +106,10 @@ class Daemon:
             self._capturing = set(self._tables)
             threads += [threading.Thread(target=self._capture, args=(t,), name=f"capture-{t}") for t in self._tables]
         if backfill:
-            self._backfilling = {table for table in self._tables if self._pipeline.config.base_of(table) != "none"}
-            scanned = [table for table in self._tables if table in self._backfilling]
-            threads += [threading.Thread(target=self._backfill, args=(t, capture), name=f"scan-{t}") for t in scanned]
+            self._backfilling = set(self._tables)
+            threads += [
+                threading.Thread(target=self._backfill, args=(t, capture), name=f"base-{t}") for t in self._tables
+            ]
         if load:
             threads += [threading.Thread(target=self._load, args=(n,), name=f"load-{n}") for n in self._news]
         if compact:
@@ -193,21 +196,26 @@ class Daemon:
         for target in self._targets(table):
             self._news[target].set()
 
-    # ---- backfill
+    # ---- backfill and repair
 
     def _backfill(self, table: str, is_captured: bool) -> None:
-        """Scan a table's base to its end. `is_captured`: a thread of ours captures it; else we put its shards on record."""
+        """Read a table's base to its end, and carry on a repair. `is_captured`: a thread of ours captures the table."""
         pace = _Pace()
         backfiller: AnyBackfiller | None = None
+        repairer: Repairer | None = None
+        has_base = self._pipeline.config.base_of(table) != "none"
         try:
             while not self._budget.spent():
                 try:
-                    if not is_captured:
+                    if has_base and not is_captured:
                         self._put_on_record(table)
                         is_captured = True
-                    if backfiller is None:
+                    if has_base and backfiller is None:
                         backfiller = self._pipeline.backfiller(table, lambda m: self._on_published(table, m))
-                    report = backfiller.step(self._budget)
+                    if repairer is None:
+                        repairer = self._pipeline.repairer(table, lambda m: self._on_published(table, m))
+                    report = None if backfiller is None else backfiller.step(self._budget)
+                    repair = repairer.step() if report is None or report.done else None
                 except Exception as error:
                     ours = self._failed(table, BACKFILL, error, pace)
                     if self._gives_up(ours, pace):
@@ -217,18 +225,28 @@ class Daemon:
                     self._budget.wait(pace.again - self._budget.clock.monotonic())
                     continue
                 pace.went_well()
-                self._backfilled(table, report)
-                if report.done or report.out_of_time or (report.waits_for_capture and self._has_given_up(table)):
+                if report is not None:
+                    self._backfilled(table, report)
+                    if report.out_of_time or (report.waits_for_capture and self._has_given_up(table)):
+                        return
+                pause = self._pause_of(report, repair)
+                if pause is None:
                     return
-                if report.waits_for_aws and self._until_caught_up:
-                    return  # for minutes; the next run goes on
-                self._budget.wait(report.wait_seconds)
+                self._budget.wait(pause)
         finally:
             if backfiller is not None:
                 self._end_backfill(table, backfiller)
             with self._lock:
                 self._backfilling.discard(table)
             self._wake(table)
+
+    def _pause_of(self, report: BackfillReport | None, repair: RepairReport | None) -> float | None:
+        """How long until there is something to do for a base or a repair; None: nothing more, in a run that is to end."""
+        if repair is not None and (repair.done or repair.kind is None):
+            return None if self._until_caught_up else LOOK_SECONDS
+        seconds = repair.wait_seconds if repair is not None else report.wait_seconds if report is not None else 0.0
+        waits_for_aws = (report is not None and report.waits_for_aws) or (repair is not None and seconds > 1.0)
+        return None if waits_for_aws and self._until_caught_up else seconds  # for minutes: the next run goes on
 
     def _put_on_record(self, table: str) -> None:
         capturer = self._pipeline.capturer(table)

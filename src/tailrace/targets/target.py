@@ -17,13 +17,17 @@ Mode: TypeAlias = Literal["current", "soft_delete", "changelog"]
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """Which source table goes where, and how. `incarnation` is the source's TableId: another one may not share rows."""
+    """Which source table goes where, and how. `incarnation` is the source's TableId: another one may not share rows.
+
+    Except `predecessors`: tables that answered under the name before, whose rows a repair sweeps.
+    """
 
     source: str
     name: str
     mode: Mode
     keys: KeySchema
     incarnation: str
+    predecessors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ class Target(Protocol):
         """Lock, reread the ledger, leave out segments that it holds, then make rows and ledger rows visible together.
 
         Repeating it changes nothing; an older change arriving late never wins over a newer one, a tombstone included.
+        A segment of kind ``sweep`` (alone in its load, without rows) ends what is left of older epochs: their rows go as if each
+        key had been deleted, and so do their tombstones; a changelog gets a delete for each key that lives in none but those.
         """
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:

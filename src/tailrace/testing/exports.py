@@ -6,12 +6,12 @@ For our tests and the simulator's. Its clock moves only when told to; its export
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.capture.exports import ExportAnswer, ExportRequest, Status
-from tailrace.capture.table import Item, ScanPage
+from tailrace.capture.table import Item
 from tailrace.errors import NotFound, PermissionMissing, TailraceError, UserFault
 from tailrace.landing.store import Store
 from tailrace.local.export_files import ExportFacts, export_objects, full_lines, incremental_lines
@@ -19,7 +19,7 @@ from tailrace.local.history import TableHistory
 from tailrace.model.exports import Restorable
 from tailrace.model.keys import KeySchema
 from tailrace.model.manifest import Incarnation
-from tailrace.model.scan import ScanPosition
+from tailrace.testing.tables import PAGE_ITEMS, MemoryTable
 
 ACCOUNT: Final = "111122223333"
 REGION: Final = "eu-west-1"
@@ -34,9 +34,9 @@ class _Export:
     code: str = ""
 
 
-@dataclass(slots=True)
-class ModelTable:
-    """Keeps `ExportSource` and `TableSource`. `now` is Unix seconds.
+@dataclass
+class ModelTable(MemoryTable):
+    """Keeps `ExportSource` beside `TableSource`. `now` is Unix seconds.
 
     `lag_seconds`: how far what is restorable is behind. `export_seconds`: how long an export takes. `equal_images`: whether
     a window has a record for a key whose image it left as it was. `failing`: codes with which the next exports fail.
@@ -60,21 +60,24 @@ class ModelTable:
     denied: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     history: TableHistory = field(default_factory=lambda: TableHistory(0))
-    items: dict[str, tuple[Item, Item]] = field(default_factory=dict)
+    page_items: int = PAGE_ITEMS
     _exports: dict[str, _Export] = field(default_factory=dict)
     _recovery_begun: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__init__(self.keys, self.page_items)
 
     # ---- writing
 
     def put(self, item: Item) -> None:
         """Write an item now; writing the same again is a write."""
-        key = {name: item[name] for name in self.keys.names}
-        self.items[str(key)] = (key, item)
-        self.history.record(key, item, int(self.now * 1_000_000))
+        super().put(item)
+        self.history.record({name: item[name] for name in self.keys.names}, item, int(self.now * 1_000_000))
 
     def delete(self, key: Item) -> None:
-        """Delete an item now."""
-        if self.items.pop(str(key), None) is not None:
+        """Delete an item now; of one that is not there nothing is recorded."""
+        if super().get_items([key]):
+            super().delete(key)
             self.history.record(key, None, int(self.now * 1_000_000))
 
     def state_at(self, seconds: float) -> list[Item]:
@@ -194,18 +197,9 @@ class ModelTable:
 
     # ---- TableSource
 
-    def scan_page(self, scan_segment: int, scan_segments: int, after: ScanPosition | None) -> ScanPage:
-        """The whole part in one page."""
-        items = next(self.scan(scan_segment, scan_segments))
-        return ScanPage(items, None, len(items))
-
-    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
-        found = sorted(self.items.items())
-        yield [item for place, (_, (_, item)) in enumerate(found) if place % scan_segments == scan_segment]
-
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
         self._meet("get_items")
-        return [self.items[str(dict(key))][1] for key in keys if str(dict(key)) in self.items]
+        return super().get_items(keys)
 
 
 def _refused(code: str, message: str) -> UserFault:

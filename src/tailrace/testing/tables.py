@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from zlib import crc32
 
 from tailrace.capture.table import Item, ScanPage
@@ -38,13 +38,6 @@ class MemoryTable:
             page = [self._items[name] for _, name in left[: self.page_items]]
         last = {name: dict(page[-1][name]) for name in self.keys.names} if len(left) > self.page_items else None
         return ScanPage(page, last, len(page))
-
-    def scan(self, scan_segment: int, scan_segments: int) -> Iterator[Sequence[Item]]:
-        page = self.scan_page(scan_segment, scan_segments, None)
-        yield page.items
-        while page.after is not None:
-            page = self.scan_page(scan_segment, scan_segments, page.after)
-            yield page.items
 
     def get_items(self, keys: Sequence[Item]) -> list[Item]:
         names = [canonical_key(self.keys, key) for key in keys]

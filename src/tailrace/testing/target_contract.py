@@ -46,10 +46,11 @@ class Change:
     item: Item
     position: int = 0
     expired: bool = False
+    epoch: int = 1
 
     @property
     def order(self) -> str:
-        return order_key(1, CLASS_BASE if self.op == "r" else CLASS_CHANGE, self.position)
+        return order_key(self.epoch, CLASS_BASE if self.op == "r" else CLASS_CHANGE, self.position)
 
     def line(self, keys: KeySchema) -> bytes:
         """The record as it lies in a segment."""
@@ -87,11 +88,12 @@ class Replica:
         self.applied: dict[int, Sequence[Change]] = {}
 
     def load(self, *segments: tuple[int, Sequence[Change]]) -> Load:
-        """Numbered segments as the load job hands them over; all of them hold base rows, or none."""
+        """Numbered segments as the load job hands them over, of one epoch; all of them hold base rows, or none."""
         base = any(change.op == "r" for _, changes in segments for change in changes)
+        epoch = max((change.epoch for _, changes in segments for change in changes), default=1)
         decoded = decode_segments(
             [[b"".join(change.line(self.spec.keys) for change in changes)] for _, changes in segments],
-            order_prefix(1, CLASS_BASE if base else CLASS_CHANGE),
+            order_prefix(epoch, CLASS_BASE if base else CLASS_CHANGE),
             keys=self.spec.keys,
             known={(c.attribute, c.tag): AttributeSeen(0, c.numbers) for c in self.columns},
         )
@@ -102,7 +104,13 @@ class Replica:
             )
             for (number, _), rows in zip(segments, decoded.rows, strict=True)
         ]
-        return Load(self.spec, 1, loaded, decoded.table, decoded.seen, LOADED_MS)
+        return Load(self.spec, epoch, loaded, decoded.table, decoded.seen, LOADED_MS)
+
+    def sweep(self, number: int, epoch: int) -> Load:
+        """A sweep as the load job hands it over: no row, and a segment of its own kind."""
+        load = self.load((number, []))
+        segment = replace(load.segments[0].segment, kind="sweep", epoch=epoch)
+        return replace(load, epoch=epoch, segments=[LoadedSegment(segment, 0, 0)])
 
     def apply(self, *segments: tuple[int, Sequence[Change]]) -> Applied:
         applied = self.target.apply(self.load(*segments))
@@ -635,6 +643,52 @@ class TargetContract:
         )
         assert in_mode.found(["a"], ["b"], ["c"], ["d"], ["a"]) == in_mode.expected()
         assert in_mode.found() == {}
+
+    # ---- epochs
+
+    def test_a_later_epoch_wins_whatever_its_positions_are(self, in_mode: Replica) -> None:
+        in_mode.apply((1, [put(900, "a"), put(901, "b"), delete(902, "c")]))
+        in_mode.apply((2, [replace(put(1, key), epoch=2) for key in "abc"]))
+        in_mode.apply((3, [put(990, "a"), delete(991, "b")]))
+        in_mode.check()
+
+    def test_a_sweep_ends_what_older_epochs_left(self, in_mode: Replica) -> None:
+        in_mode.apply((1, [put(1, "old", n={"N": "1"}), put(2, "base"), put(3, "changed"), delete(4, "gone")]))
+        in_mode.apply((2, [Change("r", {"pk": {"S": "base"}}, epoch=2)]))
+        in_mode.apply((3, [replace(put(1, "changed"), epoch=2), replace(put(2, "new"), epoch=2)]))
+        for skipped in (0, 1):
+            applied = in_mode.target.apply(in_mode.sweep(4, 2))
+            assert (applied.segments, applied.skipped) == (1 - skipped, skipped)
+            assert in_mode.ledger.applied_through == 4
+            live = {row["pk"] for batch in in_mode.target.rows(in_mode.spec) for row in batch.to_pylist()}
+            assert live == {"base", "changed", "new"}
+        swept = order_key(2, CLASS_BASE)
+        if in_mode.spec.mode == "soft_delete":
+            assert sorted((op, pos) for op, pos, _, _ in in_mode.deleted().values()) == [
+                ("d", order_key(1, CLASS_CHANGE, 4)),
+                ("d", swept),
+            ]
+        if in_mode.spec.mode == "changelog":
+            assert [(op, pos) for pos, op, _, _ in in_mode.history()].count(("d", swept)) == 1
+        in_mode.apply((5, [replace(put(9, "old"), epoch=2), replace(put(9, "gone"), epoch=2)]))
+        live = {row["pk"] for batch in in_mode.target.rows(in_mode.spec) for row in batch.to_pylist()}
+        assert live == {"base", "changed", "new", "old", "gone"}
+
+    def test_a_sweep_of_nothing(self, in_mode: Replica) -> None:
+        assert in_mode.target.apply(in_mode.sweep(1, 2)).segments == 1
+        assert in_mode.ledger.applied_through == 1
+        in_mode.apply((2, [replace(put(1), epoch=2)]))
+        in_mode.check()
+
+    def test_rows_of_a_predecessor_are_taken_over(self, in_mode: Replica) -> None:
+        in_mode.apply((1, [put(1, "a")]))
+        before = in_mode.spec
+        in_mode.spec = replace(before, incarnation="table-id-2", predecessors=("table-id-1",))
+        assert in_mode.ledger.applied_through == 1
+        in_mode.apply((2, [replace(put(1, "b"), epoch=2)]))
+        in_mode.check()
+        with pytest.raises(UserFault):
+            in_mode.target.ledger(before)
 
     # ---- tables that are not as we left them
 

@@ -71,6 +71,8 @@ def find(session: Session, table: TableSpec) -> TableState | None:
     id_, format_, source, mode, keys, incarnation, applied_through, through_ms = found[0]
     if format_ != FORMAT:
         raise _refused(table, f"was written in format {format_}", "Upgrade this Tailrace to the release that wrote it.")
+    if incarnation in table.predecessors:
+        incarnation = table.incarnation
     theirs = (source, mode, keys, incarnation)
     for what, old, new in zip(("source", "mode", "key schema", "incarnation"), theirs, _identity(table), strict=True):
         if old != new:
@@ -170,7 +172,7 @@ def applied_among(session: Session, state: TableState, numbers: Collection[int])
     return {row[0] for row in rows}
 
 
-def enter(session: Session, state: TableState, rows: Sequence[LedgerRow]) -> None:
+def enter(session: Session, table: TableSpec, state: TableState, rows: Sequence[LedgerRow]) -> None:
     """Write ledger rows and move `applied_through` over every segment that is now without a hole before it."""
     session.insert("_tailrace.ledger", [(state.id, *astuple(row)) for row in rows])
     through, through_ms = state.applied_through, state.through_ms
@@ -180,8 +182,8 @@ def enter(session: Session, state: TableState, rows: Sequence[LedgerRow]) -> Non
         through = number
         through_ms = moment if moment is not None else through_ms
     session.run(
-        "UPDATE _tailrace.tables SET applied_through = ?, through_ms = ? WHERE id = ?",
-        [through, through_ms, state.id],
+        "UPDATE _tailrace.tables SET applied_through = ?, through_ms = ?, incarnation = ? WHERE id = ?",
+        [through, through_ms, table.incarnation, state.id],
     )
 
 

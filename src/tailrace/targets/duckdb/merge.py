@@ -14,6 +14,7 @@ import pyarrow as pa
 from tailrace.codec import META_FIELDS, project
 from tailrace.errors import OrderConflict, RecordInvalid
 from tailrace.model.keys import KeySchema
+from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column
 from tailrace.targets.duckdb.dialect import number_text, quote
 from tailrace.targets.duckdb.file import Session
@@ -241,6 +242,27 @@ class Merge:
             },
             fresh,
         )
+
+    # ---- a sweep: what older epochs left
+
+    def sweep(self, mode: Mode, epoch: int) -> None:
+        """Every key that has nothing of `epoch` or later was deleted before it, as far as anybody knows."""
+        first, position = order_prefix(epoch, CLASS_BASE), order_key(epoch, CLASS_BASE)
+        if mode == "current":
+            self._run(f"DELETE FROM {self._target} WHERE _tr_pos < '{first}'")
+            self._run(f"DELETE FROM {self._tombstones} WHERE pos < '{first}'")
+        elif mode == "soft_delete":
+            self._run(
+                f"UPDATE {self._target} SET _tr_deleted = true, _tr_op = 'd', _tr_ts = NULL, _tr_expired = false,"
+                f" _tr_pos = '{position}', _tr_loaded_at = {self._loaded} WHERE _tr_pos < '{first}' AND NOT _tr_deleted"
+            )
+        else:
+            keys = ", ".join(quote(column.name) for column in self._keys)
+            self._run(
+                f"INSERT INTO {self._target} ({keys}, _tr_op, _tr_pos, _tr_loaded_at, _tr_expired)"
+                f" SELECT {keys}, 'd', '{position}', {self._loaded}, false FROM {self._target}"
+                f" GROUP BY {keys} HAVING max(_tr_pos) < '{first}' AND arg_max(_tr_op, _tr_pos) <> 'd'"
+            )
 
     def _insert(self, meta: dict[str, str], which: str) -> None:
         """Whole rows, so an attribute that an item no longer has becomes NULL."""

@@ -23,9 +23,7 @@ from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge, key_exp
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
-BULK_ROWS: Final = (
-    20_000  # base rows, from here on, may have all cores: they are in sooner, though they cost more CPU time
-)
+BULK_ROWS: Final = 20_000  # so many base rows may have all cores: they are in sooner, though at more CPU time
 
 
 class DuckDbTarget:
@@ -60,12 +58,14 @@ class DuckDbTarget:
 
     def apply(self, load: Load) -> Applied:
         with self._file.session(read_only=False) as session, session.transaction():
-            threads = _threads(load.changes.num_rows)
+            is_base = all(s.segment.kind == "base" for s in load.segments)
+            threads = _threads(load.changes.num_rows if is_base else 0)
             session.run(threads)
-            if all(s.segment.kind == "base" for s in load.segments):
-                session.run(
-                    "SET max_vacuum_tasks = 0"
-                )  # nothing was deleted, and it would rewrite what was just written
+            if is_base:
+                # Hardly anything is deleted, and a vacuum would rewrite what was just written. And it is COMMIT that
+                # writes the file, with all cores, and not the connection's end, with one.
+                session.run("SET max_vacuum_tasks = 0")
+                session.run("SET checkpoint_threshold = '1MB'")
             internal.prepare(session)
             state = internal.find(session, load.table)
             numbers = [s.segment.number for s in load.segments]
@@ -86,7 +86,9 @@ class DuckDbTarget:
                 threads,
             )
             merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
-            internal.enter(session, state, self._ledger_rows(load, fresh, changes))
+            if any(s.segment.kind == "sweep" for s in fresh):
+                merge.sweep(load.table.mode, load.epoch)
+            internal.enter(session, load.table, state, self._ledger_rows(load, fresh, changes))
         return Applied(
             segments=len(fresh),
             skipped=skipped,
@@ -170,7 +172,7 @@ class DuckDbTarget:
 
 
 def _threads(base_rows: int) -> str:
-    """The statement that sets them. Where changes are merged a second one costs a fifth more: docs/performance.md, "Loading"."""
+    """The statement that sets them. Merging changes costs more with a second one: docs/performance.md, "Loading"."""
     return "SET threads = 1" if base_rows < BULK_ROWS else "RESET threads"
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict
 
+from tailrace.testing.sim.defects import DEFECTS, catch_all
 from tailrace.testing.sim.plan import Plan, draw
 from tailrace.testing.sim.run import Summary, digest, run_one, run_parallel
 from tailrace.testing.sim.shrink import shrink
@@ -26,9 +27,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run one history")
     parser.add_argument("--trace", action="store_true", help="with --seed: every effect as a line")
     parser.add_argument("--shrink", action="store_true", help="with --seed: make a failing history as small as it gets")
+    parser.add_argument("--defects", metavar="N", type=int, help="plant every defect; N histories at most for each")
     arguments = parser.parse_args()
-    if (arguments.seed is None) == (arguments.seeds is None):
-        parser.error("give --seeds FROM:TO or --seed N")
+    if [arguments.seed, arguments.seeds, arguments.defects].count(None) != 2:
+        parser.error("give --seeds FROM:TO, --seed N or --defects N")
+    if arguments.defects is not None:
+        return _defects(arguments.defects, arguments.jobs)
     if arguments.seed is not None:
         return _one(draw(arguments.seed), trace=arguments.trace, smaller=arguments.shrink)
     first, _, end = arguments.seeds.partition(":")
@@ -50,15 +54,32 @@ def _one(plan: Plan, *, trace: bool, smaller: bool) -> int:
     return 0 if violation is None else 1
 
 
+def _defects(histories_max: int, jobs: int) -> int:
+    """The table of `docs/reliability.md`."""
+    missed = 0
+    print("| defect | what is wrong | histories | seed | rule |\n|---|---|---|---|---|")
+    for caught in catch_all(histories_max, jobs):
+        missed += caught.seed is None
+        seed = "not noticed" if caught.seed is None else caught.seed
+        what = DEFECTS[caught.name].what
+        print(f"| `{caught.name}` | {what} | {caught.histories} | {seed} | {caught.rule} |", flush=True)
+    print(f"{len(DEFECTS)} defects, {missed} not noticed", file=sys.stderr)
+    return 1 if missed else 0
+
+
 def _rule(outcome: Outcome) -> str | None:
     return None if outcome.violation is None else outcome.violation.rule
 
 
 def _many(seeds: range, jobs: int) -> int:
     began = told = time.monotonic()
+    shown = 0
 
     def tell(summary: Summary) -> None:
-        nonlocal told
+        nonlocal told, shown
+        for seed, violation in summary.failures[shown:]:
+            print(f"seed {seed}: {violation}", file=sys.stderr, flush=True)
+        shown = len(summary.failures)
         if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
             told = time.monotonic()
             print(_line(summary, told - began), file=sys.stderr, flush=True)
@@ -66,8 +87,6 @@ def _many(seeds: range, jobs: int) -> int:
     summary = run_parallel(seeds, jobs, tell)
     print(json.dumps(summary.to_json()))
     print(_line(summary, time.monotonic() - began), file=sys.stderr)
-    for seed, violation in summary.failures:
-        print(f"seed {seed}: {violation}", file=sys.stderr)
     for name in summary.never_met:
         print(f"never met: {name}", file=sys.stderr)
     return 1 if summary.violations or summary.never_met else 0

@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
+import multiprocessing
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tailrace.testing.sim.patches import patched
+from tailrace.testing.sim.plan import CAPTURES
+from tailrace.testing.sim.run import run_seeds
 
 CAPTURE: Final = "tailrace.jobs.capture:Capturer"
 READER: Final = "tailrace.capture.reader:ShardReader"
@@ -22,8 +27,12 @@ LINEAGE: Final = "tailrace.decide.lineage:"
 LANDING: Final = "tailrace.landing.landing:Landing"
 LOADER: Final = "tailrace.jobs.load:Loader"
 TARGET: Final = "tailrace.testing.sim.target:"
+BACKFILL: Final = "tailrace.jobs.backfill"
+COMPACT: Final = "tailrace.jobs.compact"
 EXPORTS: Final = "tailrace.jobs.exports:ExportCapturer"
 WINDOWS: Final = "tailrace.decide.windows:"
+REPAIR: Final = "tailrace.decide.repair:"
+REPAIRER: Final = "tailrace.jobs.repair:Repairer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +45,25 @@ class Defect:
     name: str
     what: str
     edits: tuple[tuple[str, str, str], ...]
-    capture: str = "stream"  # whose histories can show it: stream, tiling, sliding or exports (both)
+    capture: str = "stream"  # whose histories can show it; "exports" are tiling and sliding ones
+
+    def may_show_in(self, seed: int) -> bool:
+        """Whether the history of this seed is of a kind that has the broken rule in it."""
+        return CAPTURES[seed % len(CAPTURES)] in _KINDS.get(self.capture, (self.capture,))
+
+
+_KINDS: Final[Mapping[str, tuple[str, ...]]] = {"stream": ("stream", "scan"), "exports": ("tiling", "sliding")}
 
 
 def _one(name: str, what: str, where: str, old: str, new: str, capture: str = "stream") -> Defect:
     return Defect(name, what, ((where, old, new),), capture)
 
+
+_ENTRIES: Final = (
+    "            entries = [\n"
+    "                self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms, manifest.epoch)\n"
+    "            ]\n"
+)
 
 STREAM: Final = (
     _one(
@@ -69,7 +91,7 @@ STREAM: Final = (
         "segment_after_swap",
         "the segment is written after the swap that lists it",
         f"{CAPTURE}._flush",
-        "            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]\n",
+        _ENTRIES,
         "            store = self._landing.store\n"
         "            late = []\n"
         "            class Late:\n"
@@ -77,9 +99,7 @@ STREAM: Final = (
         "                    return getattr(store, name)\n"
         "                def create(self, *what):\n"
         "                    late.append(what)\n"
-        "            self._landing.store = Late()\n"
-        "            entries = [self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms)]\n"
-        "            self._landing.store = store\n",
+        "            self._landing.store = Late()\n" + _ENTRIES + "            self._landing.store = store\n",
     ),
     _one(
         "buffer_dropped_early",
@@ -189,16 +209,16 @@ STREAM: Final = (
     _one(
         "gap_not_shown",
         "a gap is recorded, and the state is as if there were none",
-        "tailrace.jobs.capture:_state",
-        "if manifest.open_gaps:",
-        "if False:",
+        f"{CAPTURE}._publish_gaps",
+        'state=manifest.state if manifest.state == "SOURCE_CHANGED" else "GAP"',
+        "state=manifest.state",
     ),
     _one(
         "gap_replaces_gaps",
         "a new gap takes the place of the known ones",
         f"{CAPTURE}._publish_gaps",
-        "gaps=(*self._manifest.gaps, *lineage.gaps)",
-        "gaps=lineage.gaps",
+        "gaps = (*self._manifest.gaps, *",
+        "gaps = (*(), *",
     ),
     _one(
         "vanished_silently",
@@ -336,14 +356,14 @@ STORE: Final = (
     _one(
         "page_loses_one",
         "the oldest entry is not among those that move to a page",
-        f"{LANDING}._paged",
-        '"segments": [segment.to_json() for segment in old]',
-        '"segments": [segment.to_json() for segment in old[1:]]',
+        f"{LANDING}._write_page",
+        "for segment in entries]}",
+        "for segment in entries[1:]]}",
     ),
     _one(
-        "page_after_swap",
-        "old entries leave the manifest, and the page that holds them is not there yet",
-        f"{LANDING}._paged",
+        "page_not_written",
+        "old entries leave the manifest, and the page that holds them is not there",
+        f"{LANDING}._write_page",
         "        self.store.create(self._name(name), data)\n",
         "",
     ),
@@ -379,13 +399,13 @@ LOAD: Final = (
         "a commit without an answer counts as done",
         f"{LOADER}._load",
         "        applied = self._target.apply(\n"
-        "            Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
+        "            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
         "        )\n",
         "        from tailrace.errors import OutcomeUnknown\n"
         "        from tailrace.targets.target import Applied\n"
         "        try:\n"
         "            applied = self._target.apply(\n"
-        "                Load(table, manifest.epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
+        "                Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
         "            )\n"
         "        except OutcomeUnknown:\n"
         "            applied = Applied(len(loaded), 0, 0, ledger.columns)\n",
@@ -401,8 +421,15 @@ LOAD: Final = (
         "bad_lines_after_commit",
         "lines that cannot be decoded are set aside after the commit that leaves them out",
         f"{LOADER}._load",
-        "        self._set_aside(segments, decoded)\n",
+        "        self._set_aside(groups, decoded)\n",
         "",
+    ),
+    _one(
+        "decoded_ahead_of_something_else",
+        "what was decoded ahead is taken for what is wanted, whatever that is",
+        f"{LOADER}._begun_before",
+        "begun[0] != segments",
+        "len(begun[0]) != len(segments)",
     ),
     _one(
         "old_attributes_stay",
@@ -482,7 +509,7 @@ PITR: Final = (
     _one(
         "files_not_compared",
         "that a file is there is enough",
-        f"{EXPORTS}._check_file",
+        "tailrace.jobs.exports:Exporter._check_file",
         "if self._landing.md5(file.name) != file.md5:",
         "if False:",
         "exports",
@@ -515,13 +542,286 @@ PITR: Final = (
         "window_load_mixes",
         "one load takes segments of several windows under one order",
         "tailrace.decide.load:pending",
-        "order_prefix_of(segment, 0) != order_prefix_of(chosen[0], 0)",
+        "_company(segment) != _company(chosen[0])",
         "False",
         "exports",
     ),
 )
 
-DEFECTS: Final[Mapping[str, Defect]] = {defect.name: defect for defect in (*STREAM, *STORE, *LOAD, *PITR)}
+SCAN: Final = (
+    _one(
+        "base_beats_changes",
+        "rows of the base are ordered as if they were changes of now",
+        "tailrace.decide.load:order_class",
+        "CLASS_BASE if segment.kind",
+        "CLASS_CHANGE if segment.kind",
+        "scan",
+    ),
+    _one(
+        "last_arrival_wins",
+        "a row that comes later replaces what stands, whatever its position",
+        f"{TARGET}merge",
+        "if standing is None or row.position > standing.position:",
+        "if True:",
+        "scan",
+    ),
+    _one(
+        "no_tombstones",
+        "a deleted key leaves nothing behind",
+        f"{TARGET}merge",
+        "            contents.rows[row.key] = row\n",
+        "            contents.rows[row.key] = row\n"
+        '            if row.op == "d":\n'
+        "                del contents.rows[row.key]\n",
+        "scan",
+    ),
+    _one(
+        "page_without_bytes",
+        "the position of a scan moves on, and one of its files is not listed",
+        f"{BACKFILL}:_with_base",
+        "if reader.written is not None]",
+        "if reader.written is not None][1:]",
+        "scan",
+    ),
+    _one(
+        "scan_forgets_its_page",
+        "what was read of a scan segment is dropped when another worker published, and its position is not",
+        f"{BACKFILL}:Backfiller._adopt",
+        "                del self._readers[part]\n",
+        "                self._readers[part].lines = []\n",
+        "scan",
+    ),
+    _one(
+        "first_part_is_the_end",
+        "the base is complete when one scan segment is",
+        "tailrace.decide.scan:is_complete",
+        "all(",
+        "any(",
+        "scan",
+    ),
+    _one(
+        "scan_stand_by_keeps_all",
+        "pages that another worker has published meanwhile are published again",
+        f"{BACKFILL}:Backfiller._adopt",
+        "(after and after.parts[part] != reader.before)",
+        "False",
+        "scan",
+    ),
+    _one(
+        "scan_before_capture",
+        "the scan begins before the stream's shards are on record, and capture from then on only",
+        f"{CAPTURE}._open",
+        "self._settings.start, self._clock.now_ms())",
+        '"LATEST", self._clock.now_ms() + 900_000)',
+        "scan",
+    ),
+)
+
+COMPACTION: Final = (
+    _one(
+        "wrong_place",
+        "compacted segments are said to lie one byte further",
+        f"{LANDING}.write_compacted",
+        "initial=0",
+        "initial=1",
+    ),
+    _one(
+        "inputs_deleted_at_once",
+        "what was compacted is deleted without a grace",
+        f"{COMPACT}:Compactor.step",
+        "if garbage.since_ms <= due_ms",
+        "if True",
+    ),
+    _one(
+        "inputs_deleted_before_the_swap",
+        "what is compacted is deleted before the manifest says where it lies now",
+        f"{COMPACT}:Compactor._gather",
+        "        by_number =",
+        "        for segment, place in zip(inputs, places, strict=True):\n"
+        "            self._landing.delete_object_of(replace(segment, place=place))\n"
+        "        by_number =",
+    ),
+    _one(
+        "inputs_not_looked_at_again",
+        "two workers compact the same segments, and the second swap takes the first one's place",
+        f"{COMPACT}:Compactor._gather",
+        "if [s for s in self._entries(manifest, first, last) if s.number in by_number] != list(inputs):",
+        "if False:",
+    ),
+)
+
+REPAIRS: Final = (
+    _one(
+        "repaired_from_its_detection_on",
+        "the missing window begins when the gap was noticed, not when the last change before it was captured",
+        f"{REPAIR}missing_since",
+        "gap.since_ms for",
+        "gap.detected_ms for",
+        "repair",
+    ),
+    _one(
+        "repaired_up_to_now",
+        "the missing window ends at what can be exported at once, which is before the marks of the new epoch",
+        f"{REPAIR}choose_end",
+        "if restorable.latest * 1000 > repair.begun_ms + EXPORT_MARGIN_MS",
+        "if True",
+        "repair",
+    ),
+    _one(
+        "repair_skips_a_minute",
+        "between two exports of a repair a minute is left out",
+        f"{REPAIR}next_window",
+        "Window(through, ",
+        "Window(through + 60, ",
+        "repair",
+    ),
+    _one(
+        "repair_without_settling",
+        "keys of which the exports of a repair tell nothing are not read",
+        f"{REPAIRER}._read_keys",
+        "key_lines(self._table, keys, wanted)",
+        "[]",
+        "repair",
+    ),
+    _one(
+        "repair_leaves_what_is_gone",
+        "keys that a repair looks up and does not find are left as they are",
+        "tailrace.jobs.settle:key_lines",
+        "        lines.append(encode(gone",
+        "        if item is not None:\n            lines.append(encode(gone",
+        "repair",
+    ),
+    _one(
+        "repair_beats_changes",
+        "exported rows of a repair are ordered as changes, behind those of the stream",
+        f"{REPAIRER}._window",
+        'replace(entry, kind="base")',
+        "entry",
+        "repair",
+    ),
+    _one(
+        "closed_before_its_rows",
+        "gaps are closed while the export that fills them is under way",
+        f"{REPAIRER}._window",
+        "            return self._poll_seconds\n",
+        "            now_ms = self._clock.now_ms()\n"
+        "            self._publish(finished(manifest, now_ms, repair.last_number), published)\n"
+        "            return 0.0\n",
+        "repair",
+    ),
+    _one(
+        "closed_with_later_ones",
+        "the end of a repair closes gaps that were found while it was under way",
+        f"{REPAIR}finished",
+        'if gap.state == "repairing" else gap',
+        "if True else gap",
+        "repair",
+    ),
+    _one(
+        "sweep_before_the_base",
+        "the sweep comes when the new base has begun, not when it is complete",
+        f"{REPAIRER}._full",
+        "is_complete = base is not None and base.shows_ms is not None",
+        "is_complete = base is not None",
+        "repair",
+    ),
+    _one(
+        "no_sweep",
+        "what a new base does not hold stays",
+        f"{TARGET}ModelTarget.commit",
+        'if any(s.segment.kind == "sweep" for s in fresh)',
+        "if False",
+        "repair",
+    ),
+    _one(
+        "sweep_takes_changes",
+        "a sweep takes all but the rows of the new base, also what the stream brought since",
+        f"{TARGET}sweep",
+        "if row.position < first",
+        'if row.op != "r"',
+        "repair",
+    ),
+    _one(
+        "epochs_are_equal",
+        "rows of the new epoch are ordered among those of the old one",
+        "tailrace.decide.load:order_prefix_of",
+        "order_prefix(segment.epoch, ",
+        "order_prefix(1, ",
+        "repair",
+    ),
+    _one(
+        "page_of_an_older_epoch",
+        "a page that was read before a repair began is published as part of its base",
+        f"{BACKFILL}:Backfiller._adopt",
+        "and after.epoch == self._manifest.epoch",
+        "and True",
+        "repair",
+    ),
+    _one(
+        "manifest_of_another_table",
+        "a backfiller that met another table keeps the manifest of before its repair",
+        f"{BACKFILL}:Backfiller._check_source",
+        "self._published, self._buffered_since = None, None",
+        "pass",
+        "repair",
+    ),
+    _one(
+        "repair_in_vain",
+        "a repair goes on although its source was replaced again",
+        f"{REPAIRER}._is_in_vain",
+        'return is_other or _state(manifest).kind == "full"',
+        "return False",
+        "repair",
+    ),
+    _one(
+        "old_base_is_enough",
+        "the base of the epoch before counts for the new one",
+        "tailrace.decide.base:base_of",
+        "if scan is not None and scan.epoch == epoch:",
+        "if scan is not None:",
+        "repair",
+    ),
+    _one(
+        "new_stream_from_now_on",
+        "of a stream that took another one's place only what comes from now on is read",
+        f"{REPAIRER}._found",
+        '"TRIM_HORIZON"',
+        '"LATEST"',
+        "repair",
+    ),
+)
+
+DEFECTS: Final[Mapping[str, Defect]] = {
+    defect.name: defect for defect in (*STREAM, *STORE, *LOAD, *SCAN, *COMPACTION, *PITR, *REPAIRS)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """How a defect was noticed: after so many histories, in this one, by this rule. `seed` None: not at all."""
+
+    name: str
+    histories: int
+    seed: int | None = None
+    rule: str = ""
+
+
+def catch(name: str, histories_max: int) -> Catch:
+    """Run histories that can show a defect, in the order of their seeds, until one does."""
+    defect = DEFECTS[name]
+    seeds = itertools.islice((seed for seed in itertools.count() if defect.may_show_in(seed)), histories_max)
+    with planted(defect):
+        summary = run_seeds(seeds, until=lambda outcome: outcome.violation is not None)
+    if not summary.failures:
+        return Catch(name, summary.histories)
+    seed, violation = summary.failures[0]
+    return Catch(name, summary.histories, seed, violation[1 : violation.index("]")])
+
+
+def catch_all(histories_max: int, jobs: int) -> Iterator[Catch]:
+    """Every defect, in several processes; in the catalogue's order."""
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(catch, DEFECTS, itertools.repeat(histories_max))
 
 
 @contextlib.contextmanager

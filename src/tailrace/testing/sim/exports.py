@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -152,13 +152,81 @@ def _numbers(added: Sequence[Segment], window: PublishedWindow) -> tuple[int, in
     return added[0].number, added[-1].number
 
 
-class ExportWorld(World):
+class Current:
+    """Whatever answers under a name now."""
+
+    def __init__(self, now: Callable[[], Any]) -> None:
+        self._now = now
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._now(), name)
+
+
+class ExportTroubles(World):
+    """A table with point-in-time recovery: what may befall its exports."""
+
+    backups: ModelTable
+
+    def make_backups(self, exports: ExportSetup, **more: Any) -> ModelTable:
+        return ModelTable(
+            self.store,
+            TABLE,
+            KEYS,
+            self.clock.ms / 1000,
+            lag_seconds=exports.lag_seconds,
+            export_seconds=exports.export_seconds,
+            equal_images=exports.equal_images,
+            partitions=exports.partitions,
+            **more,
+        )
+
+    def faulty_backups(self, process: Process) -> Any:
+        """As one process sees them."""
+        reads = (*(name for name in OPERATIONS if name != "start"), "scan_page")
+        return Faulty(Current(lambda: self.backups), process, writes=("start", "enable_recovery"), reads=reads)
+
+    def begin_effect(self) -> None:
+        self.backups.now = self.clock.ms / 1000
+
+    def calm_exports(self) -> None:
+        self.begin_effect()
+        self.backups.failing, self.backups.damaging, self.backups.errors, self.backups.denied = [], [], {}, set()
+        self.backups.export_seconds = 60
+        self.backups.switch_recovery(True)
+
+    def do_export_fails(self, bits: Bits) -> None:
+        self.backups.failing += ["InternalServerError"] * (1 + bits.below(5))
+
+    def do_export_damage(self, bits: Bits) -> None:
+        self.backups.damaging.append(bits.of(("missing", "cut", "unfinished")))
+
+    def do_export_slow(self, bits: Bits) -> None:
+        self.backups.export_seconds = bits.of((60, 300, 1200, 4000))
+
+    def do_recovery_off(self, bits: Bits) -> None:
+        self.begin_effect()
+        self.backups.switch_recovery(not self.backups.recovery)
+
+    def do_recovery_short(self, bits: Bits) -> None:
+        self.begin_effect()
+        self.backups.shorten_recovery(bits.of((600, 1800, 2700, 3600)))
+
+    def do_refuse(self, bits: Bits) -> None:
+        kinds = (Throttled, ServiceUnavailable)
+        errors = [bits.of(kinds)("simulated", hint="It is simulated.") for _ in range(1 + bits.below(4))]
+        self.backups.errors[bits.of(OPERATIONS)] = errors
+
+    def do_forbid(self, bits: Bits) -> None:
+        self.backups.denied = set() if self.backups.denied else {bits.of(OPERATIONS)}
+
+
+class ExportWorld(ExportTroubles):
     """A table with point-in-time recovery."""
 
     judge: ExportJudge
     step_ms = (1000, 30_000, 120_000, 300_000)
-    sleep_ms = (60_000, 300_000, 900_000, 2_700_000)
-    long_ago_ms = 3_000_000
+    sleep_ms: Sequence[int] = (60_000, 300_000, 900_000, 2_700_000)
+    long_ago_ms = 2_300_000
     finale_turns = 1500
 
     # ---- its parts
@@ -167,16 +235,9 @@ class ExportWorld(World):
         assert setup.exports is not None
         self.exports: ExportSetup = setup.exports
         self.rule = WindowRule(WIDTH, self.exports.step)
-        self.source = ModelTable(
-            self.store,
-            TABLE,
-            KEYS,
-            self.clock.ms / 1000,
-            lag_seconds=self.exports.lag_seconds,
-            export_seconds=self.exports.export_seconds,
-            equal_images=self.exports.equal_images,
-            partitions=self.exports.partitions,
-        )
+        self.source = self.backups = self.make_backups(self.exports)
+        if self.rule.slides:  # each hour is a dozen windows
+            self.sleep_ms = (60_000, 300_000, 900_000)
         self.is_recreated = False
         self.written_ms = 0
 
@@ -184,8 +245,7 @@ class ExportWorld(World):
         return ExportJudge(**parts, source=self.source, rule=self.rule, unsure=self.unsure)
 
     def make_capturer(self, process: Process, landing: Landing) -> ExportCapturer:
-        reads = tuple(name for name in OPERATIONS if name != "start")
-        table: Any = Faulty(self.source, process, writes=("start", "enable_recovery"), reads=reads)
+        table = self.faulty_backups(process)
         return ExportCapturer(
             table,
             table,
@@ -214,9 +274,6 @@ class ExportWorld(World):
     def takes_writes(self) -> bool:
         return not self.is_recreated
 
-    def begin_effect(self) -> None:
-        self.source.now = self.clock.ms / 1000
-
     # ---- what befalls it
 
     def do_same(self, bits: Bits) -> None:
@@ -225,31 +282,6 @@ class ExportWorld(World):
             key = bits.of(sorted(self.items))
             image = {name: value for name, value in self.items[key].items() if name != "pk"}
             self.note("", f"put {key} as it was at {self.record(key, image, expired=False)}")
-
-    def do_export_fails(self, bits: Bits) -> None:
-        self.source.failing += ["InternalServerError"] * (1 + bits.below(5))
-
-    def do_export_damage(self, bits: Bits) -> None:
-        self.source.damaging.append(bits.of(("missing", "cut", "unfinished")))
-
-    def do_export_slow(self, bits: Bits) -> None:
-        self.source.export_seconds = bits.of((60, 300, 1200, 4000))
-
-    def do_recovery_off(self, bits: Bits) -> None:
-        self.begin_effect()
-        self.source.switch_recovery(not self.source.recovery)
-
-    def do_recovery_short(self, bits: Bits) -> None:
-        self.begin_effect()
-        self.source.shorten_recovery(bits.of((600, 1800, 2700, 3600)))
-
-    def do_refuse(self, bits: Bits) -> None:
-        kinds = (Throttled, ServiceUnavailable)
-        errors = [bits.of(kinds)("simulated", hint="It is simulated.") for _ in range(1 + bits.below(4))]
-        self.source.errors[bits.of(OPERATIONS)] = errors
-
-    def do_forbid(self, bits: Bits) -> None:
-        self.source.denied = set() if self.source.denied else {bits.of(OPERATIONS)}
 
     def do_recreate(self, bits: Bits) -> None:
         """Another table answers under the name."""
@@ -260,10 +292,7 @@ class ExportWorld(World):
     # ---- the end
 
     def calm(self) -> None:
-        self.begin_effect()
-        self.source.failing, self.source.damaging, self.source.errors, self.source.denied = [], [], {}, set()
-        self.source.export_seconds = 60
-        self.source.switch_recovery(True)
+        self.calm_exports()
 
     def is_settled(self, turn: int) -> bool:
         """Two windows behind the last write are applied: by then an overlap has done its work."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from tailrace.clock import ManualClock
 from tailrace.decide.load import watermark
 from tailrace.errors import ManifestInvalid, TailraceError
 from tailrace.landing import Landing
@@ -57,8 +58,10 @@ class Judge:
     table: str
     target: ModelTarget
     time_is_exact: bool  # all clocks agree, so that watermarks can be compared with the world's time
+    clock: ManualClock
+    grace_ms: int | None  # of what was compacted
     manifest: Manifest | None = None
-    epoch: int = 1
+    moved_ms: dict[str, int] = field(default_factory=dict)  # when a segment's object became needless, by name
     segments: dict[int, Segment] = field(default_factory=dict)  # all that were ever published
     facts: dict[int, list[Fact]] = field(default_factory=dict)  # by segment number
     expected: dict[tuple[Any, ...], Fact] = field(default_factory=dict)  # what the target must hold
@@ -84,10 +87,11 @@ class Judge:
         manifest, before = Manifest.from_bytes(data), self.manifest
         if manifest.version != (1 if before is None else before.version + 1):
             raise Violation("I10", f"version {manifest.version} follows {None if before is None else before.version}")
-        self.epoch = manifest.epoch
         added = self._added(manifest, before)
         for segment in added:
-            self._check_segment(segment, manifest)
+            if segment.epoch != manifest.epoch:
+                raise Violation("I8", f"segment {segment.number} of epoch {segment.epoch} in epoch {manifest.epoch}")
+            self._check_segment(segment)
         self._check_gaps(manifest, before)
         self.check_source(manifest, before, added)
         self.manifest = manifest
@@ -102,7 +106,7 @@ class Judge:
         for number, segment in self.segments.items():
             found = listed.get(number)
             if found is not segment and found != segment:
-                self._check_moved(segment, found)
+                self._check_moved(segment, found, manifest)
         added = [s for number, s in listed.items() if number > known]
         self.segments.update({s.number: s for s in added})
         numbers = [s.number for s in added]
@@ -110,12 +114,19 @@ class Judge:
             raise Violation("I9", f"segments {numbers} behind {known}, and the next is {manifest.next_number}")
         return added
 
-    def _check_moved(self, segment: Segment, found: Segment | None) -> None:
+    def _check_moved(self, segment: Segment, found: Segment | None, manifest: Manifest) -> None:
         """Nothing but the place of its bytes may change. [I2, I12]"""
         if found is None or replace(found, place=segment.place) != segment or segment.place is not None:
             raise Violation("I2", f"segment {segment.number} was dropped or changed")
         self._check_place(found)
         self.segments[segment.number] = found
+        assert found.place is not None
+        since_ms = [garbage.since_ms for garbage in manifest.garbage if garbage.name == found.place.name]
+        if not since_ms:
+            raise Violation("I13", f"nobody remembers that {segment.name} is needless now")
+        self.moved_ms[segment.name] = min(
+            since_ms
+        )  # when its swap was prepared: a moment or, after a sleep, long before
 
     def _check_place(self, segment: Segment) -> None:
         """The same lines lie there as were published. [I12]"""
@@ -123,7 +134,7 @@ class Judge:
             lines = gzip.decompress(b"".join(Landing(self.store, self.table).read_segment(segment))).splitlines()
         except (TailraceError, EOFError, OSError) as error:
             raise Violation("I12", f"segment {segment.number} cannot be read at {segment.place}: {error}") from error
-        facts = [fact_of(line, segment, self.epoch) for line in lines]
+        facts = [fact_of(line, segment) for line in lines]
         if facts != self.facts[segment.number]:
             raise Violation("I12", f"segment {segment.number} is another one at {segment.place}")
 
@@ -139,8 +150,11 @@ class Judge:
         pages = () if self.manifest is None else self.manifest.pages
         if inside in used or any(page.name == inside for page in pages):
             raise Violation("I13", f"{inside} was deleted and is listed")
+        rested_ms = self.clock.ms - self.moved_ms.get(inside, 0)
+        if self.time_is_exact and self.grace_ms is not None and rested_ms < self.grace_ms:
+            raise Violation("I13", f"{inside} was deleted while a load may still read it")
 
-    def _check_segment(self, segment: Segment, manifest: Manifest) -> None:
+    def _check_segment(self, segment: Segment) -> None:
         """It is there, with as many lines as it says. [I2, I15]"""
         data = self.store.objects.get(f"{self.table}/{segment.name}")
         if data is None:
@@ -151,16 +165,24 @@ class Judge:
             raise Violation("I15", f"segment {segment.name} is damaged: {error}") from error
         if len(lines) != segment.rows or len(data) != segment.bytes:
             raise Violation("I15", f"segment {segment.name} has {len(lines)} lines, the manifest says {segment.rows}")
-        self.facts[segment.number] = [fact_of(line, segment, manifest.epoch) for line in lines]
+        self.facts[segment.number] = [fact_of(line, segment) for line in lines]
 
     def _check_gaps(self, manifest: Manifest, before: Manifest | None) -> None:
-        """Gaps stay, are shown, and are true. [I14]"""
-        known = before.gaps if before is not None else ()
-        if manifest.gaps[: len(known)] != known:
-            raise Violation("I14", f"a gap was taken back: {known} became {manifest.gaps}")
+        """Gaps stay, are shown, and are true; only a repair takes them up, and only its end closes them. [I14]"""
+        known, repair = before.gaps if before is not None else (), manifest.repair
+        begins = before is not None and manifest.epoch == before.epoch + 1
+        ends = repair is not None and repair.finished_ms is not None and before is not None and repair != before.repair
+        for gap, now in zip(known, manifest.gaps, strict=False):
+            is_moved = (gap.state, now.state) == ("detected", "repairing") and begins
+            is_moved |= (gap.state, now.state) == ("repairing", "closed") and ends
+            if now != gap and not (is_moved and replace(now, state=gap.state) == gap):
+                raise Violation("I14", f"a gap was taken back: {gap} became {now}")
+        if len(manifest.gaps) < len(known) or any(gap.state != "detected" for gap in manifest.gaps[len(known) :]):
+            raise Violation("I14", f"gaps were lost: {known} became {manifest.gaps}")
+        is_begun = repair is not None and repair.finished_ms is None
         if manifest.open_gaps and manifest.state not in ("GAP", "SOURCE_CHANGED"):
             raise Violation("I14", f"the state is {manifest.state} in spite of {manifest.open_gaps[0]}")
-        if manifest.state == "GAP" and not manifest.open_gaps:
+        if manifest.state == "GAP" and not (manifest.open_gaps or is_begun):
             raise Violation("I14", "the state is GAP, and there is none")
         for gap in manifest.gaps[len(known) :]:
             if self.time_is_exact and not self.is_true(gap):
@@ -194,13 +216,30 @@ class Judge:
             if standing is None or fact.position > standing.position:
                 self.expected[fact.key] = fact
             touched[fact.key] = None
+        sweeps = [s.segment for s in fresh if s.segment.kind == "sweep"]
+        if sweeps:
+            due += self._swept(max(sweep.epoch for sweep in sweeps))
         self._check_history(contents.history, due)
+        if len(contents.rows) != len(self.expected):
+            raise Violation("I6", f"{len(contents.rows)} keys, and {len(self.expected)} should be there")
         for key in touched:
             if not is_same(contents.rows.get(key), self.expected[key]):
                 raise Violation("I6", f"{key} is {contents.rows.get(key)}, and should be {self.expected[key]}")
         if len(contents.ledger) != len(self.applied):
             raise Violation("I9", f"the ledger has {len(contents.ledger)} rows for {len(self.applied)} segments")
         self._check_watermark()
+
+    def _swept(self, epoch: int) -> list[Fact]:
+        """Older epochs end: all that is theirs is no longer expected, and each key that lived gets a delete."""
+        old = {key: fact for key, fact in self.expected.items() if fact.position < f"{epoch:04d}|"}
+        for key in old:
+            del self.expected[key]
+        position = f"{epoch:04d}|0|{0:040d}"
+        return [
+            Fact(key, position, "d", None, False, values_of({"pk": {"S": key[0]}}), 0, True)
+            for key, fact in sorted(old.items())
+            if fact.op != "d"
+        ]
 
     def _check_watermark(self) -> None:
         if self.manifest is None or not self.time_is_exact:
@@ -233,16 +272,17 @@ class Judge:
         return any(name.startswith(start) for name in self.store.objects)
 
 
-def fact_of(line: bytes, segment: Segment, epoch: int) -> Fact:
+def fact_of(line: bytes, segment: Segment) -> Fact:
     """What a line says, read with nothing but a JSON parser."""
-    record = json.loads(line)
+    record, epoch = json.loads(line), segment.epoch
     if "Item" in record:
         image = record["Item"]
         values = values_of(image)
         return Fact((_pk(image),), f"{epoch:04d}|0|{0:040d}", "r", None, False, values, 0, _is_good(values))
     meta = record["Metadata"]
-    image, written_us = record.get("NewImage"), int(meta["WriteTimestampMicros"]["N"])
-    number = int(meta["SequenceNumber"]["S"]) if "SequenceNumber" in meta else written_us
+    image = record.get("NewImage")
+    written_us = int(meta["WriteTimestampMicros"]["N"]) if "WriteTimestampMicros" in meta else None
+    number = int(meta["SequenceNumber"]["S"]) if "SequenceNumber" in meta else written_us or 0
     values = values_of(record["Keys"] if image is None else image)
     place = f"{number:040d}" if segment.window_end is None else f"{segment.window_end:020d}{number:020d}"
     return Fact(
@@ -252,7 +292,7 @@ def fact_of(line: bytes, segment: Segment, epoch: int) -> Fact:
         written_us=written_us,
         expired="Expired" in meta,
         values=values,
-        number=number if segment.window_end is None else 0,
+        number=number if segment.kind == "stream" else 0,
         is_good=_is_good(values),
     )
 

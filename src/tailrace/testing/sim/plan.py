@@ -10,8 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-Capture: TypeAlias = Literal["stream", "scan", "tiling", "sliding"]  # scan: a stream, and a base that is scanned
-CAPTURES: Final[Sequence[Capture]] = ("stream",) * 4 + ("scan",) * 2 + ("tiling", "sliding")  # of eight seeds
+# scan: a stream, and a base that is scanned; repair: a stream with backups, with a base or without
+Capture: TypeAlias = Literal["stream", "scan", "repair", "tiling", "sliding"]
+CAPTURES: Final[Sequence[Capture]] = (  # of eight seeds
+    *("stream", "stream", "stream", "repair"),
+    *("scan", "scan", "tiling", "sliding"),
+)
+BaseKind: TypeAlias = Literal["none", "scan", "export"]
 ACTIONS_MIN: Final = 40
 ACTIONS_MAX: Final = 110
 EFFECTS_STRUCK: Final = 1000  # strikes come so far; few histories have more effects
@@ -46,7 +51,15 @@ OF_EXPORTS: Final[Mapping[str, float]] = {
     "recreate": 0.1,
 }
 OF_SCANS: Final[Mapping[str, float]] = {**OF_STREAMS, "scan_fails": 1}
+# Without "disorder": what its refused shard needs is asked for by nobody here.
+OF_REPAIRS: Final[Mapping[str, float]] = {
+    **{name: share for name, share in OF_SCANS.items() if name != "disorder"},
+    **{name: share for name, share in OF_EXPORTS.items() if name not in ("same", "recreate")},
+    "ask": 1,
+}
 WORK: Final[Mapping[str, float]] = {"write": 6, "capture": 9, "load": 4, "flush": 0.7, "tick": 0.4}
+WORK_OF_REPAIRS: Final[Mapping[str, float]] = {"repair": 6}
+ALWAYS_IN_REPAIRS: Final = ("repair", "ask", "sleep")
 HEAVY: Final = 5.0  # of one trouble, in some histories
 STRIKES: Final = (
     *("error", "crash_before", "crash_after"),
@@ -130,9 +143,12 @@ class Setup:
     load_rows: int
     skew_ms: tuple[int, ...]  # of each process's clock
     pages_early: bool  # manifests move old entries to pages after a handful
+    decodes_ahead: bool
     hands_manifest_on: bool  # from capture to the loader of the same process
-    exports: ExportSetup | None  # where there is no stream
-    scan: ScanSetup | None  # of its base
+    exports: ExportSetup | None  # where there is no stream, or backups beside it
+    scan: ScanSetup | None  # of its base, where there may be one
+    base: BaseKind | None  # of a table that may be repaired
+    is_old: bool  # it was consistent for a while before anything happens
     compact_seconds: float | None  # the grace of what was compacted; None: nobody compacts
     restarts: bool  # at the end another process takes over, else all go on
     troubles: tuple[str, ...]
@@ -171,6 +187,8 @@ def draw(seed: int) -> Plan:
 def _troubles(capture: Capture) -> Mapping[str, float]:
     if capture in ("tiling", "sliding"):
         return {**COMMON, **OF_EXPORTS}
+    if capture == "repair":
+        return {**COMMON, **OF_REPAIRS, **WORK_OF_REPAIRS}
     return {**COMMON, **(OF_SCANS if capture == "scan" else OF_STREAMS)}
 
 
@@ -188,7 +206,7 @@ def _draw_exports(dice: random.Random, capture: Capture) -> ExportSetup | None:
 
 
 def _draw_scan(dice: random.Random, capture: Capture) -> ScanSetup | None:
-    if capture != "scan":
+    if capture not in ("scan", "repair"):
         return None
     return ScanSetup(
         segments=dice.choice([1, 2, 3]),
@@ -203,13 +221,21 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
     some = dice.choice([0.1, 0.3, 0.6])
     processes = dice.choice([1, 2, 2, 3])
     is_skewed = dice.random() < 0.1
+    skew_ms = (
+        300_000 if capture == "repair" else 3_600_000
+    )  # more than five minutes AWS would refuse, and a repair be wrong
     chosen = [name for name in troubles if dice.random() < some]
+    if capture == "repair":
+        chosen += [name for name in ALWAYS_IN_REPAIRS if name not in chosen]
+        chosen += [] if {"age", "vanish", "replace"} & {*chosen} else ["age"]
     if "disorder" in chosen:  # where the shards in between were lost, nobody could tell that numbers went back
         chosen = [name for name in chosen if name not in ("age", "vanish")]
     return Setup(
         capture=capture,
         exports=_draw_exports(dice, capture),
         scan=_draw_scan(dice, capture),
+        base=dice.choice(["none", "scan", "scan", "export"]) if capture == "repair" else None,
+        is_old=capture == "repair" and dice.random() < 0.7,
         compact_seconds=dice.choice([None, None, 60.0, 25 * 3600.0]),
         processes=processes,
         keys=dice.choice([1, 2, 3, 5, 8]),
@@ -222,7 +248,8 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
         buffer_bytes=dice.choice([400, 1 << 20]),
         load_segments=dice.choice([1, 3, 500]),
         load_rows=dice.choice([1, 5, 250_000]),
-        skew_ms=tuple(dice.randint(-3_600_000, 3_600_000) if is_skewed else 0 for _ in range(processes)),
+        skew_ms=tuple(dice.randint(-skew_ms, skew_ms) if is_skewed else 0 for _ in range(processes)),
+        decodes_ahead=dice.random() < 0.3,
         pages_early=dice.random() < 0.25,
         hands_manifest_on=dice.random() < 0.5,
         restarts=dice.random() < 0.3,

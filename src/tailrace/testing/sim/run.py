@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import hashlib
 import logging
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.landing import landing
-from tailrace.model.manifest import Manifest
+from tailrace.model.exports import PublishedWindow
+from tailrace.model.manifest import Manifest, ShardState
+from tailrace.model.segments import Segment
 from tailrace.testing.sim.baton import Baton
 from tailrace.testing.sim.exports import ExportWorld
 from tailrace.testing.sim.patches import patched
-from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_SCANS, STRIKES, Capture, Plan, draw
+from tailrace.testing.sim.plan import COMMON, OF_EXPORTS, OF_REPAIRS, OF_SCANS, STRIKES, Capture, Plan, draw
+from tailrace.testing.sim.repairs import RepairWorld
 from tailrace.testing.sim.scans import ScanWorld
 from tailrace.testing.sim.streams import StreamWorld
 from tailrace.testing.sim.world import Outcome, World
@@ -32,6 +34,7 @@ FAILURES_KEPT: Final = 20
 WORLDS: Final[Mapping[Capture, type[World]]] = {
     "stream": StreamWorld,
     "scan": ScanWorld,
+    "repair": RepairWorld,
     "tiling": ExportWorld,
     "sliding": ExportWorld,
 }
@@ -41,6 +44,7 @@ MET: Final = (
     *COMMON,
     *OF_SCANS,
     *OF_EXPORTS,
+    *OF_REPAIRS,
     *STRIKES,
     "zombie",
     "another writer",
@@ -48,6 +52,15 @@ MET: Final = (
     "compacted",
     "deleted",
     "base complete",
+    "repair by window",
+    "repair by full",
+    "repaired by window",
+    "repaired by full",
+    "gap during a repair",
+    "key read by a repair",
+    "key swept",
+    "repair of another stream",
+    "repair of another table",
     "ends in CONSISTENT",
     "ends in GAP",
     "ends in PAUSED",
@@ -111,14 +124,28 @@ class Summary:
 
 
 def run(plan: Plan, baton: Baton) -> Outcome:
-    """Run one history. A manifest that many read is parsed once: it is a frozen value, and this is half of all the work."""
-    read = functools.lru_cache(maxsize=64)(Manifest.from_bytes)
+    """Run one history."""
     with contextlib.ExitStack() as patches:
-        patches.enter_context(patched(Manifest, "from_bytes", staticmethod(read)))
+        patches.enter_context(patched(Manifest, "from_bytes", staticmethod(_remembering(Manifest.from_bytes, bytes))))
+        for part in (Segment, ShardState, PublishedWindow):
+            patches.enter_context(patched(part, "from_json", staticmethod(_remembering(part.from_json, repr))))
         if plan.setup.pages_early:
             patches.enter_context(patched(landing, "SEGMENTS_MAX", 4))
             patches.enter_context(patched(landing, "SEGMENTS_KEPT", 2))
         return WORLDS[plan.setup.capture](plan).run(baton)
+
+
+def _remembering(read: Callable[[Any], Any], key_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read`, once for each content: what it gives is frozen, and many read the same. This was half of all the work."""
+    known: dict[Any, Any] = {}
+
+    def remembered(content: Any) -> Any:
+        key = key_of(content)
+        if key not in known:
+            known[key] = read(content)
+        return known[key]
+
+    return remembered
 
 
 @contextlib.contextmanager
@@ -134,7 +161,7 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def run_seeds(seeds: Sequence[int], *, until: Callable[[Outcome], bool] = lambda outcome: False) -> Summary:
+def run_seeds(seeds: Iterable[int], *, until: Callable[[Outcome], bool] = lambda outcome: False) -> Summary:
     """Run these histories, here, in order; stop behind the first one that `until` says."""
     summary, baton, began = Summary(), Baton(), time.process_time()
     with quiet():

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.clock import Budget
-from tailrace.decide.scan import is_complete
+from tailrace.decide.base import base_stage
 from tailrace.errors import ServiceUnavailable, Throttled
 from tailrace.jobs.backfill import Backfiller, BackfillSettings
 from tailrace.landing import Landing
-from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Manifest
 from tailrace.model.segments import Segment
 from tailrace.testing.faults import Faulty, FaultyStore
+from tailrace.testing.sim.exports import KEYS, Current
 from tailrace.testing.sim.oracles import Violation, values_of
 from tailrace.testing.sim.plan import Bits, ScanSetup, Setup
 from tailrace.testing.sim.streams import StreamJudge, StreamWorld
@@ -24,7 +24,6 @@ from tailrace.testing.sim.world import TABLE, Process
 from tailrace.testing.source import InlineExecutor
 from tailrace.testing.tables import MemoryTable
 
-KEYS: Final = KeySchema(KeyAttribute("pk", "S"))
 TICK_SECONDS: Final = 20.0
 
 
@@ -41,9 +40,9 @@ class ScanJudge(StreamJudge):
             if segment.kind == "base":
                 self._check_rows(segment)
         was, scan = None if before is None else before.scan, manifest.scan
-        if was is not None and (scan is None or len(scan.parts) != len(was.parts)):
+        if was is not None and (scan is None or (scan.epoch, len(scan.parts)) < (was.epoch, len(was.parts))):
             raise Violation("I11", f"a scan of {len(was.parts)} segments became {scan}")
-        if scan is not None and was is not None:
+        if scan is not None and was is not None and scan.epoch == was.epoch:
             for old, new in zip(was.parts, scan.parts, strict=True):
                 if new.pages < old.pages or (old.is_done and new != old):
                     raise Violation("I3", f"a scan segment goes back from {old} to {new}")
@@ -68,12 +67,18 @@ class ScanWorld(StreamWorld):
         super().make_source(setup)
         assert setup.scan is not None
         self.scan: ScanSetup = setup.scan
-        self.table = MemoryTable(KEYS, self.scan.page_items)
+        self.table = self.make_table()
         self.scan_errors: list[Any] = []
+
+    def make_table(self) -> MemoryTable:
+        """What is scanned."""
+        return MemoryTable(KEYS, self.scan.page_items)
+
+    judge_type: type[ScanJudge] = ScanJudge
 
     def make_judge(self, **parts: Any) -> ScanJudge:
         parents = {shard_id: shard.parent for shard_id, shard in self.source.model.shards.items()}
-        judge = ScanJudge(**parts, source=self.source, parents=parents)
+        judge = self.judge_type(**parts, source=self.source, parents=parents)
         for number in range(self.scan.items):
             key = f"key-{number}"
             item = {"pk": {"S": key}, "value": {"N": f"{10**12 + number}"}}
@@ -83,7 +88,7 @@ class ScanWorld(StreamWorld):
         return judge
 
     def make_jobs(self, process: Process) -> dict[str, Callable[[], None]]:
-        table: Any = Faulty(self.table, process, reads=("scan_page",))
+        table: Any = Faulty(Current(lambda: self.table), process, reads=("scan_page",))
         backfiller = Backfiller(
             _Failing(table, self.scan_errors),  # type: ignore[arg-type]
             lambda: str(process.read("table id", lambda: self.source.table.table_id)),
@@ -101,13 +106,16 @@ class ScanWorld(StreamWorld):
         self.hits["scanned page"] += report.pages
 
     def record(self, key: str, image: Mapping[str, Any] | None, *, expired: bool) -> str:
+        self.record_in_table(key, image)
+        return super().record(key, image, expired=expired)
+
+    def record_in_table(self, key: str, image: Mapping[str, Any] | None) -> None:
         keys = {"pk": {"S": key}}
         if image is None:
             self.table.delete(keys)
         else:
             self.table.put({**keys, **image})
             self.judge.images[key].append(values_of({**keys, **image}))
-        return super().record(key, image, expired=expired)
 
     def do_scan_fails(self, bits: Bits) -> None:
         kinds = (Throttled, ServiceUnavailable)
@@ -119,8 +127,11 @@ class ScanWorld(StreamWorld):
 
     def is_settled(self, turn: int) -> bool:
         manifest = self.judge.manifest
-        is_done = manifest is not None and manifest.scan is not None and manifest.scan.finished_ms is not None
-        return super().is_settled(turn) and (is_done or self.is_replaced)
+        if manifest is None or manifest.scan is None or self.is_replaced:
+            return super().is_settled(turn) and self.is_replaced
+        is_past = base_stage(manifest, is_wanted=True, through_ms=manifest.captured_through_ms) is None
+        is_read = manifest.scan.finished_ms is not None
+        return super().is_settled(turn) and (is_past or (is_read and not self.judge.time_is_exact))
 
     def check_end(self, manifest: Manifest) -> None:
         """The base is complete. [I16]"""
@@ -128,7 +139,8 @@ class ScanWorld(StreamWorld):
         if self.is_replaced:  # nothing more of this table is read
             self.unsure.update(self.items, (key[0] for key in self.target.contents.rows))
             return
-        if manifest.scan is None or manifest.scan.finished_ms is None or not is_complete(manifest.scan):
+        scan = manifest.scan
+        if scan is None or scan.finished_ms is None or not all(part.is_done for part in scan.parts):
             raise Violation("I16", f"faults have stopped, and the base is {manifest.scan}")
         self.hits["base complete"] += 1
 

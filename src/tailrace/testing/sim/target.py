@@ -14,6 +14,8 @@ import pyarrow as pa
 from tailrace.codec import META_FIELDS, decoded_columns
 from tailrace.decide.schema import plan_columns
 from tailrace.errors import OrderConflict, TargetBusy, UsageInvalid
+from tailrace.model.keys import KeySchema
+from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column, Tag
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 from tailrace.testing.faults import Effects
@@ -87,6 +89,8 @@ class ModelTarget:
     ) -> None:
         """Make rows and ledger rows visible together."""
         merge(self.contents, rows, is_replay=any(s.segment.kind == "replay" for s in fresh))
+        if any(s.segment.kind == "sweep" for s in fresh):
+            sweep(self.contents, load.epoch, load.table.keys)
         self.contents.columns = columns
         for s in fresh:
             self.contents.ledger[s.segment.number] = ledger_row(load, s)
@@ -195,6 +199,18 @@ def merge(contents: Contents, rows: Sequence[Row], *, is_replay: bool) -> None:
         there = {(row.key, row.position) for row in contents.history}
         rows = [row for row in rows if (row.key, row.position) not in there]
     contents.history += rows
+
+
+def sweep(contents: Contents, epoch: int, keys: KeySchema) -> None:
+    """What older epochs left goes, tombstones included; of what lived the history tells a delete."""
+    first, position = order_prefix(epoch, CLASS_BASE), order_key(epoch, CLASS_BASE)
+    old = [row for _, row in sorted(contents.rows.items()) if row.position < first]
+    for row in old:
+        del contents.rows[row.key]
+    names = [(a.name, a.tag) for a in keys.attributes]
+    contents.history += [
+        Row(row.key, position, "d", None, False, dict(zip(names, row.key, strict=True))) for row in old if row.op != "d"
+    ]
 
 
 def ledger_row(load: Load, s: LoadedSegment) -> LedgerRow:
