@@ -125,6 +125,7 @@ class Capturer:
         self._readers: dict[str, ShardReader] = {}
         self._inflight: dict[Future[RecordsPage], tuple[ShardReader, int]] = {}
         self._absent_since: Mapping[str, int] = {}
+        self._listed: frozenset[str] = frozenset()
         self._listed_ms: int | None = None
         self._looked_ms: int | None = None
         self._is_discovered = False
@@ -305,6 +306,7 @@ class Capturer:
             self._publish(replace(self._manifest, shards=lineage.shards))
         self._looked_ms = self._listed_ms  # not this look: it may have missed some
         self._listed_ms = self._clock.now_ms()
+        self._listed = frozenset(info.shard_id for info in listing)
         self._note_absent(listing)  # those, too, that it only names as parents
 
     def _note_absent(self, listing: Sequence[ShardInfo]) -> None:
@@ -357,8 +359,8 @@ class Capturer:
         self._collect(block_seconds=min(COLLECT_SECONDS_MAX, self._settings.flush_seconds))
 
     def _is_listed(self, shard_id: str) -> bool:
-        """A shard that is only heard of, as a parent, may itself have a parent that comes first."""
-        return shard_id not in self._absent_since or self._manifest.shards[shard_id].mark is not None
+        """A shard that is only heard of, as a parent, by us or by another writer, may itself have a parent that comes first."""
+        return shard_id in self._listed or self._manifest.shards[shard_id].mark is not None
 
     def _new_reader(self, shard_id: str) -> ShardReader:
         shard = self._manifest.shards[shard_id]
