@@ -46,6 +46,9 @@ META_COLUMNS: Final[dict[Mode, dict[str, str]]] = {
 }
 """The columns that we add, in this order behind the attributes."""
 
+# A second thread saves no time: one writes a row group, and the other one spins. docs/performance.md, "Loading".
+ONE_THREAD: Final = "SET threads = 1"
+
 # Names that no attribute may take; `rowid` would hide DuckDB's own.
 RESERVED: Final = (
     "rowid",
@@ -64,11 +67,9 @@ class Merge:
         columns: Sequence[Column],
         keys: KeySchema,
         loaded_ms: int,
-        threads: str,
     ) -> None:
         self._run = session.run
         self._session = session
-        self._threads = threads
         self._target = target
         self._tombstones = tombstones
         self._columns = columns
@@ -154,7 +155,7 @@ class Merge:
             f"CREATE TEMP TABLE standing AS SELECT t.rowid AS place, l.line, {values}"
             f" FROM {self._target} t JOIN temp.latest l ON {same_key}"
         )
-        self._run(self._threads)
+        self._run(ONE_THREAD)
 
     # ---- current: the newest change of each key; deleted keys leave a tombstone
 

@@ -19,11 +19,10 @@ from tailrace.targets.duckdb import internal
 from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, sql_type, widened
 from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
 from tailrace.targets.duckdb.internal import TableState
-from tailrace.targets.duckdb.merge import META_COLUMNS, RESERVED, Merge, key_expression, key_text
+from tailrace.targets.duckdb.merge import META_COLUMNS, ONE_THREAD, RESERVED, Merge, key_expression, key_text
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
-BULK_ROWS: Final = 20_000  # so many base rows may have all cores: they are in sooner, though at more CPU time
 
 
 class DuckDbTarget:
@@ -58,12 +57,10 @@ class DuckDbTarget:
 
     def apply(self, load: Load) -> Applied:
         with self._file.session(read_only=False) as session, session.transaction():
-            is_base = all(s.segment.kind == "base" for s in load.segments)
-            threads = _threads(load.changes.num_rows if is_base else 0)
-            session.run(threads)
-            if is_base:
+            session.run(ONE_THREAD)
+            if all(s.segment.kind == "base" for s in load.segments):
                 # Hardly anything is deleted, and a vacuum would rewrite what was just written. And it is COMMIT that
-                # writes the file, with all cores, and not the connection's end, with one.
+                # writes the file, not the connection's end.
                 session.run("SET max_vacuum_tasks = 0")
                 session.run("SET checkpoint_threshold = '1MB'")
             internal.prepare(session)
@@ -83,7 +80,6 @@ class DuckDbTarget:
                 plan.columns,
                 load.table.keys,
                 load.loaded_ms,
-                threads,
             )
             merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
             if any(s.segment.kind == "sweep" for s in fresh):
@@ -169,11 +165,6 @@ class DuckDbTarget:
             )
             for s in segments
         ]
-
-
-def _threads(base_rows: int) -> str:
-    """The statement that sets them. Merging changes costs more with a second one: docs/performance.md, "Loading"."""
-    return "SET threads = 1" if base_rows < BULK_ROWS else "RESET threads"
 
 
 def _name(table: TableSpec) -> str:
