@@ -80,7 +80,7 @@ def parse_size(value: object) -> int:
 Seconds: TypeAlias = Annotated[float, BeforeValidator(parse_duration)]
 Bytes: TypeAlias = Annotated[int, BeforeValidator(parse_size)]
 Base: TypeAlias = Literal["scan", "export", "none"]
-Mode: TypeAlias = Literal["current", "soft_delete", "changelog"]
+Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 Found = TypeVar("Found")

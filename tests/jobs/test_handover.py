@@ -21,7 +21,7 @@ from tailrace.jobs.exports import ExportSettings
 from tailrace.targets.target import Mode
 from tailrace.testing.faults import FaultPlan, Faulty, FaultyStore, every_fault, stopped
 
-MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog")
+MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog", "history")
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])

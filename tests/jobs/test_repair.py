@@ -25,7 +25,7 @@ from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.targets.target import Mode
 from tailrace.testing.faults import FaultPlan, Faulty, FaultyStore, every_fault, stopped
 
-MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog")
+MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog", "history")
 
 
 def capture(world: World) -> None:

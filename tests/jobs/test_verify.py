@@ -19,7 +19,7 @@ from tailrace.targets.target import Mode
 from tailrace.testing.stores import MemoryStore
 from tailrace.testing.tables import MemoryTable
 
-MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog")
+MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog", "history")
 
 
 def item(key: str, **more: Any) -> Item:

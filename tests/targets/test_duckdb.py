@@ -525,4 +525,5 @@ def test_modes_have_the_columns_that_are_documented(tmp_path: Path) -> None:
         "current": common,
         "soft_delete": [*common, "_tr_deleted BOOLEAN", "_tr_expired BOOLEAN", "_tr_image_pos VARCHAR"],
         "changelog": [*common, "_tr_expired BOOLEAN"],
+        "history": [*common, "_tr_valid_from TIMESTAMP", "_tr_valid_to TIMESTAMP", "_tr_is_current BOOLEAN"],
     }

@@ -28,7 +28,7 @@ kind = "duckdb"
 path = "warehouse.duckdb"
 
 [defaults]
-mode = "current"                  # or "soft_delete", "changelog"
+mode = "current"                  # or "soft_delete", "changelog", "history"
 # base = "none"                   # leave out what the table holds already; or "export": from backups instead of a scan
 # start = "LATEST"                # only changes from now on, instead of the last 24 hours
 # flush_seconds = 1               # freshness against S3 requests, see docs/configuration.md

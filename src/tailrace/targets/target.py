@@ -12,7 +12,7 @@ from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column, Seen
 from tailrace.model.segments import Segment
 
-Mode: TypeAlias = Literal["current", "soft_delete", "changelog"]
+Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,8 @@ class Target(Protocol):
 
         Repeating it changes nothing; an older change arriving late never wins over a newer one, a tombstone included.
         A segment of kind ``sweep`` (alone in its load, without rows) ends what is left of older epochs: their rows go as if each
-        key had been deleted, and so do their tombstones; a changelog gets a delete for each key that lives in none but those.
+        key had been deleted, and so do their tombstones; a changelog gets a delete, and the newest version in a history an end,
+        for each key that lives in none but those.
         """
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:

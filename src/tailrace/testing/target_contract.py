@@ -31,8 +31,10 @@ NUMBER = KeySchema(KeyAttribute("pk", "N"))
 BINARY = KeySchema(KeyAttribute("pk", "B"))
 COMPOSITE = KeySchema(KeyAttribute("pk", "S"), KeyAttribute("sk", "S"))
 MIXED = KeySchema(KeyAttribute("pk", "N"), KeyAttribute("sk", "B"))
-MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog")
+MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog", "history")
 LOADED_MS = 1_790_000_000_000
+WRITTEN_MS = 1_700_000_000_000  # changes happen in the milliseconds behind it, by their positions
+KNOWN_MS = WRITTEN_MS + 500_000_000  # when all segments are published, so that some changes are older than base rows
 
 Item: TypeAlias = Mapping[str, Mapping[str, Any]]
 Op: TypeAlias = Literal["r", "c", "u", "d"]
@@ -52,12 +54,17 @@ class Change:
     def order(self) -> str:
         return order_key(self.epoch, CLASS_BASE if self.op == "r" else CLASS_CHANGE, self.position)
 
+    @property
+    def us(self) -> int:
+        """When it was written, in microseconds; for a base row when it was known."""
+        return KNOWN_MS * 1000 if self.op == "r" else WRITTEN_MS * 1000 + self.position % 10**12
+
     def line(self, keys: KeySchema) -> bytes:
         """The record as it lies in a segment."""
         if self.op == "r":
             return json.dumps({"Item": self.item}).encode() + b"\n"
         metadata: dict[str, Any] = {
-            "WriteTimestampMicros": {"N": str(1_700_000_000_000_000 + self.position % 10**12)},
+            "WriteTimestampMicros": {"N": str(self.us)},
             "SequenceNumber": {"S": str(self.position)},
             "EventName": {"S": {"c": "INSERT", "u": "MODIFY", "d": "REMOVE"}[self.op]},
         }
@@ -100,7 +107,7 @@ class Replica:
         assert not any(decoded.rejected), decoded.rejected
         loaded = [
             LoadedSegment(
-                Segment(number, f"changes/{number}", "base" if base else "stream", rows, 1, "0" * 64, 1), rows, 0
+                Segment(number, f"changes/{number}", "base" if base else "stream", rows, 1, "0" * 64, KNOWN_MS), rows, 0
             )
             for (number, _), rows in zip(segments, decoded.rows, strict=True)
         ]
@@ -176,6 +183,36 @@ class Replica:
     def expected_history(self) -> list[Any]:
         return sorted(((c.order, c.op, c.expired, self._values(c.item)) for c in self._changes()), key=_place)
 
+    def versions(self) -> list[Any]:
+        """All rows of a history: (order key, op, valid from, valid to, is current, values), moments in microseconds."""
+        columns = self.columns
+        moment = "CASE WHEN {0} IS NULL THEN NULL ELSE CAST(extract(epoch FROM {0}) * 1000000 AS BIGINT) END"
+        query = ", ".join(f"{moment.format(name)} AS {name}_us" for name in ("_tr_valid_from", "_tr_valid_to"))
+        rows = self.target.query(f'SELECT *, {query} FROM "orders"').to_pylist()
+        shown = [
+            (
+                *(r["_tr_pos"], r["_tr_op"], r["_tr_valid_from_us"], r["_tr_valid_to_us"]),
+                *(r["_tr_is_current"], _shown(r, columns)),
+            )
+            for r in rows
+        ]
+        return sorted(shown, key=_version_place)
+
+    def expected_versions(self) -> list[Any]:
+        versions = []
+        by_key: dict[str, dict[str, Change]] = {}
+        for change in self._changes():
+            by_key.setdefault(canonical_key(self.spec.keys, change.item), {}).setdefault(change.order, change)
+        for changes in by_key.values():
+            line = sorted(changes.values(), key=lambda change: change.order)
+            line = [c for n, c in enumerate(line) if c.op != "r" or all(c.us < later.us for later in line[n + 1 :])]
+            for change, following in zip(line, [*line[1:], None], strict=True):
+                if change.op != "d":
+                    until = None if following is None else following.us
+                    values = self._values(change.item)
+                    versions.append((change.order, change.op, change.us, until, following is None, values))
+        return sorted(versions, key=_version_place)
+
     def check(self) -> None:
         """The target shows what was applied, in every way that its mode has."""
         assert self.shown() == self.expected()
@@ -183,6 +220,8 @@ class Replica:
             assert self.deleted() == self.expected_deleted()
         if self.spec.mode == "changelog":
             assert self.history() == self.expected_history()
+        if self.spec.mode == "history":
+            assert self.versions() == self.expected_versions()
 
     def _changes(self) -> list[Change]:
         return [change for changes in self.applied.values() for change in changes]
@@ -215,6 +254,10 @@ class Replica:
 def _place(row: tuple[str, str, bool, dict[tuple[str, str], Any]]) -> tuple[str, str]:
     """A sorting key: base rows have one order key."""
     return row[0], repr(sorted(row[3].items()))
+
+
+def _version_place(row: tuple[Any, ...]) -> tuple[str, str]:
+    return row[0], repr(sorted(row[-1].items()))
 
 
 def _shown(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[tuple[str, str], Any]:
@@ -375,7 +418,8 @@ class TargetContract:
             replica.target.apply(replace(load, segments=[replayed]))
             query = f'SELECT "_tr_pos" FROM "orders_{mode}" ORDER BY 1'
             shown = [row["_tr_pos"] for row in target.query(query).to_pylist()]
-            assert shown == [change.order for change in ((one, two, three) if mode == "changelog" else (three,))]
+            kept = (one, two, three) if mode in ("changelog", "history") else (three,)
+            assert shown == [change.order for change in kept]
 
     # ---- order
 
@@ -473,6 +517,38 @@ class TargetContract:
         replica.apply((3, [put(6, x={"S": "back"})]))
         replica.check()
         assert replica.ledger.rows == 2
+
+    def test_a_history_tells_from_when_to_when(self, target: Target) -> None:
+        replica = Replica(target, "history")
+        v1, v2, gone, v3 = (
+            put(10, x={"S": "1"}),
+            put(20, x={"S": "2"}),
+            delete(30),
+            put(40, x={"S": "3"}),
+        )
+        for number, change in enumerate((v3, gone, v1, v2), 1):  # in any order
+            replica.apply((number, [change]))
+        told = [(values["x", "S"], *times) for _, _, *times, values in replica.versions()]
+        assert told == [("1", v1.us, v2.us, False), ("2", v2.us, gone.us, False), ("3", v3.us, None, True)]
+        replica.check()
+
+    @pytest.mark.parametrize("base_comes_first", [True, False])
+    def test_a_base_row_is_told_since_it_was_known_and_only_where_nothing_older_came_behind(
+        self, target: Target, base_comes_first: bool
+    ) -> None:
+        replica = Replica(target, "history")
+        is_later = 10**11 * 6  # than the base was known
+        base = (1, [Change("r", {"pk": {"S": key}, "x": {"S": "base"}}) for key in "ab"])
+        changes = (2, [put(1, "a", x={"S": "new"}), put(is_later, "b", x={"S": "new"})])
+        for segment in (base, changes) if base_comes_first else (changes, base):
+            replica.apply(segment)
+        told = {(values["pk", "S"], values["x", "S"]): times for _, _, *times, values in replica.versions()}
+        assert told == {
+            ("a", "new"): [put(1).us, None, True],
+            ("b", "base"): [KNOWN_MS * 1000, put(is_later).us, False],
+            ("b", "new"): [put(is_later).us, None, True],
+        }
+        replica.check()
 
     def test_expiry_is_told_apart_in_a_changelog(self, target: Target) -> None:
         replica = Replica(target, "changelog")
@@ -670,6 +746,11 @@ class TargetContract:
             ]
         if in_mode.spec.mode == "changelog":
             assert [(op, pos) for pos, op, _, _ in in_mode.history()].count(("d", swept)) == 1
+        if in_mode.spec.mode == "history":
+            ended = {values["pk", "S"]: until for *_, until, current, values in in_mode.versions() if not current}
+            # what the sweep ended, and what the rows of the new epoch replaced
+            assert ended["old"] == ended["base"] == KNOWN_MS * 1000
+            assert ended["changed"] == replace(put(1, "changed"), epoch=2).us
         in_mode.apply((5, [replace(put(9, "old"), epoch=2), replace(put(9, "gone"), epoch=2)]))
         live = {row["pk"] for batch in in_mode.target.rows(in_mode.spec) for row in batch.to_pylist()}
         assert live == {"base", "changed", "new", "old", "gone"}

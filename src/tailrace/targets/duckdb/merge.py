@@ -43,6 +43,15 @@ META_COLUMNS: Final[dict[Mode, dict[str, str]]] = {
         "_tr_loaded_at": "TIMESTAMP",
         "_tr_expired": "BOOLEAN",
     },
+    "history": {
+        "_tr_op": "VARCHAR",
+        "_tr_ts": "BIGINT",
+        "_tr_pos": "VARCHAR",
+        "_tr_loaded_at": "TIMESTAMP",
+        "_tr_valid_from": "TIMESTAMP",
+        "_tr_valid_to": "TIMESTAMP",
+        "_tr_is_current": "BOOLEAN",
+    },
 }
 """The columns that we add, in this order behind the attributes."""
 
@@ -67,6 +76,7 @@ class Merge:
         columns: Sequence[Column],
         keys: KeySchema,
         loaded_ms: int,
+        known_ms: int,
     ) -> None:
         self._run = session.run
         self._session = session
@@ -77,6 +87,7 @@ class Merge:
         self._incoming_keys = [f"c{columns.index(column)}" for column in self._keys]
         self._latest_keys = [f"k{n}" for n in range(len(self._keys))]
         self._loaded = f"make_timestamp({loaded_ms * 1000})"
+        self._known = f"make_timestamp({known_ms * 1000})"
 
     def run(self, mode: Mode, changes: pa.Table, *, replayed: bool = False) -> None:
         """Apply decoded changes. Raises OrderConflict when two of them share key and position but not content.
@@ -91,8 +102,10 @@ class Merge:
         self._check_order()
         if mode == "current":
             self._replace()
-        else:
+        elif mode == "soft_delete":
             self._mark()
+        else:
+            self._version()
 
     def _incoming(self, changes: pa.Table) -> pa.Table:
         """Typed columns under neutral names (c0, c1, …), because attribute names are anything, and the meta fields."""
@@ -244,6 +257,62 @@ class Merge:
             fresh,
         )
 
+    # ---- history: a row for each image, from its moment to that of the next change; deletes are kept as ends only
+
+    def _version(self) -> None:
+        """All versions of the keys of this load are laid side by side anew, so changes may come in any order.
+
+        A base row says what was there when it was read, not since when. Where a change is as old as that, the base row may
+        show it already, and would be told for the time before it: such a row is not kept.
+        """
+        run = self._run
+        key = key_expression(self._keys, self._latest_keys)
+        moment = f"coalesce(make_timestamp(i.ts), {self._known})"
+        same_key = self._same_key([f"t.{quote(column.name)}" for column in self._keys])
+        same_incoming = self._same_key([f"i.{name}" for name in self._incoming_keys])
+        run("RESET threads")
+        run(
+            "CREATE TEMP TABLE standing AS"
+            " SELECT t.rowid AS place, false AS is_end, l.line AS key, t._tr_pos AS pos, t._tr_valid_from AS moment,"
+            f" t._tr_op = 'r' AS is_base FROM {self._target} t JOIN temp.latest l ON {same_key}"
+            " UNION ALL SELECT b.rowid, true, l.line, b.pos, b.moment, false"
+            f" FROM {self._tombstones} b JOIN (SELECT *, {key} AS key FROM temp.latest) l ON b.key = l.key"
+        )
+        run(ONE_THREAD)
+        run(
+            "CREATE TEMP TABLE versions AS SELECT *, is_base AND coalesce(min(moment) OVER ("
+            "PARTITION BY key ORDER BY pos ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) <= moment, false) AS is_lost"
+            " FROM (SELECT place, NULL AS line, is_end, key, pos, moment, is_base FROM temp.standing"
+            f" UNION ALL SELECT NULL, i.line, i.op = 'd', l.line, i.pos, {moment}, i.op = 'r'"
+            f" FROM temp.incoming i JOIN temp.latest l ON {same_incoming}"
+            " ANTI JOIN temp.standing s ON s.key = l.line AND s.pos = i.pos"
+            " QUALIFY row_number() OVER (PARTITION BY l.line, i.pos ORDER BY i.line) = 1)"
+        )
+        run(
+            "CREATE TEMP TABLE valid AS SELECT *, lead(moment) OVER later AS until, lead(pos) OVER later IS NULL AS is_last"
+            " FROM temp.versions WHERE NOT is_lost WINDOW later AS (PARTITION BY key ORDER BY pos)"
+        )
+        run(
+            f"UPDATE {self._target} AS t SET _tr_valid_to = v.until, _tr_is_current = v.is_last FROM temp.valid v"
+            " WHERE t.rowid = v.place AND NOT v.is_end"
+            " AND (t._tr_valid_to IS DISTINCT FROM v.until OR t._tr_is_current <> v.is_last)"
+        )
+        run(f"DELETE FROM {self._target} WHERE rowid IN (SELECT place FROM temp.versions WHERE is_lost)")
+        run(
+            f"INSERT INTO {self._tombstones} SELECT {key}, v.pos, v.moment"
+            " FROM temp.valid v JOIN temp.latest l ON l.line = v.key WHERE v.is_end AND v.line IS NOT NULL"
+        )
+        meta = {
+            "_tr_op": "i.op",
+            "_tr_ts": "i.ts",
+            "_tr_pos": "i.pos",
+            "_tr_loaded_at": self._loaded,
+            "_tr_valid_from": "v.moment",
+            "_tr_valid_to": "v.until",
+            "_tr_is_current": "v.is_last",
+        }
+        self._insert(meta, "JOIN temp.valid v ON v.line = i.line WHERE NOT v.is_end")
+
     # ---- a sweep: what older epochs left
 
     def sweep(self, mode: Mode, epoch: int) -> None:
@@ -257,6 +326,13 @@ class Merge:
                 f"UPDATE {self._target} SET _tr_deleted = true, _tr_op = 'd', _tr_ts = NULL, _tr_expired = false,"
                 f" _tr_pos = '{position}', _tr_loaded_at = {self._loaded} WHERE _tr_pos < '{first}' AND NOT _tr_deleted"
             )
+        elif mode == "history":
+            key = key_expression(self._keys, [quote(column.name) for column in self._keys])
+            left = f"_tr_is_current AND _tr_pos < '{first}'"
+            self._run(
+                f"INSERT INTO {self._tombstones} SELECT {key}, '{position}', {self._known} FROM {self._target} WHERE {left}"
+            )
+            self._run(f"UPDATE {self._target} SET _tr_valid_to = {self._known}, _tr_is_current = false WHERE {left}")
         else:
             keys = ", ".join(quote(column.name) for column in self._keys)
             self._run(

@@ -20,8 +20,10 @@ from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, 
 from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
 from tailrace.targets.duckdb.internal import TableState
 from tailrace.targets.duckdb.merge import META_COLUMNS, ONE_THREAD, RESERVED, Merge, key_expression, key_text
-from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
+from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, Mode, TableSpec
 
+# Which rows live, where a mode keeps others beside them. A changelog has its own way.
+LIVE: Final[dict[Mode, str]] = {"soft_delete": "WHERE NOT _tr_deleted", "history": "WHERE _tr_is_current"}
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
 
 
@@ -51,8 +53,7 @@ class DuckDbTarget:
             state = internal.find(session, table)
             if state is None:
                 return Ledger()
-            live = "WHERE NOT _tr_deleted" if table.mode == "soft_delete" else ""
-            rows = session.value(f"SELECT count(*) FROM {_name(table)} {live}")
+            rows = session.value(f"SELECT count(*) FROM {_name(table)} {LIVE.get(table.mode, '')}")
             return internal.ledger(session, table, state, rows)
 
     def apply(self, load: Load) -> Applied:
@@ -80,6 +81,7 @@ class DuckDbTarget:
                 plan.columns,
                 load.table.keys,
                 load.loaded_ms,
+                max(s.segment.published_ms for s in load.segments),
             )
             merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
             if any(s.segment.kind == "sweep" for s in fresh):
@@ -216,7 +218,8 @@ def _spelled(plan: ColumnPlan) -> ColumnPlan:
 def _create(session: Session, table: TableSpec, state: TableState, columns: Sequence[Column]) -> None:
     """The table, without a primary key: DuckDB checks one eagerly within a transaction and pays for it on every row."""
     session.run(f"CREATE TABLE {_name(table)} ({_definition(table, columns)})")
-    session.run(f"CREATE TABLE {internal.tombstones(state)} (key VARCHAR, pos VARCHAR)")
+    moment = ", moment TIMESTAMP" if table.mode == "history" else ""
+    session.run(f"CREATE TABLE {internal.tombstones(state)} (key VARCHAR, pos VARCHAR{moment})")
 
 
 def _definition(table: TableSpec, columns: Sequence[Column]) -> str:
@@ -265,10 +268,8 @@ def _live_rows(table: TableSpec, state: TableState, wanted: str | None = None) -
     if wanted is not None:
         key = key_expression(keys, [quote(column.name) for column in keys])
         rows += f" WHERE {key} IN (SELECT key FROM {wanted})"
-    if table.mode == "soft_delete":
-        return f"SELECT {values} FROM ({rows}) WHERE NOT _tr_deleted"
     if table.mode == "changelog":
         key = ", ".join(quote(column.name) for column in keys)
         newest = f"{rows} QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _tr_pos DESC) = 1"
         return f"SELECT {values} FROM ({newest}) WHERE _tr_op <> 'd'"
-    return f"SELECT {values} FROM ({rows})"
+    return f"SELECT {values} FROM ({rows}) {LIVE.get(table.mode, '')}"
