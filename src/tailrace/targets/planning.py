@@ -1,0 +1,190 @@
+"""What a load comes to, whichever target takes it: fresh segments, the newest change of each key, ledger rows, names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.codec import META_FIELDS, project
+from tailrace.decide.schema import ColumnPlan
+from tailrace.errors import OrderConflict, RecordInvalid
+from tailrace.model.keys import KeySchema
+from tailrace.model.schema import Column
+from tailrace.targets.target import LedgerRow, Load, LoadedSegment, Mode
+
+META_TYPES: dict[str, pa.DataType] = {
+    "_tr_op": pa.string(),
+    "_tr_ts": pa.int64(),
+    "_tr_pos": pa.string(),
+    "_tr_loaded_at": pa.timestamp("us"),
+    "_tr_deleted": pa.bool_(),
+    "_tr_expired": pa.bool_(),
+    "_tr_image_pos": pa.string(),
+    "_tr_valid_from": pa.timestamp("us"),
+    "_tr_valid_to": pa.timestamp("us"),
+    "_tr_is_current": pa.bool_(),
+}
+_ALL = ("_tr_op", "_tr_ts", "_tr_pos", "_tr_loaded_at")
+META_NAMES: dict[Mode, tuple[str, ...]] = {
+    "current": _ALL,
+    "soft_delete": (*_ALL, "_tr_deleted", "_tr_expired", "_tr_image_pos"),
+    "changelog": (*_ALL, "_tr_expired"),
+    "history": (*_ALL, "_tr_valid_from", "_tr_valid_to", "_tr_is_current"),
+}
+"""The columns that we add, in this order behind the attributes; they may not bear an attribute's name."""
+
+# Which rows live, where a mode keeps others beside them. A changelog has its own way.
+LIVE: dict[Mode, str] = {"soft_delete": "NOT _tr_deleted", "history": "_tr_is_current"}
+
+
+def fresh(load: Load, held: Collection[int]) -> tuple[list[LoadedSegment], pa.Table]:
+    """The segments that are not applied yet, each once, and their changes: rows lie segment by segment."""
+    if sum(s.rows for s in load.segments) != load.changes.num_rows:
+        raise AssertionError("a load's rows are not those of its segments")
+    segments, pieces, taken, start = [], [load.changes.slice(0, 0)], set(held), 0
+    for s in load.segments:
+        if s.segment.number not in taken:
+            taken.add(s.segment.number)
+            segments.append(s)
+            pieces.append(load.changes.slice(start, s.rows))
+        start += s.rows
+    return segments, pa.concat_tables(pieces)
+
+
+def ledger_rows(load: Load, segments: Sequence[LoadedSegment], changes: pa.Table, now_ms: int) -> list[LedgerRow]:
+    """What the ledger says of these segments."""
+    p50, p99 = _lag_ms(changes.column(1), now_ms)
+    return [
+        LedgerRow(
+            number=s.segment.number,
+            segment=s.segment.name,
+            epoch=load.epoch,
+            sha256=s.segment.sha256,
+            rows=s.rows,
+            quarantined=s.quarantined,
+            bytes=s.segment.bytes,
+            applied_ms=now_ms,
+            through_ms=s.segment.through_ms,
+            lag_ms_p50=p50,
+            lag_ms_p99=p99,
+        )
+        for s in segments
+    ]
+
+
+def _lag_ms(written_us: pa.ChunkedArray, now_ms: int) -> tuple[int | None, int | None]:
+    """How long the changes took from the source's clock to ours: median and 99th percentile."""
+    oldest, newest = pc.quantile(written_us, [0.01, 0.5], interpolation="nearest").to_pylist()
+    if oldest is None:
+        return None, None
+    return now_ms - newest // 1000, now_ms - oldest // 1000
+
+
+def known_ms(load: Load) -> int:
+    """When the newest segment of a load was published: by then its base rows were as they say."""
+    return max(s.segment.published_ms for s in load.segments)
+
+
+def spelled(
+    plan: ColumnPlan, spell: Callable[[str], str], fold: Callable[[str], str], taken: Collection[str]
+) -> ColumnPlan:
+    """The plan with new names as a target can write them. `fold`: equal results are one name there; `taken`: more of them."""
+    used = {fold(column.name) for column in plan.columns} | {fold(name) for name in taken}
+    names: dict[tuple[str, str], Column] = {}
+    for column in plan.added:
+        name, number = spell(column.name), 1
+        while name != column.name and fold(name) in used:
+            number += 1
+            name = _numbered(spell, column.name, number)
+        used.add(fold(name))
+        names[column.attribute, column.tag] = replace(column, name=name)
+    return replace(
+        plan,
+        columns=tuple(names.get((c.attribute, c.tag), c) for c in plan.columns),
+        added=tuple(names.values()),
+    )
+
+
+def _numbered(spell: Callable[[str], str], name: str, number: int) -> str:
+    """``name_2``, cut before the number where it is too long for one."""
+    base, end = spell(name), f"_{number}"
+    while spell(base + end) != base + end:
+        base = base[:-1]
+    return base + end
+
+
+def key_columns(columns: Sequence[Column], keys: KeySchema) -> list[Column]:
+    """The columns of the key's attributes, HASH first."""
+    return [next(c for c in columns if (c.attribute, c.tag) == (a.name, a.tag)) for a in keys.attributes]
+
+
+def staged(
+    changes: pa.Table, columns: Sequence[Column], keys: KeySchema, mode: Mode, known: int, *, is_replay: bool
+) -> pa.Table:
+    """The rows of a load that a target needs to see: c0, c1, … as `columns`, then ``op, ts, pos, expired`` and what a mode adds.
+
+    ``current``: the newest change of each key. ``soft_delete``: that and the newest image, told apart by ``top`` and ``image``.
+    ``changelog``: all; of a replay, where a change may have come in its segment, too, each place once. ``history``: each
+    place once, with its ``moment`` (`known`, in milliseconds, for base rows).
+
+    Raises OrderConflict when two changes share key and position but not content, RecordInvalid for one without either.
+    """
+    typed, meta = project(changes, columns), changes.columns[: len(META_FIELDS)]
+    names = [f"c{n}" for n in range(typed.num_columns)] + ["op", "ts", "pos", "expired"]
+    incoming = pa.table([*typed.columns, *meta[:3], pc.fill_null(meta[3], False)], names=names)
+    key = [f"c{columns.index(column)}" for column in key_columns(columns, keys)]
+    if any(incoming[name].null_count for name in [*key, "pos"]):
+        raise RecordInvalid("A change has no key or no position", hint="Decode it with the key schema of its table.")
+    places = incoming.select([*key, "op", "pos"]).append_column("line", pa.array(range(incoming.num_rows), pa.int64()))
+    if mode == "changelog":
+        return incoming.take(_once(places, key)) if is_replay else incoming
+    _check_order(incoming, places, key)
+    if mode == "history":
+        moment = pc.coalesce(incoming["ts"], pa.scalar(known * 1000)).cast(pa.timestamp("us"))
+        return incoming.append_column("moment", moment).take(_once(places, key))
+    top = _newest(places, key)
+    if mode == "current":
+        return incoming.take(top)
+    image = _newest(places.filter(pc.not_equal(places["op"], "d")), key)
+    lines = pa.array(sorted({*top.to_pylist(), *image.to_pylist()}), pa.int64())
+    chosen = incoming.take(lines)
+    return chosen.append_column("top", pc.is_in(lines, top)).append_column("image", pc.is_in(lines, image))
+
+
+def _newest(places: pa.Table, key: Sequence[str]) -> pa.Array:
+    """The lines of each key's last place."""
+    ordered = places.sort_by([("pos", "descending"), ("line", "ascending")])
+    return _first(ordered, key)
+
+
+def _once(places: pa.Table, key: Sequence[str]) -> pa.Array:
+    """The first line of each place of each key."""
+    return _first(places, [*key, "pos"])
+
+
+def _first(places: pa.Table, names: Sequence[str]) -> pa.Array:
+    found = places.group_by(list(names), use_threads=False).aggregate([("line", "first")])
+    return found["line_first"].combine_chunks().sort()
+
+
+def _check_order(incoming: pa.Table, places: pa.Table, key: Sequence[str]) -> None:
+    """A change may come twice; two different ones at one place are damage. Only changes of this load are compared."""
+    counted = places.group_by([*key, "pos"]).aggregate([("line", "count")])
+    doubled = counted.filter(pc.greater(counted["line_count"], 1))
+    if not doubled.num_rows:
+        return
+    lines = places.join(doubled, keys=[*key, "pos"], join_type="left semi")["line"]
+    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in incoming.take(lines.combine_chunks().sort()).to_pylist():
+        place = (*(row[name] for name in key), row["pos"])
+        if seen.setdefault(place, row) != row:
+            raise OrderConflict(
+                "Two different changes have one key and one position",
+                hint="The landing zone is damaged, or two tables write into it. Nothing of this load was applied.",
+                key=", ".join(map(str, place[:-1])),
+                position=row["pos"],
+            )
