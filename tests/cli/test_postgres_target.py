@@ -93,6 +93,6 @@ def test_a_server_that_is_away_is_named_and_nothing_else_is_held_up(site: AwsSit
     result = site.run("run", "--once", code=1)
     assert "PostgreSQL cannot be reached" in result.output
     assert "Traceback" not in result.output
-    rows = {t["name"]: t for t in site.json("status", code=4)["targets"]}
+    rows = {t["name"]: t for t in site.json("status", code=3)["targets"]}
     assert rows["local"]["rows"] > 0
     assert "PostgreSQL cannot be reached" in rows["pg"]["problem"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.codec import META_FIELDS, project
+from tailrace.codec import META_FIELDS, fold_latest, project
 from tailrace.decide.schema import ColumnPlan
-from tailrace.errors import OrderConflict, RecordInvalid
+from tailrace.errors import RecordInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
 from tailrace.targets.target import LedgerRow, Load, LoadedSegment, Mode
@@ -136,55 +135,20 @@ def staged(
     typed, meta = project(changes, columns), changes.columns[: len(META_FIELDS)]
     names = [f"c{n}" for n in range(typed.num_columns)] + ["op", "ts", "pos", "expired"]
     incoming = pa.table([*typed.columns, *meta[:3], pc.fill_null(meta[3], False)], names=names)
-    key = [f"c{columns.index(column)}" for column in key_columns(columns, keys)]
-    if any(incoming[name].null_count for name in [*key, "pos"]):
+    key = [columns.index(column) for column in key_columns(columns, keys)]
+    place = incoming.column_names.index("pos")
+    if any(incoming.column(n).null_count for n in [*key, place]):
         raise RecordInvalid("A change has no key or no position", hint="Decode it with the key schema of its table.")
-    places = incoming.select([*key, "op", "pos"]).append_column("line", pa.array(range(incoming.num_rows), pa.int64()))
     if mode == "changelog":
-        return incoming.take(_once(places, key)) if is_replay else incoming
-    _check_order(incoming, places, key)
+        return incoming.take(fold_latest(incoming, [*key, place], place)) if is_replay else incoming
     if mode == "history":
         moment = pc.coalesce(incoming["ts"], pa.scalar(known * 1000)).cast(pa.timestamp("us"))
-        return incoming.append_column("moment", moment).take(_once(places, key))
-    top = _newest(places, key)
+        return incoming.append_column("moment", moment).take(fold_latest(incoming, [*key, place], place))
+    top = fold_latest(incoming, key, place)
     if mode == "current":
         return incoming.take(top)
-    image = _newest(places.filter(pc.not_equal(places["op"], "d")), key)
-    lines = pa.array(sorted({*top.to_pylist(), *image.to_pylist()}), pa.int64())
-    chosen = incoming.take(lines)
-    return chosen.append_column("top", pc.is_in(lines, top)).append_column("image", pc.is_in(lines, image))
-
-
-def _newest(places: pa.Table, key: Sequence[str]) -> pa.Array:
-    """The lines of each key's last place."""
-    ordered = places.sort_by([("pos", "descending"), ("line", "ascending")])
-    return _first(ordered, key)
-
-
-def _once(places: pa.Table, key: Sequence[str]) -> pa.Array:
-    """The first line of each place of each key."""
-    return _first(places, [*key, "pos"])
-
-
-def _first(places: pa.Table, names: Sequence[str]) -> pa.Array:
-    found = places.group_by(list(names), use_threads=False).aggregate([("line", "first")])
-    return found["line_first"].combine_chunks().sort()
-
-
-def _check_order(incoming: pa.Table, places: pa.Table, key: Sequence[str]) -> None:
-    """A change may come twice; two different ones at one place are damage. Only changes of this load are compared."""
-    counted = places.group_by([*key, "pos"]).aggregate([("line", "count")])
-    doubled = counted.filter(pc.greater(counted["line_count"], 1))
-    if not doubled.num_rows:
-        return
-    lines = places.join(doubled, keys=[*key, "pos"], join_type="left semi")["line"]
-    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in incoming.take(lines.combine_chunks().sort()).to_pylist():
-        place = (*(row[name] for name in key), row["pos"])
-        if seen.setdefault(place, row) != row:
-            raise OrderConflict(
-                "Two different changes have one key and one position",
-                hint="The landing zone is damaged, or two tables write into it. Nothing of this load was applied.",
-                key=", ".join(map(str, place[:-1])),
-                position=row["pos"],
-            )
+    lines = pa.array(range(incoming.num_rows), pa.uint64()).filter(pc.not_equal(incoming["op"], "d"))
+    image = lines.take(fold_latest(incoming.take(lines), key, place))
+    chosen = pa.array(sorted({*top.to_pylist(), *image.to_pylist()}), pa.uint64())
+    rows = incoming.take(chosen)
+    return rows.append_column("top", pc.is_in(chosen, top)).append_column("image", pc.is_in(chosen, image))
