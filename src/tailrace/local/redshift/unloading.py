@@ -35,16 +35,19 @@ _READERS: Final[dict[str, tuple[pa.DataType, Callable[[str], Any]]]] = {
 
 
 def arrow_of(kind: str, modifier: int, values: Sequence[bytes | None]) -> pa.Array:
-    """A column of PostgreSQL's texts; `modifier` holds precision and scale of a numeric. Raises RedshiftError."""
-    read: Callable[[str], Any]
+    """A column of PostgreSQL's texts; `modifier` holds the scale of a numeric, where there is one. Raises RedshiftError."""
+    texts = [None if value is None else bytes(value).decode() for value in values]
     if kind == "numeric":
-        precision, scale = ((modifier - 4) >> 16, (modifier - 4) & 0x7FF) if modifier >= 4 else (38, 0)
-        type_, read = pa.decimal128(precision, scale), Decimal
-    elif kind in _READERS:
-        type_, read = _READERS[kind]
-    else:
+        scale = (modifier - 4) & 0x7FF if modifier >= 4 else max((_scale(t) for t in texts if t is not None), default=0)
+        return pa.array([None if text is None else Decimal(text) for text in texts], pa.decimal128(38, scale))
+    if kind not in _READERS:
         raise not_here(f"UNLOAD of {kind.upper()}")
-    return pa.array([None if value is None else read(bytes(value).decode()) for value in values], type_)
+    type_, read = _READERS[kind]
+    return pa.array([None if text is None else read(text) for text in texts], type_)
+
+
+def _scale(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def files_of(unload: Unload, columns: Sequence[pa.Array], names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
