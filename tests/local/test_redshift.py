@@ -543,3 +543,39 @@ def test_faults_of_requests_meet_the_data_api(warehouse: Warehouse) -> None:
     assert refused(warehouse.data.execute_statement, **call) == "InternalServerError"
     taken = warehouse.data.execute_statement(**call, WaitTimeSeconds=30)
     assert (taken["Status"], warehouse.rows("SELECT count(*) FROM t")) == ("FINISHED", [(0,)])
+
+
+# ---- UNLOAD
+
+
+def test_unload_writes_parquet_and_a_manifest(warehouse: Warehouse) -> None:
+    place = f"s3://lake/{warehouse.name}/out/"
+    sql = "SELECT 1 AS n, \\'it\\'\\'s\\' AS s, JSON_PARSE(\\'[1]\\') AS j, CAST(1.5 AS DECIMAL(38, 2)) AS d"
+    done = warehouse.done(f"UNLOAD ('{sql} UNION ALL SELECT 2, NULL, NULL, NULL') TO '{place}' {ROLE} PARQUET MANIFEST")
+    assert done["ResultRows"] == 2
+    body = warehouse.s3.get_object(Bucket="lake", Key=f"{warehouse.name}/out/manifest")["Body"].read()
+    rows = []
+    for entry in json.loads(body)["entries"]:
+        data = warehouse.s3.get_object(Bucket="lake", Key=entry["url"].removeprefix("s3://lake/"))["Body"].read()
+        assert len(data) == entry["meta"]["content_length"]
+        rows += pq.read_table(io.BytesIO(data)).to_pylist()
+    first = {"n": 1, "s": "it's", "j": "[1]", "d": Decimal("1.50")}
+    assert rows == [first, {"n": 2, "s": None, "j": None, "d": None}]
+    assert "not empty" in warehouse.error(f"UNLOAD ('SELECT 1 AS n') TO '{place}' {ROLE} PARQUET MANIFEST")
+    warehouse.done(f"UNLOAD ('SELECT 1 AS n') TO '{place}' {ROLE} PARQUET ALLOWOVERWRITE")
+
+
+def test_unload_takes_a_select_and_credentials(warehouse: Warehouse) -> None:
+    place = f"s3://lake/{warehouse.name}/none/"
+    assert "SELECT" in warehouse.error(f"UNLOAD ('DROP TABLE t') TO '{place}' {ROLE} PARQUET")
+    assert "IAM_ROLE" in warehouse.error(f"UNLOAD ('SELECT 1') TO '{place}' PARQUET")
+    assert "stand-in" in warehouse.error(f"UNLOAD ('SELECT 1') TO '{place}' {ROLE} CSV")
+    warehouse.done(f"UNLOAD ('SELECT 1 AS n WHERE 1 = 0') TO '{place}' {ROLE} FORMAT AS PARQUET MANIFEST")
+    assert "Contents" not in warehouse.s3.list_objects_v2(Bucket="lake", Prefix=f"{warehouse.name}/none/")
+
+
+def test_long_json_goes_through_varbyte(warehouse: Warehouse) -> None:
+    entry = warehouse.parquet("j", pa.table({"j": [json.dumps(["x" * 60_000] * 3).encode()]}))
+    warehouse.done("CREATE TABLE stage (j VARBYTE(1000000))", warehouse.copy("stage", entry))
+    warehouse.done("CREATE TABLE t (j SUPER)", "INSERT INTO t SELECT JSON_PARSE(j) FROM stage")
+    assert warehouse.rows("SELECT LEN(TO_HEX(JSON_SERIALIZE_TO_VARBYTE(j))) FROM t") == [(2 * (3 * 60_003 + 1),)]

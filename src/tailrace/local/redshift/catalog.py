@@ -19,6 +19,10 @@ CREATE DOMAIN super AS jsonb CHECK (octet_length(VALUE::text) <= {SUPER_STRING_B
 CREATE FUNCTION json_parse(v text) RETURNS super IMMUTABLE STRICT LANGUAGE sql AS $$ SELECT v::jsonb::super $$;
 CREATE FUNCTION "json_serialize"(v jsonb) RETURNS text IMMUTABLE STRICT LANGUAGE sql AS
   $$ SELECT regexp_replace(v::text, $r$("(?:[^"\\]|\\.)*")|\s+$r$, $r$\1$r$, 'g') $$;
+CREATE FUNCTION json_parse(v bytea) RETURNS super IMMUTABLE STRICT LANGUAGE sql AS
+  $$ SELECT convert_from(v, 'UTF8')::jsonb::super $$;
+CREATE FUNCTION json_serialize_to_varbyte(v jsonb) RETURNS bytea IMMUTABLE STRICT LANGUAGE sql AS
+  $$ SELECT convert_to("json_serialize"(v), 'UTF8') $$;
 CREATE FUNCTION can_json_parse(v text) RETURNS boolean IMMUTABLE STRICT LANGUAGE plpgsql AS
   $$ BEGIN PERFORM v::jsonb; RETURN true; EXCEPTION WHEN others THEN RETURN false; END $$;
 CREATE FUNCTION from_hex(v text) RETURNS bytea IMMUTABLE STRICT LANGUAGE sql AS $$ SELECT decode(v, 'hex') $$;

@@ -250,6 +250,7 @@ class DataApi:
             f"{owner.account}/{owner.region}/{name}",
             str(place["Database"]),
             lambda bucket, key: self._emulator.get_object(bucket, key, owner),
+            lambda bucket, key, body: self._emulator.put_object(bucket, key, body, owner),
             lambda verb: self._strike(verb, name),
         )
         if kept is not None:

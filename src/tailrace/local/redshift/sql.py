@@ -41,6 +41,16 @@ class Copy:
 
 
 @dataclass(slots=True)
+class Unload:
+    """UNLOAD to S3 as Parquet. `query` in PostgreSQL's words."""
+
+    query: str
+    url: str
+    manifest: bool
+    overwrite: bool
+
+
+@dataclass(slots=True)
 class Statement:
     """What to do in PostgreSQL. `text` is empty where nothing is to be done.
 
@@ -51,6 +61,7 @@ class Statement:
     verb: str
     text: str = ""
     copy: Copy | None = None
+    unload: Unload | None = None
     domains: set[SqlType] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     parameters: list[str] = field(default_factory=list)
@@ -114,6 +125,8 @@ class _Reader:
                 done.text = self._rewritten(tokens)
             case "COPY":
                 done.copy = self._copy()
+            case "UNLOAD":
+                done.unload = self._unload()
             case "CREATE":
                 done.text = self._create()
             case "ALTER":
@@ -338,6 +351,35 @@ class _Reader:
         if at >= len(self._tokens) or self._tokens[at].kind != "string":
             raise syntax_error(self._tokens[at].text if at < len(self._tokens) else "end of input")
         return self._tokens[at].value
+
+    # ---- UNLOAD
+
+    def _unload(self) -> Unload:
+        tokens = self._tokens
+        if not words_at(tokens, 1, "(") or not words_at(tokens, 3, ")", "TO"):
+            raise syntax_error(tokens[min(1, len(tokens) - 1)].text)
+        inner = read_statement(self._string(2), in_transaction=self._in_transaction)
+        if inner.verb not in ("SELECT", "WITH", "(") or inner.parameters:
+            raise RedshiftError("UNLOAD takes a SELECT", sqlstate="42601")
+        self._statement.domains |= inner.domains
+        self._statement.names |= inner.names
+        url, at = self._string(5), 6
+        flags: set[str] = set()
+        while at < len(tokens):
+            word, at = tokens[at].value, at + 1
+            if word in ("FORMAT", "PARALLEL", "IAM_ROLE"):
+                at += words_at(tokens, at, "AS")
+                value, at = (tokens[at].value if at < len(tokens) else ""), at + 1
+                if (word, value) not in (("FORMAT", "PARQUET"), ("PARALLEL", "ON")) and word != "IAM_ROLE":
+                    raise not_here(f"UNLOAD with {word} {value}")
+            elif word not in ("MANIFEST", "ALLOWOVERWRITE", "PARQUET"):
+                raise not_here(f"the UNLOAD option {word}")
+            flags.add(word)
+        if "IAM_ROLE" not in flags:
+            raise RedshiftError("UNLOAD needs IAM_ROLE or other credentials", sqlstate="42601")
+        if not flags & {"FORMAT", "PARQUET"}:
+            raise not_here("UNLOAD of anything but PARQUET")
+        return Unload(inner.text, url, "MANIFEST" in flags, "ALLOWOVERWRITE" in flags)
 
     # ---- CREATE and ALTER
 

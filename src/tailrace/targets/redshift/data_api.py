@@ -1,0 +1,335 @@
+"""Redshift by its Data API: no network of ours, no driver, no password.
+
+A batch is one transaction. Statements go on where their caller ends, so each has a name made of its text, by which the next
+caller finds it under way and waits for it rather than begin it again. A request whose answer was lost is repeated with
+the same token, and never carried out twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tailrace.aws import translate
+from tailrace.clock import Clock
+from tailrace.errors import (
+    OutcomeUnknown,
+    ServiceUnavailable,
+    TailraceError,
+    Throttled,
+    Transient,
+    UsageInvalid,
+    UserFault,
+)
+from tailrace.targets.redshift.staging import Staging
+from tailrace.targets.warehouse.connection import Conflict, StatementFailed
+
+STATEMENT_BYTES: Final = 100 * 1024
+BATCH_STATEMENTS: Final = 40
+LONG_POLL_SECONDS: Final = 20  # below the client's own timeout for an answer
+POLL_SECONDS: Final = (0.05, 2.0)  # first and longest pause where an answer does not wait for the end
+TRIES: Final = 5  # of a request, each of which botocore repeats on its own
+ACTIVE: Final = ("SUBMITTED", "PICKED", "STARTED")
+_UNDONE: Final = re.compile(
+    r"ERROR: +1023\b|deadlock detected|[sS]erializable isolation|could not serialize|concurrent update"
+)
+_CUT_OFF: Final = re.compile(r"canceling statement due to|cancell?ed on user's request|could not obtain lock")
+_LOST: Final = re.compile(
+    r"[cC]onnection .*(lost|closed|reset|refused|timed out)|terminating connection|not available|in maintenance|paused|resum"
+)
+_REFUSED: Final = re.compile(r"permission denied|must be owner|password authentication|database \".*\" does not exist")
+_NEVER: Final = threading.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """To just one of `workgroup` and `cluster`; as the caller's own role, as `db_user`, or by the secret `secret_arn`."""
+
+    database: str
+    workgroup: str | None = None
+    cluster: str | None = None
+    db_user: str | None = None
+    secret_arn: str | None = None
+
+    def place(self) -> dict[str, str]:
+        names = {
+            "WorkgroupName": self.workgroup,
+            "ClusterIdentifier": self.cluster,
+            "Database": self.database,
+        }
+        return {name: value for name, value in names.items() if value is not None}
+
+    def parameters(self) -> dict[str, str]:
+        names = {"DbUser": self.db_user, "SecretArn": self.secret_arn}
+        return self.place() | {name: value for name, value in names.items() if value is not None}
+
+
+class DataApiConnection:
+    """Keeps `Connection`. `data`: a boto3 client of ``redshift-data``. Safe to share between threads.
+
+    `wait_seconds`: how long a statement is waited for. One that runs longer goes on, and OutcomeUnknown says so.
+    """
+
+    def __init__(
+        self, data: Any, warehouse: Warehouse, staging: Staging, clock: Clock, wait_seconds: float = 600.0
+    ) -> None:
+        self._data = data
+        self._warehouse = warehouse
+        self._staging = staging
+        self._clock = clock
+        self._wait_seconds = wait_seconds
+        taken = data.meta.service_model.operation_model("DescribeStatement").input_shape.members
+        self._long_polls = "WaitTimeSeconds" in taken
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        yield
+
+    # ---- reading
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._result(self._finished([sql], is_batch=False))[1]
+
+    def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """By UNLOAD: a result of the Data API ends at 500 MB, and a row of one at 64 KB."""
+        folder = f"unload/{uuid.uuid4().hex}"
+        try:
+            target = f"TO {_literal(self._staging.folder_url(folder))} IAM_ROLE {_literal(self._staging.iam_role)}"
+            self._finished([f"UNLOAD ({_literal(sql)}) {target} FORMAT AS PARQUET MANIFEST"], is_batch=False)
+            found = self._staging.unloaded(folder, schema)
+            if found is not None:
+                yield from found
+            elif self.rows(f"SELECT count(*) FROM ({sql}) q") != [(0,)]:
+                raise ServiceUnavailable("UNLOAD wrote no manifest", hint="Nothing was changed; it is read again.")
+        finally:
+            self._staging.clear(folder)
+
+    def query(self, sql: str) -> pa.Table:
+        """As a subquery, which cannot change anything; the Data API takes no second statement behind it."""
+        try:
+            names, rows = self._result(
+                self._finished([f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) q"], is_batch=False)
+            )
+        except StatementFailed as error:
+            raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
+        columns = list(zip(*rows, strict=True)) or [()] * len(names)
+        return pa.Table.from_arrays([_array(values) for values in columns], names=names)
+
+    # ---- writing
+
+    def transaction(self, statements: Sequence[str]) -> None:
+        self._finished(statements)
+
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+        """Lists arrive as JSON in VARBYTE; other columns as they are, so JSON is to come in bytes, too, where it may be long."""
+        folder = f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
+        manifest = self._staging.put(folder, rows)
+        role = _literal(self._staging.iam_role)
+        copy = f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST"
+        try:
+            self._finished([*create, copy])
+        except OutcomeUnknown:
+            raise  # it may still read them
+        except BaseException:
+            self._staging.clear(folder)
+            raise
+        self._staging.clear(folder)
+
+    # ---- a statement's life
+
+    def _finished(self, statements: Sequence[str], *, is_batch: bool = True) -> dict[str, Any]:
+        """Its description. Raises what it ended with."""
+        if not statements:
+            return {}
+        _check(statements)
+        deadline = self._clock.monotonic() + self._wait_seconds
+        name = self._name(statements)
+        number = (self._under_way(name) if is_batch else None) or self._submitted(statements, name, is_batch, deadline)
+        described = self._ended(number, deadline, writes=is_batch)
+        if described["Status"] != "FINISHED":
+            raise _failure(described)
+        return described
+
+    def _name(self, statements: Sequence[str]) -> str:
+        text = json.dumps([self._warehouse.place(), list(statements)], sort_keys=True)
+        return f"tailrace-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+    def _under_way(self, name: str) -> str | None:
+        """The same statements, begun by somebody whose time was up or who is no more."""
+        for status in ACTIVE:
+            token: dict[str, Any] = {}
+            while True:
+                request: dict[str, Any] = self._warehouse.place() | {"StatementName": name, "Status": status} | token
+                listed = self._called("ListStatements", **request)
+                for statement in listed["Statements"]:
+                    if statement.get("StatementName") == name:
+                        return str(statement["Id"])
+                if "NextToken" not in listed:
+                    break
+                token = {"NextToken": listed["NextToken"]}
+        return None
+
+    def _submitted(self, statements: Sequence[str], name: str, is_batch: bool, deadline: float) -> str:
+        """Its id. Repeated under one token, so that it is taken once whatever becomes of the answers."""
+        texts = {"Sqls": list(statements)} if is_batch else {"Sql": statements[0]}
+        operation = "BatchExecuteStatement" if is_batch else "ExecuteStatement"
+        request = texts | self._warehouse.parameters() | {"StatementName": name, "ClientToken": uuid.uuid4().hex}
+        unanswered, attempt = False, 0
+        while True:
+            try:
+                return str(self._called(operation, tries=1, **request)["Id"])
+            except Transient as error:
+                unanswered = unanswered or not isinstance(error, Throttled)
+                attempt += 1
+                if self._clock.monotonic() >= deadline or (unanswered and attempt == TRIES):
+                    if not (unanswered and is_batch):
+                        raise
+                    hint = "The next load looks at the ledger first and goes on from it."
+                    raise OutcomeUnknown("Redshift gave no answer to a batch", hint=hint, statement=name) from error
+            self._pause(attempt)
+
+    def _ended(self, number: str, deadline: float, *, writes: bool) -> dict[str, Any]:
+        pause = POLL_SECONDS[0]
+        while True:
+            left = deadline - self._clock.monotonic()
+            wait = {"WaitTimeSeconds": max(1, min(LONG_POLL_SECONDS, int(left)))} if self._long_polls else {}
+            try:
+                described = self._described(number, wait)
+            except Transient as error:
+                if not writes:
+                    raise
+                raise OutcomeUnknown(
+                    f"Nobody knows how it ended: {error}",
+                    hint="The next load looks at the ledger first.",
+                    statement=number,
+                ) from error
+            if described["Status"] not in ACTIVE:
+                return described
+            if left <= 0:
+                kind = OutcomeUnknown if writes else ServiceUnavailable
+                raise kind(
+                    f"It still runs after {self._wait_seconds:g} seconds",
+                    hint="It goes on; the next load waits for it.",
+                    statement=number,
+                )
+            if not wait:
+                self._clock.wait(min(pause, left), _NEVER)
+                pause = min(pause * 2, POLL_SECONDS[1])
+
+    def _described(self, number: str, wait: dict[str, int]) -> dict[str, Any]:
+        try:
+            return self._called("DescribeStatement", tries=1, Id=number, **wait)
+        except Transient:  # too many wait, or an answer was lost: ask without waiting
+            return self._called("DescribeStatement", Id=number)
+
+    def _result(self, described: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+        rows: list[tuple[Any, ...]] = []
+        token: dict[str, Any] = {}
+        while True:
+            page = self._called("GetStatementResult", Id=described["Id"], **token)
+            columns = page["ColumnMetadata"]
+            readers = [_reader(str(column.get("typeName", ""))) for column in columns]
+            rows += (
+                tuple(_value(field, reader) for field, reader in zip(record, readers, strict=True))
+                for record in page["Records"]
+            )
+            if not page.get("NextToken"):
+                return [str(column.get("label") or column.get("name")) for column in columns], rows
+            token = {"NextToken": page["NextToken"]}
+
+    # ---- calls
+
+    def _called(self, operation: str, *, tries: int = TRIES, **request: Any) -> dict[str, Any]:
+        """One call, repeated where that helps. Raises ours."""
+        method = getattr(self._data, re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower())
+        for attempt in range(1, tries + 1):
+            try:
+                return dict(method(**request))
+            except Exception as error:
+                translated = translate(error, operation=operation)
+                if not isinstance(translated, Transient) or attempt == tries:
+                    raise translated from error
+                self._pause(attempt)
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int) -> None:
+        self._clock.wait(min(POLL_SECONDS[0] * 2**attempt, POLL_SECONDS[1]), _NEVER)
+
+
+def _check(statements: Sequence[str]) -> None:
+    if len(statements) > BATCH_STATEMENTS:
+        raise ValueError(f"{len(statements)} statements; the Data API takes {BATCH_STATEMENTS} in a transaction")
+    for statement in statements:
+        if len(statement.encode()) > STATEMENT_BYTES:
+            raise ValueError(f"a statement of {len(statement.encode())} bytes; the Data API takes {STATEMENT_BYTES}")
+
+
+def _failure(described: dict[str, Any]) -> TailraceError | StatementFailed:
+    """What became of a request that FAILED or was ABORTED."""
+    parts = described.get("SubStatements", [])
+    number, text = described["Id"], " ".join(str(described.get("Error") or described["Status"]).split())[:500]
+    if _UNDONE.search(text):  # also by COMMIT
+        return Conflict(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=number)
+    if parts and all(part.get("Status") == "FINISHED" for part in parts):
+        return OutcomeUnknown(
+            f"COMMIT failed: {text}",
+            hint="The next load looks at the ledger first and goes on from it.",
+            statement=number,
+        )
+    if _REFUSED.search(text):
+        hint = "Grant the role what docs/redshift.md lists, and check the database's name."
+        return UserFault(f"Redshift refused it: {text}", hint=hint, statement=number)
+    if _CUT_OFF.search(text):
+        return Conflict(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=number)
+    if described["Status"] == "ABORTED" or _LOST.search(text):
+        return ServiceUnavailable(
+            f"Redshift could not finish: {text}", hint="Nothing was applied; it is tried again.", statement=number
+        )
+    at = next((at for at, part in enumerate(parts) if part.get("Status") == "FAILED"), 0)
+    return StatementFailed(text, at)
+
+
+# ---- values
+
+
+def _literal(text: str) -> str:
+    """Redshift reads a backslash in every string as an escape."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _reader(kind: str) -> Callable[[Any], Any]:
+    """Of a value of this type that came as text."""
+    if kind in ("numeric", "decimal"):
+        return Decimal
+    if kind in ("timestamp", "timestamptz"):
+        return _moment
+    return bytes.fromhex if kind in ("varbyte", "binary varying") else str
+
+
+def _value(field: dict[str, Any], reader: Callable[[Any], Any]) -> Any:
+    if field.get("isNull"):
+        return None
+    ((kind, value),) = field.items()
+    return reader(value) if kind == "stringValue" else value
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """A column of a person's result; what Arrow has no type for is shown as text."""
+    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array(values)
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
