@@ -15,11 +15,11 @@ import pytest
 from botocore.config import Config
 
 from tailrace.clock import SystemClock
-from tailrace.errors import OutcomeUnknown, ServiceUnavailable, UsageInvalid, UserFault
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TargetContended, UsageInvalid, UserFault
 from tailrace.local.client import LocalAws
 from tailrace.targets.redshift.data_api import DataApiConnection, Warehouse
 from tailrace.targets.redshift.staging import Staging
-from tailrace.targets.warehouse.connection import Conflict, StatementFailed
+from tailrace.targets.warehouse.connection import StatementFailed
 
 pytestmark = pytest.mark.embedded
 
@@ -196,9 +196,9 @@ def test_limits_are_checked_before_anything_is_sent(place: Place) -> None:
 @pytest.mark.parametrize(
     ("kind", "operation", "error", "done"),
     [
-        ("serialization", "INSERT", Conflict, 0),
-        ("serialization", "COMMIT", Conflict, 0),
-        ("statement_timeout", "INSERT", Conflict, 0),
+        ("serialization", "INSERT", TargetContended, 0),
+        ("serialization", "COMMIT", TargetContended, 0),
+        ("statement_timeout", "INSERT", TargetContended, 0),
         ("connection_lost", "INSERT", ServiceUnavailable, 0),
         ("reply_lost", "INSERT", ServiceUnavailable, 0),
         ("connection_lost", "COMMIT", OutcomeUnknown, 0),

@@ -18,7 +18,7 @@ from psycopg.types.string import TextLoader
 
 from tailrace.clock import Clock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UsageInvalid, UserFault
-from tailrace.model.schema import ColumnType
+from tailrace.model.schema import Column, ColumnType
 from tailrace.targets.target import Limits
 from tailrace.targets.warehouse.connection import StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
@@ -87,18 +87,17 @@ class PostgresDialect(Dialect):
     def lock(self, tables: Sequence[str]) -> str:
         return f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE"
 
-    def index(self, table: str, keys: Sequence[str]) -> list[str]:
-        return [f"CREATE INDEX ON {table} ({keys[0]})"]  # one part of the key: both may be too long for an index
+    def index(self, table: str, keys: Sequence[Column]) -> list[str]:
+        return [
+            f"CREATE INDEX ON {table} ({self.quote(keys[0].name)})"
+        ]  # one part of the key: both may be too long for an index
 
     def widen(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
-        name, type_ = self.quote(column), self.column_type(new)
-        if "number_text" not in new.kind or "decimal" not in old.kind:
-            using = f"CAST({name} AS {type_})"
-        elif old.kind == "decimal":
-            using = self.canonical(name, old.scale)
-        else:
+        if (old.kind, new.kind) == ("list_decimal", "list_number_text"):
             return self._widened_list(table, column, old, new)
-        return [f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {type_} USING {using}"]
+        name = self.quote(column)
+        using = self.widened(name, old, new)
+        return [f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {self.column_type(new)} USING {using}"]
 
     def _widened_list(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
         """USING takes no subquery, and members can be reached only by one: so over a column of its own."""

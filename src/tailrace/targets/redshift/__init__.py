@@ -1,1 +1,1 @@
-"""Amazon Redshift: how statements and rows reach it, and how its rows come back."""
+"""Redshift as a target: its dialect, its clients, and how rows travel through S3."""

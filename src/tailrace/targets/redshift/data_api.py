@@ -27,13 +27,14 @@ from tailrace.errors import (
     OutcomeUnknown,
     ServiceUnavailable,
     TailraceError,
+    TargetContended,
     Throttled,
     Transient,
     UsageInvalid,
     UserFault,
 )
 from tailrace.targets.redshift.staging import Staging
-from tailrace.targets.warehouse.connection import Conflict, StatementFailed
+from tailrace.targets.warehouse.connection import StatementFailed
 
 STATEMENT_BYTES: Final = 100 * 1024
 BATCH_STATEMENTS: Final = 40
@@ -280,7 +281,7 @@ def _failure(described: dict[str, Any]) -> TailraceError | StatementFailed:
     parts = described.get("SubStatements", [])
     number, text = described["Id"], " ".join(str(described.get("Error") or described["Status"]).split())[:500]
     if _UNDONE.search(text):  # also by COMMIT
-        return Conflict(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=number)
+        return TargetContended(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=number)
     if parts and all(part.get("Status") == "FINISHED" for part in parts):
         return OutcomeUnknown(
             f"COMMIT failed: {text}",
@@ -291,7 +292,7 @@ def _failure(described: dict[str, Any]) -> TailraceError | StatementFailed:
         hint = "Grant the role what docs/redshift.md lists, and check the database's name."
         return UserFault(f"Redshift refused it: {text}", hint=hint, statement=number)
     if _CUT_OFF.search(text):
-        return Conflict(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=number)
+        return TargetContended(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=number)
     if described["Status"] == "ABORTED" or _LOST.search(text):
         return ServiceUnavailable(
             f"Redshift could not finish: {text}", hint="Nothing was applied; it is tried again.", statement=number

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+import pyarrow as pa
+
 from tailrace.model.numbers import PLAIN_EXPONENT_MIN, canonical_number
 from tailrace.model.schema import Column, ColumnType
 from tailrace.targets.target import Limits
@@ -79,6 +81,18 @@ class Dialect:
         """A stored value as it is read back."""
         return expression
 
+    def stage_type(self, column: ColumnType) -> str:
+        """The type in a staging table, where it is another one."""
+        return self.column_type(column)
+
+    def stage_column(self, values: pa.ChunkedArray, column: ColumnType) -> pa.ChunkedArray:
+        """The values as they are staged."""
+        return values
+
+    def from_stage(self, expression: str, column: ColumnType) -> str:
+        """A staged value as it goes into the target table."""
+        return expression
+
     def key_part(self, expression: str, column: Column) -> str:
         """One injective text for a key attribute's value, the same before and after its column was widened."""
         if column.tag == "N":
@@ -115,14 +129,36 @@ class Dialect:
         """Other loaders wait from here to the end of the transaction."""
         raise NotImplementedError
 
-    def create_options(self, keys: Sequence[str]) -> str:
-        """What stands behind the columns of a new target table."""
+    def create_options(self, keys: Sequence[Column]) -> str:
+        """What stands behind the name or the columns of a new target table."""
         return ""
 
-    def index(self, table: str, keys: Sequence[str]) -> list[str]:
+    def index(self, table: str, keys: Sequence[Column]) -> list[str]:
         """Statements that make rows of a new target table quick to find."""
         return []
 
-    def widen(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
-        """Statements that give a column a wider type and keep every value as it must be spelled."""
-        raise NotImplementedError
+    def widen(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str] | None:
+        """Statements that give a column a wider type and keep every value as it must be spelled. None: the table is made anew."""
+        return [] if self.column_type(old) == self.column_type(new) else None
+
+    def widened(self, expression: str, old: ColumnType, new: ColumnType) -> str:
+        """The expression that turns a value of a number's type into one of the wider type."""
+        if new.kind == "number_text" and old.kind == "decimal":
+            expression = self.canonical(expression, old.scale)
+        return f"CAST({expression} AS {self.column_type(new)})"
+
+    def columns_of(self, schema: str, tables: Sequence[str]) -> str:
+        """The statement that gives table and column of these tables and views, in order."""
+        wanted = ", ".join(self.text_literal(table) for table in tables)
+        return (
+            "SELECT table_name, column_name FROM information_schema.columns"
+            f" WHERE table_schema = {self.text_literal(schema)} AND table_name IN ({wanted})"
+            " ORDER BY table_name, ordinal_position"
+        )
+
+    def tables_like(self, schema: str, prefix: str) -> str:
+        """The statement that gives the names of tables that begin so."""
+        return (
+            "SELECT table_name FROM information_schema.tables"
+            f" WHERE table_schema = {self.text_literal(schema)} AND table_name LIKE {self.text_literal(prefix + '%')}"
+        )

@@ -69,7 +69,7 @@ class Names:
     """The quoted names that belong to one target table. `own`: of columns, without a schema, as DELETE and UPDATE want it."""
 
     def __init__(self, dialect: Dialect, schema: str, table: str) -> None:
-        digest = hashlib.sha256(table.encode()).hexdigest()[:12]
+        digest = hashlib.sha256(dialect.fold(table).encode()).hexdigest()[:12]
         self._dialect = dialect
         self.schema = schema
         self.table = table
@@ -96,7 +96,7 @@ class Writer:
         self._n = names
         self._spec = spec
         self._version = version
-        self._name = dialect.text_literal(spec.name)
+        self._name = dialect.text_literal(dialect.fold(spec.name))
 
     # ---- around all of them
 
@@ -130,7 +130,7 @@ class Writer:
         """A table that nobody has made yet, with its first columns."""
         d, n, spec = self._d, self._n, self._spec
         tables = n.internal("tables")
-        key = [d.quote(column.name) for column in key_columns(columns, keys)]
+        key = key_columns(columns, keys)
         identity = [d.text_literal(part) for part in identity_of(spec)]
         moment = f", moment {d.moment}" if spec.mode == "history" else ""
         return [
@@ -157,10 +157,31 @@ class Writer:
             self.ended(),
         ]
 
-    def widened(self, old: Column, new: Column, place: int) -> list[str]:
+    def widened(
+        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str]
+    ) -> list[str]:
+        """`columns`: all that the table has, as they are now; `foreign`: those of others."""
         forgotten = f"DELETE FROM {self._n.internal('columns')} WHERE table_name = {self._name} AND place = {place}"
-        statements = [] if old.type == new.type else self._d.widen(self._n.target, new.name, old.type, new.type)
+        statements: list[str] | None = []
+        if old.type != new.type:
+            statements = self._d.widen(self._n.target, new.name, old.type, new.type)
+            if statements is None:
+                statements = self._made_anew(old, new, columns, foreign)
         return [*self.begun(), *statements, forgotten, *self._recorded([new], place), self.ended()]
+
+    def _made_anew(self, old: Column, new: Column, columns: Sequence[Column], foreign: Sequence[str]) -> list[str]:
+        """The table once more, with another type for one column."""
+        d, target = self._d, self._n.target
+        copy = d.quote(self._n.schema, f"{self._n.stages}anew")
+        names = [*(c.name for c in columns), *foreign, *META_NAMES[self._spec.mode]]
+        values = {old.name: f"{d.widened(d.quote(old.name), old.type, new.type)} AS {d.quote(old.name)}"}
+        options = d.create_options(key_columns(columns, self._spec.keys))
+        selected = ", ".join(values.get(name, d.quote(name)) for name in names)
+        return [
+            f"CREATE TABLE {copy}{options} AS SELECT {selected} FROM {target}",
+            f"DROP TABLE {target}",
+            f"ALTER TABLE {copy} RENAME TO {self._n.own}",
+        ]
 
     def _recorded(self, columns: Sequence[Column], first_place: int) -> list[str]:
         rows = []
@@ -168,7 +189,16 @@ class Writer:
             numbers = (
                 (None, None, None) if c.numbers is None else (c.numbers.int64, c.numbers.whole_digits, c.numbers.scale)
             )
-            values = (self._spec.name, place, escaped(c.attribute), c.tag, c.name, c.type.kind, c.type.scale, *numbers)
+            values = (
+                self._d.fold(self._spec.name),
+                place,
+                escaped(c.attribute),
+                c.tag,
+                c.name,
+                c.type.kind,
+                c.type.scale,
+                *numbers,
+            )
             rows.append(f"({', '.join(self._d.literal(value) for value in values)})")
         return self._inserts(self._n.internal("columns"), rows)
 
@@ -193,7 +223,7 @@ class Writer:
         """Make the staging table anew. `extra`: the names behind ``op, ts, pos, expired``."""
         d = self._d
         types = {"top": d.boolean, "image": d.boolean, "moment": d.moment}
-        definitions = [f"c{n} {d.column_type(column.type)}" for n, column in enumerate(columns)]
+        definitions = [f"c{n} {d.stage_type(column.type)}" for n, column in enumerate(columns)]
         definitions += [f"op {d.metadata_types['_tr_op']}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
         definitions += [f"{name} {types[name]}" for name in extra]
         table = d.quote(self._n.schema, stage)
@@ -295,7 +325,7 @@ class _Merge:
         return f"INSERT INTO {self._n.target} ({', '.join(names)}) SELECT {', '.join([*values, *meta.values()])} FROM {source}"
 
     def _values(self, alias: str) -> list[str]:
-        return [f"{alias}.c{n}" for n in range(len(self._columns))]
+        return [self._d.from_stage(f"{alias}.c{n}", column.type) for n, column in enumerate(self._columns)]
 
     def _meta(self, **more: str) -> dict[str, str]:
         return {"_tr_op": "s.op", "_tr_ts": "s.ts", "_tr_pos": "s.pos", "_tr_loaded_at": self._loaded, **more}
@@ -335,9 +365,12 @@ class _Merge:
     def _marked(self) -> list[str]:
         """Images and deletes are folded apart, so a row is the same however the changes were cut into loads."""
         own, target, stage = self._n.own, self._n.target, self._stage
-        image = [f"{self._d.quote(c.name)} = s.c{n}" for n, c in enumerate(self._columns)]
+        image = [f"{self._d.quote(c.name)} = {v}" for c, v in zip(self._columns, self._values("s"), strict=True)]
         same = " AND ".join(f"i.{name} = s.{name}" for name in self._key_places)
-        values = [f"CASE WHEN i.op IS NULL THEN s.c{n} ELSE i.c{n} END" for n in range(len(self._columns))]
+        values = [
+            self._d.from_stage(f"CASE WHEN i.op IS NULL THEN s.c{n} ELSE i.c{n} END", column.type)
+            for n, column in enumerate(self._columns)
+        ]
         meta = self._meta(_tr_deleted="s.op = 'd'", _tr_expired="s.expired", _tr_image_pos="i.pos")
         return [
             (

@@ -82,7 +82,7 @@ class WarehouseTarget:
             names, rows = self._names(table), self._connection.rows
             recent = rows(
                 "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._literal(table.name)}"
+                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._name(table)}"
                 f" ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}"
             )
             [(count,)] = rows(f"SELECT count(*) FROM {names.target}{_live(table)}")
@@ -154,7 +154,9 @@ class WarehouseTarget:
         plan = self._plan(load, state)
         is_replay = any(s.segment.kind == "replay" for s in segments)
         known = known_ms(load)
-        rows = staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay)
+        rows = self._spelled(
+            staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
+        )
         writer = self._writer(table, self._evolve(table, plan, state))
         stage = self._stage(writer, load, plan.columns, rows) if rows.num_rows else None
         statements = writer.applied(
@@ -186,7 +188,7 @@ class WarehouseTarget:
 
     def _evolve(self, table: TableSpec, plan: ColumnPlan, state: _State | None) -> int:
         """Bring the table's columns to the plan, each step with its record. The version behind the last one."""
-        known, version = ((), 1) if state is None else (state.columns, state.version)
+        known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
             known, writer = plan.columns[:at_once], self._writer(table, version)
@@ -194,7 +196,8 @@ class WarehouseTarget:
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
             if new != old:
-                run(self._writer(table, version).widened(old, new, place))
+                now = (*plan.columns[:place], *known[place:])
+                run(self._writer(table, version).widened(old, new, place, now, foreign))
                 version += 1
         for place in range(len(known), len(plan.columns), at_once):
             run(self._writer(table, version).added(plan.columns[place : place + at_once], place))
@@ -210,14 +213,16 @@ class WarehouseTarget:
         self._connection.stage(writer.staging(stage, columns, extra), table, rows)
         return stage
 
+    def _spelled(self, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
+        """Staged rows as the server takes them."""
+        spelled = [self._dialect.stage_column(v, c.type) for v, c in zip(rows.columns, columns, strict=False)]
+        return pa.Table.from_arrays([*spelled, *rows.columns[len(columns) :]], names=rows.column_names)
+
     def _tidy(self, names: Names) -> None:
         """Drop what loads left behind that never came to their end, once. One that is under way elsewhere begins anew."""
         if names.table in self._tidied:
             return
-        left = self._connection.rows(
-            "SELECT DISTINCT table_name FROM information_schema.tables"
-            f" WHERE table_schema = {self._literal(self._schema)} AND table_name LIKE {self._literal(names.stages + '%')}"
-        )
+        left = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
         for (name,) in sorted(left):
             if name.startswith(names.stages):
                 self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
@@ -228,7 +233,7 @@ class WarehouseTarget:
     def _state(self, table: TableSpec) -> _State | None:
         """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
         actual = self._actual_columns(table)
-        names, literal, rows = self._names(table), self._literal(table.name), self._connection.rows
+        names, literal, rows = self._names(table), self._name(table), self._connection.rows
         found: list[tuple[Any, ...]] = []
         if "_tailrace_ledger" in actual:
             found = rows(
@@ -268,19 +273,15 @@ class WarehouseTarget:
         if through > 0 and (not beyond or beyond[0][0] != through):
             raise self._refused(table, "has rows, while its ledger was emptied", _FORGET)
         ours = self._columns(names, literal)
-        known = {c.name for c in ours} | set(META_NAMES[table.mode])
-        foreign = tuple(name for name in columns if name not in known)
+        known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
+        foreign = tuple(name for name in columns if self._dialect.fold(name) not in known)
         return _State(version, ours, foreign, through, through_ms, {n: ms for n, ms in beyond if n > through})
 
     def _actual_columns(self, table: TableSpec) -> dict[str, list[str]]:
         """The column names of our first table and of this one, views included, as far as they exist."""
-        wanted = ", ".join(self._literal(name) for name in ("_tailrace_ledger", self._dialect.fold(table.name)))
+        wanted = ("_tailrace_ledger", self._dialect.fold(table.name))
         found: dict[str, list[str]] = {}
-        for name, column in self._connection.rows(
-            "SELECT table_name, column_name FROM information_schema.columns"
-            f" WHERE table_schema = {self._literal(self._schema)} AND table_name IN ({wanted})"
-            " ORDER BY table_name, ordinal_position"
-        ):
+        for name, column in self._connection.rows(self._dialect.columns_of(self._schema, wanted)):
             found.setdefault(name, []).append(column)
         return found
 
@@ -324,8 +325,9 @@ class WarehouseTarget:
     def _writer(self, table: TableSpec, version: int) -> Writer:
         return Writer(self._dialect, self._names(table), table, version)
 
-    def _literal(self, text: str) -> str:
-        return self._dialect.text_literal(text)
+    def _name(self, table: TableSpec) -> str:
+        """As our own tables hold it."""
+        return self._dialect.text_literal(self._dialect.fold(table.name))
 
     def _refused(self, table: TableSpec, what: str, hint: str = "") -> UserFault:
         return UserFault(
