@@ -202,7 +202,7 @@ class PostgresConfig(_Section):
         return f"{self.host or ''}:{self.port or ''}/{self.database or ''}", self.schema_, table
 
 
-_TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig]]] = {
+TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig]]] = {
     "duckdb": DuckDbConfig,
     "postgres": PostgresConfig,
 }
@@ -457,7 +457,7 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **_TARGETS
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config
     return [field.alias or name for name, field in model.model_fields.items()]

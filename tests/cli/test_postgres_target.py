@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -75,6 +76,26 @@ def test_both_targets_hold_the_table_to_the_last_digit(site: AwsSite) -> None:
     assert "12345678901234567890123456789012345678" in held["pg"]
     count = site.run("query", "SELECT count(*) FROM orders", "--target", "pg", "--format", "csv").stdout
     assert int(count.split()[-1]) == status["targets"][0]["rows"]
+
+
+def test_a_text_that_postgres_cannot_hold_is_set_aside_with_its_place_and_nothing_else_is(site: AwsSite) -> None:
+    site.file.write_text(site.file.read_text().replace('name = "orders"', 'name = "nul"'))
+    table = boto3.resource("dynamodb", endpoint_url=site.aws.endpoint_url).Table(site.table)
+    item = table.scan(Limit=1)["Items"][0]
+    key = {k["AttributeName"]: item[k["AttributeName"]] for k in table.key_schema}
+    site.run("run", "--once")
+    table.put_item(Item={**key, "note": "a\0b"})
+    table.put_item(Item={**{name: f"{value}-2" for name, value in key.items()}, "note": "fine"})
+    site.run("run", "--once", code=3)
+    count = "SELECT count(*) AS n FROM nul WHERE note = 'fine'"
+    assert site.json("query", count, "--target", "pg")["n"] == 1
+    note = "SELECT count(*) AS n FROM nul WHERE length(note) = 3"
+    assert site.json("query", note, "--target", "local")["n"] == 1, "DuckDB can hold it"
+    listed = site.run("quarantine", "list", code=3).stdout
+    assert "unfit" in listed
+    assert "the text of 'note' has a NUL" in listed
+    report = json.loads(site.run("verify", "--json", code=4).stdout)
+    assert [(r["target"], r["different"]) for r in report] == [("pg", 1), ("local", 0)]
 
 
 def test_a_row_that_somebody_changed_is_found(site: AwsSite, server: PostgresServer) -> None:

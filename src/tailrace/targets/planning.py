@@ -8,12 +8,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.codec import META_FIELDS, fold_latest, project
+from tailrace.codec import META_FIELDS, decoded_columns, fold_latest, project
 from tailrace.decide.schema import ColumnPlan
 from tailrace.errors import RecordInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
-from tailrace.targets.target import LedgerRow, Load, LoadedSegment, Mode
+from tailrace.targets.target import LedgerRow, Limits, Load, LoadedSegment, Mode
 
 META_TYPES: dict[str, pa.DataType] = {
     "_tr_op": pa.string(),
@@ -52,6 +52,31 @@ def fresh(load: Load, held: Collection[int]) -> tuple[list[LoadedSegment], pa.Ta
             pieces.append(load.changes.slice(start, s.rows))
         start += s.rows
     return segments, pa.concat_tables(pieces)
+
+
+def unfit(changes: pa.Table, limits: Limits) -> dict[int, str]:
+    """The rows of decoded changes that a target cannot hold, each with the reason."""
+    found: dict[int, str] = {}
+    if limits == Limits():
+        return found
+    for index, (attribute, tag) in enumerate(decoded_columns(changes.schema), start=len(META_FIELDS)):
+        if tag not in ("S", "SS"):
+            continue
+        texts, rows = changes.column(index), None
+        if tag == "SS":
+            texts, rows = texts.combine_chunks(), pc.list_parent_indices(texts).to_pylist()
+            texts = pc.list_flatten(texts)
+        checks = []
+        if not limits.nul:
+            checks.append((pc.match_substring(texts, "\0"), "a NUL"))
+        if limits.string_bytes is not None:
+            is_long = pc.greater(pc.binary_length(texts), limits.string_bytes)
+            checks.append((is_long, f"more than {limits.string_bytes} bytes"))
+        for mask, what in checks:
+            for place in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist():
+                row = place if rows is None else rows[place]
+                found.setdefault(row, f"the text of {attribute!r:.100} has {what}, which the target cannot hold")
+    return found
 
 
 def ledger_rows(load: Load, segments: Sequence[LoadedSegment], changes: pa.Table, now_ms: int) -> list[LedgerRow]:

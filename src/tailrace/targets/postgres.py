@@ -17,9 +17,10 @@ from psycopg import errors, pq
 from psycopg.types.string import TextLoader
 
 from tailrace.clock import Clock
-from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, UsageInvalid, UserFault
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UsageInvalid, UserFault
 from tailrace.model.schema import ColumnType
-from tailrace.targets.warehouse.connection import Conflict, StatementFailed
+from tailrace.targets.target import Limits
+from tailrace.targets.warehouse.connection import StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
 from tailrace.targets.warehouse.target import WarehouseTarget
 
@@ -37,6 +38,7 @@ _HOPELESS: Final = ("28", "3D", "42501")  # wrong password, no such database, no
 class PostgresDialect(Dialect):
     """PostgreSQL 15 or later."""
 
+    limits: ClassVar[Limits] = Limits(nul=False)
     name_bytes: ClassVar[int] = 63
     statement_bytes: ClassVar[int] = 16 << 20
     columns_at_once: ClassVar[int] = 500
@@ -201,7 +203,7 @@ class PostgresConnection:
             except psycopg.Error as error:
                 self._close()
                 if isinstance(error, _CONFLICTS):
-                    raise Conflict(f"PostgreSQL undid the transaction: {_first_line(error)}") from error
+                    raise TargetContended(f"PostgreSQL undid the transaction: {_first_line(error)}") from error
                 raise OutcomeUnknown(
                     f"COMMIT failed: {_first_line(error)}",
                     hint="The next load looks at the ledger first and goes on from it.",
@@ -260,7 +262,7 @@ def _translated(error: psycopg.Error) -> TailraceError | StatementFailed:
     """psycopg's errors in our words. The transaction is over, and it was not committed."""
     text = _first_line(error)
     if isinstance(error, _CONFLICTS):
-        return Conflict(f"PostgreSQL undid the transaction: {text}", hint="It is repeated.")
+        return TargetContended(f"PostgreSQL undid the transaction: {text}", hint="It is repeated.")
     if error.sqlstate == "42501":
         return UserFault(
             f"PostgreSQL refused it: {text}", hint="Grant the role CREATE and USAGE on the schema, and its tables."

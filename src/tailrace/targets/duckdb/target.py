@@ -19,7 +19,7 @@ from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Se
 from tailrace.targets.duckdb.internal import TableState
 from tailrace.targets.duckdb.merge import META_COLUMNS, ONE_THREAD, RESERVED, Merge, key_expression, key_text
 from tailrace.targets.planning import LIVE, fresh, known_ms, ledger_rows, spelled
-from tailrace.targets.target import Applied, Ledger, Load, TableSpec
+from tailrace.targets.target import Applied, Ledger, Limits, Load, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
 
@@ -28,6 +28,7 @@ class DuckDbTarget:
     """Keeps `tailrace.targets.target.Target` in one DuckDB file, which is open only while a method runs."""
 
     kind = "duckdb"
+    limits = Limits()
 
     def __init__(
         self,

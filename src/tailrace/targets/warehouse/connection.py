@@ -8,8 +8,6 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tailrace.errors import Transient
-
 
 class StatementFailed(Exception):
     """The server refused a statement, and nothing of its transaction was done. `at`: its place in the list."""
@@ -20,14 +18,8 @@ class StatementFailed(Exception):
         self.sqlstate = sqlstate
 
 
-class Conflict(Transient):
-    """Another transaction was in the way, and nothing of this one was done: a deadlock, a serialization error."""
-
-    code = "TAILRACE-206"
-
-
 class Connection(Protocol):
-    """Raises StatementFailed, Conflict, ServiceUnavailable (surely nothing was done), OutcomeUnknown (nobody knows)."""
+    """Raises StatementFailed, TargetContended, ServiceUnavailable (surely nothing was done), OutcomeUnknown (nobody knows)."""
 
     def opened(self) -> AbstractContextManager[None]:
         """Around several calls: what they share is kept open. Other threads wait."""

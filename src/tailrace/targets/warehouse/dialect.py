@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from tailrace.model.numbers import PLAIN_EXPONENT_MIN, canonical_number
 from tailrace.model.schema import Column, ColumnType
+from tailrace.targets.target import Limits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -15,6 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Dialect:
     """Names, literals, types. Every name and every value reaches a statement through these methods."""
 
+    limits: ClassVar[Limits]
     name_bytes: ClassVar[int]
     statement_bytes: ClassVar[int]
     columns_at_once: ClassVar[int]  # added in one transaction

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tailrace.clock import Clock
 from tailrace.codec import arrow_type
 from tailrace.decide.schema import ColumnPlan, plan_columns
-from tailrace.errors import UserFault
+from tailrace.errors import TargetContended, UserFault
 from tailrace.model.schema import Column, ColumnType, NumberRange
 from tailrace.targets.planning import (
     LIVE,
@@ -28,7 +28,7 @@ from tailrace.targets.planning import (
     staged,
 )
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
-from tailrace.targets.warehouse.connection import Conflict, Connection, StatementFailed
+from tailrace.targets.warehouse.connection import Connection, StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
 from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Writer, identity_of, unescaped
 
@@ -64,6 +64,7 @@ class WarehouseTarget:
     ) -> None:
         self.name = name
         self.kind = kind
+        self.limits = dialect.limits
         self._schema = schema
         self._connection = connection
         self._dialect = dialect
@@ -101,7 +102,7 @@ class WarehouseTarget:
                 before = self._state(load.table)
                 try:
                     return self._apply(load, before)
-                except Conflict as error:
+                except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
