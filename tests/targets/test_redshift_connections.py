@@ -16,13 +16,13 @@ import pytest
 from botocore.config import Config
 
 from tailrace.clock import SystemClock
-from tailrace.errors import OutcomeUnknown, ServiceUnavailable, UsageInvalid, UserFault
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TargetContended, UsageInvalid, UserFault
 from tailrace.local.client import LocalAws
 from tailrace.targets.redshift.connector import ConnectorConnection
 from tailrace.targets.redshift.credentials import Credentials, Login
 from tailrace.targets.redshift.data_api import DataApiConnection, Warehouse
 from tailrace.targets.redshift.staging import Staging
-from tailrace.targets.warehouse.connection import Conflict, Connection, StatementFailed
+from tailrace.targets.warehouse.connection import Connection, StatementFailed
 
 pytestmark = pytest.mark.embedded
 
@@ -212,9 +212,9 @@ def test_limits_are_checked_before_anything_is_sent(api: Place) -> None:
 @pytest.mark.parametrize(
     ("kind", "operation", "error", "done"),
     [
-        ("serialization", "INSERT", Conflict, 0),
-        ("serialization", "COMMIT", Conflict, 0),
-        ("statement_timeout", "INSERT", Conflict, 0),
+        ("serialization", "INSERT", TargetContended, 0),
+        ("serialization", "COMMIT", TargetContended, 0),
+        ("statement_timeout", "INSERT", TargetContended, 0),
         ("connection_lost", "INSERT", ServiceUnavailable, 0),
         ("reply_lost", "INSERT", ServiceUnavailable, 0),
         ("connection_lost", "COMMIT", OutcomeUnknown, 0),
@@ -235,6 +235,23 @@ def test_an_answer_that_is_lost_changes_nothing_twice(api: Place) -> None:
     api.aws.fault("lost_answer", operation="DescribeStatement")
     api.connection.transaction(["INSERT INTO t SELECT 1"])
     assert api.count("t") == 1
+
+
+def test_a_slower_pace_is_taken_where_it_is_asked_for(api: Place) -> None:
+    api.connection.transaction(["CREATE TABLE t (n BIGINT)"])
+    for operation in ("ListStatements", "BatchExecuteStatement", "DescribeStatement", "GetStatementResult"):
+        api.aws.fault("throttle", operation=operation, count=2 if operation != "DescribeStatement" else 1)
+    api.connection.transaction(["INSERT INTO t SELECT 1"])
+    assert api.count("t") == 1
+    assert api.aws.faults() == []
+
+
+def test_a_client_that_knows_no_waiting_asks_again_and_again(api: Place) -> None:
+    connection = api.connect()
+    assert isinstance(connection, DataApiConnection)
+    connection._long_polls = False  # as with a boto3 before WaitTimeSeconds
+    connection.transaction(["CREATE TABLE t (n BIGINT)", "SELECT pg_sleep(0.3)", "INSERT INTO t SELECT 1"])
+    assert connection.rows("SELECT n FROM t") == [(1,)]
 
 
 def test_no_answer_at_all_is_an_outcome_that_nobody_knows(api: Place) -> None:
@@ -348,7 +365,7 @@ def test_a_lost_session_is_replaced(wire: Place) -> None:
 
 
 def test_a_statement_ends_when_its_time_is_up(wire: Place) -> None:
-    with pytest.raises(Conflict, match="timeout"):
+    with pytest.raises(TargetContended, match="timeout"):
         wire.connect(wait_seconds=0.2).transaction(["SELECT pg_sleep(20)"])
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, UserFault
-from tailrace.targets.warehouse.connection import Conflict, StatementFailed
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UserFault
+from tailrace.targets.warehouse.connection import StatementFailed
 
 _UNDONE: Final = re.compile(
     r"ERROR: +1023\b|deadlock detected|[sS]erializable isolation|could not serialize|concurrent update"
@@ -29,7 +29,7 @@ def failure(
     """The error of the statement at `at`; `committing`: of the COMMIT behind them; `lost`: it was cut off."""
     text = " ".join(text.split())[:500]
     if _UNDONE.search(text):  # also by COMMIT
-        return Conflict(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=statement)
+        return TargetContended(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=statement)
     if committing:
         hint = "The next load looks at the ledger first and goes on from it."
         return OutcomeUnknown(f"COMMIT failed: {text}", hint=hint, statement=statement)
@@ -37,7 +37,7 @@ def failure(
         hint = "Grant the role what docs/redshift.md lists, and check the database's name."
         return UserFault(f"Redshift refused it: {text}", hint=hint, statement=statement)
     if _CUT_OFF.search(text):
-        return Conflict(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=statement)
+        return TargetContended(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=statement)
     if lost or _LOST.search(text):
         hint = "Nothing was applied; it is tried again."
         return ServiceUnavailable(f"Redshift could not finish: {text}", hint=hint, statement=statement)

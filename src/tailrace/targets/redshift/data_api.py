@@ -208,7 +208,8 @@ class DataApiConnection:
     def _described(self, number: str, wait: dict[str, int]) -> dict[str, Any]:
         try:
             return self._called("DescribeStatement", tries=1, Id=number, **wait)
-        except Transient:  # too many wait, or an answer was lost: ask without waiting
+        except Transient:  # too many wait, or an answer was lost: ask without waiting there
+            self._pause(TRIES)
             return self._called("DescribeStatement", Id=number)
 
     def _result(self, described: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
