@@ -145,18 +145,16 @@ class DataApiConnection:
 
     def _under_way(self, name: str) -> str | None:
         """The same statements, begun by somebody whose time was up or who is no more."""
-        for status in ACTIVE:
-            token: dict[str, Any] = {}
-            while True:
-                request: dict[str, Any] = self._warehouse.place() | {"StatementName": name, "Status": status} | token
-                listed = self._called("ListStatements", **request)
-                for statement in listed["Statements"]:
-                    if statement.get("StatementName") == name:
-                        return str(statement["Id"])
-                if "NextToken" not in listed:
-                    break
-                token = {"NextToken": listed["NextToken"]}
-        return None
+        token: dict[str, Any] = {}
+        while True:
+            request = self._warehouse.place() | {"StatementName": name, "Status": "ALL"} | token
+            listed = self._called("ListStatements", **request)
+            for statement in listed["Statements"]:
+                if statement.get("StatementName") == name and statement["Status"] in ACTIVE:
+                    return str(statement["Id"])
+            if not listed.get("NextToken"):
+                return None
+            token = {"NextToken": listed["NextToken"]}
 
     def _submitted(self, statements: Sequence[str], name: str, is_batch: bool, deadline: float) -> str:
         """Its id. Repeated under one token, so that it is taken once whatever becomes of the answers."""
