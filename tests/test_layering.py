@@ -30,6 +30,7 @@ ONE_PLACE = {
     "ministack": {"local"},
     "hypercorn": {"local"},
     "psycopg": {"local.redshift", "targets.postgres"},
+    "redshift_connector": {"targets.redshift.connector"},
     "tailrace_core": {"codec"},
     "click": {"cli"},
     "hypothesis": {"testing"},

@@ -88,7 +88,15 @@ _BAD_CREDENTIALS: Final = frozenset(
 )
 _CLOCK: Final = frozenset(["RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"])
 _ABSENT: Final = frozenset(
-    ["ResourceNotFoundException", "TableNotFoundException", "NoSuchKey", "NoSuchBucket", "NotFound", "404"]
+    [
+        "ResourceNotFoundException",
+        "ParameterNotFound",
+        "TableNotFoundException",
+        "NoSuchKey",
+        "NoSuchBucket",
+        "NotFound",
+        "404",
+    ]
 )
 _ELSEWHERE: Final = frozenset(
     ["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"]
@@ -118,6 +126,11 @@ _ACTIONS: Final = {
     "DescribeStatement": "redshift-data:DescribeStatement",
     "GetStatementResult": "redshift-data:GetStatementResult",
     "ListStatements": "redshift-data:ListStatements",
+    "GetClusterCredentials": "redshift:GetClusterCredentials",
+    "GetClusterCredentialsWithIAM": "redshift:GetClusterCredentialsWithIAM",
+    "GetCredentials": "redshift-serverless:GetCredentials",
+    "GetSecretValue": "secretsmanager:GetSecretValue",
+    "GetParameter": "ssm:GetParameter",
 }  # everything else is DynamoDB's, whose actions are called like its operations
 
 

@@ -200,7 +200,7 @@ WRONG = [
     ("POST", "clock", {"set": 5}, "only goes forward"),
     ("POST", "clock", [1], "a JSON object is wanted"),
     ("DELETE", "clock", {}, "cannot be deleted"),
-    ("GET", "nothing", {}, "there are /_tailrace/clock and /_tailrace/faults"),
+    ("GET", "nothing", {}, "there are /_tailrace/clock, /_tailrace/faults, /_tailrace/redshift"),
     ("PUT", "faults", {}, "PUT /_tailrace/faults is not known"),
 ]  # fmt: skip
 

@@ -117,6 +117,11 @@ class LocalAws:
         details = {name: value for name, value in details.items() if value is not None}
         return self._call("POST", "faults", {"kind": kind, "table": table, **details})
 
+    def redshift(self, warehouse: str) -> tuple[str, int]:
+        """Host and port at which drivers find a warehouse; any user and password will do."""
+        answer = self._call("POST", "redshift", {"warehouse": warehouse})
+        return str(answer["host"]), int(answer["port"])
+
     def _call(self, method: str, what: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         call = urllib.request.Request(
             f"{self.endpoint_url}/_tailrace/{what}", method=method, data=json.dumps(request or {}).encode()

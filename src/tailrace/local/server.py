@@ -193,16 +193,28 @@ class LocalApp:
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``/_tailrace/clock`` and ``/_tailrace/faults``: JSON in, JSON out."""
         what, method = scope["path"].removeprefix(CONTROL), scope["method"]
-        calls = {"clock": self._control_clock, "faults": self._control_faults}
+        calls = {"clock": self._control_clock, "faults": self._control_faults, "redshift": self._control_redshift}
         try:
             request = _control_document(await _body(receive))
             if what not in calls or method not in ("GET", "POST", "DELETE"):
-                raise ValueError(f"{method} {scope['path']} is not known; there are {CONTROL}clock and {CONTROL}faults")
+                raise ValueError(
+                    f"{method} {scope['path']} is not known; there are {', '.join(CONTROL + name for name in calls)}"
+                )
             answer = await calls[what](method, request)
         except (ValueError, LookupError) as error:
             await _send_control(send, 400, {"error": str(error), "example": _EXAMPLES.get(what, _EXAMPLES["clock"])})
         else:
             await _send_control(send, 200, answer)
+
+    async def _control_redshift(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Where drivers find a warehouse."""
+        warehouse = request.get("warehouse")
+        if method != "POST" or not isinstance(warehouse, str) or not warehouse:
+            raise ValueError("POST the name of a warehouse")
+        try:
+            return {"host": "127.0.0.1", "port": await self._redshift().listen(warehouse)}
+        except ServiceError as error:
+            raise LookupError(str(error)) from error
 
     async def _control_clock(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
         if method == "DELETE":

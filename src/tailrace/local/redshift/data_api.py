@@ -15,6 +15,7 @@ from typing import Any, Final
 from tailrace.local.emulator import Emulator, Owner, ServiceError
 from tailrace.local.redshift.lexer import RedshiftError, tokens_of
 from tailrace.local.redshift.session import Databases, Result, Session
+from tailrace.local.redshift.wire import Driver
 
 STATEMENT_BYTES: Final = 100 * 1024
 BATCH_STATEMENTS: Final = 40
@@ -91,6 +92,7 @@ class DataApi:
         self._executions: dict[str, _Execution] = {}
         self._sessions: dict[str, _KeptSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listeners: dict[str, asyncio.Server] = {}
         self.calls: Final = {
             "ExecuteStatement": self._execute,
             "BatchExecuteStatement": self._execute_batch,
@@ -109,6 +111,8 @@ class DataApi:
 
     async def close(self) -> None:
         """Whatever runs is cut off; PostgreSQL is stopped."""
+        for listener in self._listeners.values():
+            listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -116,6 +120,17 @@ class DataApi:
             if kept.connection is not None:
                 await kept.connection.close()
         await self._databases.close()
+
+    async def listen(self, warehouse: str) -> int:
+        """The port on 127.0.0.1 at which drivers find a warehouse of the default account."""
+        if warehouse not in self._listeners:
+
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                driver = Driver(lambda database: self._connect(warehouse, database, Owner()), reader, writer)
+                self._start(driver.serve())
+
+            self._listeners[warehouse] = await asyncio.start_server(serve, "127.0.0.1", 0)
+        return int(self._listeners[warehouse].sockets[0].getsockname()[1])
 
     # ---- taking statements
 
@@ -245,17 +260,19 @@ class DataApi:
             return kept.connection
         place = kept.where if kept is not None else execution.request
         name = str(place.get("WorkgroupName") or place.get("ClusterIdentifier"))
-        owner = execution.owner
-        session = await self._databases.connect(
-            f"{owner.account}/{owner.region}/{name}",
-            str(place["Database"]),
-            lambda bucket, key: self._emulator.get_object(bucket, key, owner),
-            lambda bucket, key, body: self._emulator.put_object(bucket, key, body, owner),
-            lambda verb: self._strike(verb, name),
-        )
+        session = await self._connect(name, str(place["Database"]), execution.owner)
         if kept is not None:
             kept.connection = session
         return session
+
+    async def _connect(self, warehouse: str, database: str, owner: Owner) -> Session:
+        return await self._databases.connect(
+            f"{owner.account}/{owner.region}/{warehouse}",
+            database,
+            lambda bucket, key: self._emulator.get_object(bucket, key, owner),
+            lambda bucket, key, body: self._emulator.put_object(bucket, key, body, owner),
+            lambda verb: self._strike(verb, warehouse),
+        )
 
     # ---- asking after them
 

@@ -190,6 +190,21 @@ class Session:
             raise ConnectionLost
         return result
 
+    async def describe(self, sql: str) -> tuple[tuple[str, str], ...] | None:
+        """Names and types of a statement's columns, without carrying it out; None where it gives no rows."""
+        try:
+            statement = read_statement(sql, in_transaction=self.in_transaction)
+            if statement.verb not in ("SELECT", "WITH", "(") or statement.parameters:
+                return None
+            await self._prepared.prepare(statement)
+            cursor = await self._connection.execute(f"SELECT * FROM ({statement.text}) q LIMIT 0")
+        except psycopg.Error as error:
+            raise self._translated(error) from error
+        except RedshiftError:
+            await self._abort()
+            raise
+        return self._result(cursor).columns
+
     async def cancel(self) -> None:
         """What it is doing ends with an error."""
         await self._connection.cancel_safe()

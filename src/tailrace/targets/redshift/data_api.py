@@ -13,7 +13,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -27,12 +27,11 @@ from tailrace.errors import (
     OutcomeUnknown,
     ServiceUnavailable,
     TailraceError,
-    TargetContended,
     Throttled,
     Transient,
     UsageInvalid,
-    UserFault,
 )
+from tailrace.targets.redshift.answers import as_subquery, failure, shown
 from tailrace.targets.redshift.staging import Staging
 from tailrace.targets.warehouse.connection import StatementFailed
 
@@ -42,14 +41,6 @@ LONG_POLL_SECONDS: Final = 20  # below the client's own timeout for an answer
 POLL_SECONDS: Final = (0.05, 2.0)  # first and longest pause where an answer does not wait for the end
 TRIES: Final = 5  # of a request, each of which botocore repeats on its own
 ACTIVE: Final = ("SUBMITTED", "PICKED", "STARTED")
-_UNDONE: Final = re.compile(
-    r"ERROR: +1023\b|deadlock detected|[sS]erializable isolation|could not serialize|concurrent update"
-)
-_CUT_OFF: Final = re.compile(r"canceling statement due to|cancell?ed on user's request|could not obtain lock")
-_LOST: Final = re.compile(
-    r"[cC]onnection .*(lost|closed|reset|refused|timed out)|terminating connection|not available|in maintenance|paused|resum"
-)
-_REFUSED: Final = re.compile(r"permission denied|must be owner|password authentication|database \".*\" does not exist")
 _NEVER: Final = threading.Event()
 
 
@@ -106,8 +97,7 @@ class DataApiConnection:
         """By UNLOAD: a result of the Data API ends at 500 MB, and a row of one at 64 KB."""
         folder = f"unload/{uuid.uuid4().hex}"
         try:
-            target = f"TO {_literal(self._staging.folder_url(folder))} IAM_ROLE {_literal(self._staging.iam_role)}"
-            self._finished([f"UNLOAD ({_literal(sql)}) {target} FORMAT AS PARQUET MANIFEST"], is_batch=False)
+            self._finished([self._staging.unload(sql, folder)], is_batch=False)
             found = self._staging.unloaded(folder, schema)
             if found is not None:
                 yield from found
@@ -119,13 +109,10 @@ class DataApiConnection:
     def query(self, sql: str) -> pa.Table:
         """As a subquery, which cannot change anything; the Data API takes no second statement behind it."""
         try:
-            names, rows = self._result(
-                self._finished([f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) q"], is_batch=False)
-            )
+            names, rows = self._result(self._finished([as_subquery(sql)], is_batch=False))
         except StatementFailed as error:
             raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
-        columns = list(zip(*rows, strict=True)) or [()] * len(names)
-        return pa.Table.from_arrays([_array(values) for values in columns], names=names)
+        return shown(names, rows)
 
     # ---- writing
 
@@ -134,18 +121,8 @@ class DataApiConnection:
 
     def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
         """Lists arrive as JSON in VARBYTE; other columns as they are, so JSON is to come in bytes, too, where it may be long."""
-        folder = f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
-        manifest = self._staging.put(folder, rows)
-        role = _literal(self._staging.iam_role)
-        copy = f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST"
-        try:
+        with self._staging.staged(table, rows) as copy:
             self._finished([*create, copy])
-        except OutcomeUnknown:
-            raise  # it may still read them
-        except BaseException:
-            self._staging.clear(folder)
-            raise
-        self._staging.clear(folder)
 
     # ---- a statement's life
 
@@ -168,18 +145,16 @@ class DataApiConnection:
 
     def _under_way(self, name: str) -> str | None:
         """The same statements, begun by somebody whose time was up or who is no more."""
-        for status in ACTIVE:
-            token: dict[str, Any] = {}
-            while True:
-                request: dict[str, Any] = self._warehouse.place() | {"StatementName": name, "Status": status} | token
-                listed = self._called("ListStatements", **request)
-                for statement in listed["Statements"]:
-                    if statement.get("StatementName") == name:
-                        return str(statement["Id"])
-                if "NextToken" not in listed:
-                    break
-                token = {"NextToken": listed["NextToken"]}
-        return None
+        token: dict[str, Any] = {}
+        while True:
+            request = self._warehouse.place() | {"StatementName": name, "Status": "ALL"} | token
+            listed = self._called("ListStatements", **request)
+            for statement in listed["Statements"]:
+                if statement.get("StatementName") == name and statement["Status"] in ACTIVE:
+                    return str(statement["Id"])
+            if not listed.get("NextToken"):
+                return None
+            token = {"NextToken": listed["NextToken"]}
 
     def _submitted(self, statements: Sequence[str], name: str, is_batch: bool, deadline: float) -> str:
         """Its id. Repeated under one token, so that it is taken once whatever becomes of the answers."""
@@ -231,7 +206,8 @@ class DataApiConnection:
     def _described(self, number: str, wait: dict[str, int]) -> dict[str, Any]:
         try:
             return self._called("DescribeStatement", tries=1, Id=number, **wait)
-        except Transient:  # too many wait, or an answer was lost: ask without waiting
+        except Transient:  # too many wait, or an answer was lost: ask without waiting there
+            self._pause(TRIES)
             return self._called("DescribeStatement", Id=number)
 
     def _result(self, described: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -279,34 +255,14 @@ def _check(statements: Sequence[str]) -> None:
 def _failure(described: dict[str, Any]) -> TailraceError | StatementFailed:
     """What became of a request that FAILED or was ABORTED."""
     parts = described.get("SubStatements", [])
-    number, text = described["Id"], " ".join(str(described.get("Error") or described["Status"]).split())[:500]
-    if _UNDONE.search(text):  # also by COMMIT
-        return TargetContended(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=number)
-    if parts and all(part.get("Status") == "FINISHED" for part in parts):
-        return OutcomeUnknown(
-            f"COMMIT failed: {text}",
-            hint="The next load looks at the ledger first and goes on from it.",
-            statement=number,
-        )
-    if _REFUSED.search(text):
-        hint = "Grant the role what docs/redshift.md lists, and check the database's name."
-        return UserFault(f"Redshift refused it: {text}", hint=hint, statement=number)
-    if _CUT_OFF.search(text):
-        return TargetContended(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=number)
-    if described["Status"] == "ABORTED" or _LOST.search(text):
-        return ServiceUnavailable(
-            f"Redshift could not finish: {text}", hint="Nothing was applied; it is tried again.", statement=number
-        )
+    number, text = str(described["Id"]), str(described.get("Error") or described["Status"])
+    committing = bool(parts) and all(part.get("Status") == "FINISHED" for part in parts)
     at = next((at for at, part in enumerate(parts) if part.get("Status") == "FAILED"), 0)
-    return StatementFailed(text, at)
+    lost = described["Status"] == "ABORTED"
+    return failure(text, at, committing=committing, lost=lost, statement=number)
 
 
 # ---- values
-
-
-def _literal(text: str) -> str:
-    """Redshift reads a backslash in every string as an escape."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _moment(text: str) -> datetime:
@@ -327,10 +283,3 @@ def _value(field: dict[str, Any], reader: Callable[[Any], Any]) -> Any:
         return None
     ((kind, value),) = field.items()
     return reader(value) if kind == "stringValue" else value
-
-
-def _array(values: Sequence[Any]) -> pa.Array:
-    """A column of a person's result; what Arrow has no type for is shown as text."""
-    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array(values)
-    return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tailrace.aws import is_refused_by_condition, translate
-from tailrace.errors import ConfigInvalid, SegmentCorrupt
+from tailrace.errors import ConfigInvalid, OutcomeUnknown, SegmentCorrupt
 
 FILE_BYTES: Final = 64 * 1024 * 1024  # of Arrow data: some files for the slices, none of them tiny
 BATCH_ROWS: Final = 20_000
@@ -38,6 +39,20 @@ class Staging:
         self.iam_role = iam_role
 
     # ---- in: COPY
+
+    @contextmanager
+    def staged(self, table: str, rows: pa.Table) -> Iterator[str]:
+        """The COPY that fills the quoted `table`. The files go when it is done, unless nobody knows whether it is."""
+        folder = f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
+        manifest = self.put(folder, rows)
+        try:
+            yield f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
+        except OutcomeUnknown:
+            raise
+        except BaseException:
+            self.clear(folder)
+            raise
+        self.clear(folder)
 
     def put(self, folder: str, rows: pa.Table) -> str:
         """Write the rows under `folder`. The URL of their manifest, which is the same for the same rows."""
@@ -62,6 +77,11 @@ class Staging:
                 raise translate(error, operation="PutObject", bucket=self._bucket, key=self._prefix + name) from error
 
     # ---- out: UNLOAD
+
+    def unload(self, sql: str, folder: str) -> str:
+        """The UNLOAD of a query to `folder`."""
+        to = _literal(self._url(f"{folder}/"))
+        return f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
 
     def unloaded(self, folder: str, schema: pa.Schema) -> Iterator[pa.RecordBatch] | None:
         """The rows that UNLOAD wrote under `folder`, in columns of these types. None: it left no manifest."""
@@ -89,9 +109,6 @@ class Staging:
 
     # ---- both
 
-    def folder_url(self, folder: str) -> str:
-        return self._url(f"{folder}/")
-
     def clear(self, folder: str) -> None:
         """Delete everything under `folder`."""
         try:
@@ -109,6 +126,11 @@ class Staging:
 
     def _url(self, name: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{name}"
+
+
+def _literal(text: str) -> str:
+    """Redshift reads a backslash in every string as an escape."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _parts(rows: pa.Table) -> Iterator[pa.Table]:

@@ -1,10 +1,11 @@
-"""The Data API connection on the stand-in: what it reads and writes, and what it says when something is in the way."""
+"""Both connections to Redshift on the stand-in: what they read and write, and what they say when something is in the way."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -17,9 +18,11 @@ from botocore.config import Config
 from tailrace.clock import SystemClock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TargetContended, UsageInvalid, UserFault
 from tailrace.local.client import LocalAws
+from tailrace.targets.redshift.connector import ConnectorConnection
+from tailrace.targets.redshift.credentials import Credentials, Login
 from tailrace.targets.redshift.data_api import DataApiConnection, Warehouse
 from tailrace.targets.redshift.staging import Staging
-from tailrace.targets.warehouse.connection import StatementFailed
+from tailrace.targets.warehouse.connection import Connection, StatementFailed
 
 pytestmark = pytest.mark.embedded
 
@@ -52,14 +55,20 @@ def clients(aws: LocalAws) -> dict[str, Any]:
 class Place:
     """A workgroup of its own, its staging folder, and connections to it."""
 
-    def __init__(self, aws: LocalAws, clients: dict[str, Any]) -> None:
+    def __init__(self, aws: LocalAws, clients: dict[str, Any], kind: str = "data_api") -> None:
+        self.kind = kind
         self.aws, self.data, self.s3 = aws, clients["redshift-data"], clients["s3"]
         self.name = f"warehouse-{next(NUMBERS)}"
         self.staging = Staging(self.s3, f"s3://lake/{self.name}", ROLE)
         self.connection = self.connect()
 
-    def connect(self, **more: Any) -> DataApiConnection:
-        return DataApiConnection(self.data, Warehouse("dev", workgroup=self.name), self.staging, SystemClock(), **more)
+    def connect(self, database: str = "dev", **more: Any) -> Connection:
+        if self.kind == "connector":
+            credentials = Credentials(lambda: Login("loader", "canary-8c1f"), SystemClock())
+            return ConnectorConnection(*self.aws.redshift(self.name), database, credentials, self.staging, **more)
+        return DataApiConnection(
+            self.data, Warehouse(database, workgroup=self.name), self.staging, SystemClock(), **more
+        )
 
     def count(self, table: str) -> int:
         return int(self.connection.rows(f"SELECT count(*) FROM {table}")[0][0])
@@ -72,8 +81,15 @@ class Place:
         return len(self.data.list_statements(WorkgroupName=self.name, Database="dev")["Statements"])
 
 
+@pytest.fixture(params=["data_api", "connector"])
+def place(request: pytest.FixtureRequest, aws: LocalAws, clients: dict[str, Any]) -> Iterator[Place]:
+    yield Place(aws, clients, request.param)
+    aws.clear_faults()
+
+
 @pytest.fixture
-def place(aws: LocalAws, clients: dict[str, Any]) -> Iterator[Place]:
+def api(aws: LocalAws, clients: dict[str, Any]) -> Iterator[Place]:
+    """The Data API only."""
     yield Place(aws, clients)
     aws.clear_faults()
 
@@ -132,13 +148,13 @@ def test_all_pages_of_a_result_are_read(place: Place) -> None:
     assert found == [(n,) for n in range(1, 2501)]
 
 
-def test_a_row_that_no_result_holds_comes_by_unload(place: Place) -> None:
+def test_a_row_that_no_result_holds_comes_by_unload(api: Place) -> None:
     schema = pa.schema([("a", pa.string()), ("b", pa.string())])
     sql = f"SELECT '{LONG[:30_000]}' AS a, '{LONG[:9_000]}' AS b"
-    found = list(place.connection.batches(sql, schema))
+    found = list(api.connection.batches(sql, schema))
     assert found[0].to_pylist() == [{"a": LONG[:30_000], "b": LONG[:9_000]}]
     with pytest.raises(StatementFailed, match="row"):
-        place.connection.rows(sql)
+        api.connection.rows(sql)
 
 
 def test_no_rows_are_no_batches(place: Place) -> None:
@@ -185,12 +201,12 @@ def test_a_transaction_is_done_whole_or_not_at_all(place: Place) -> None:
         place.count("t")
 
 
-def test_limits_are_checked_before_anything_is_sent(place: Place) -> None:
+def test_limits_are_checked_before_anything_is_sent(api: Place) -> None:
     with pytest.raises(ValueError, match="41 statements"):
-        place.connection.transaction(["SELECT 1"] * 41)
+        api.connection.transaction(["SELECT 1"] * 41)
     with pytest.raises(ValueError, match="bytes"):
-        place.connection.transaction([f"SELECT '{'x' * 102_400}'"])
-    assert place.requests() == 0
+        api.connection.transaction([f"SELECT '{'x' * 102_400}'"])
+    assert api.requests() == 0
 
 
 @pytest.mark.parametrize(
@@ -213,33 +229,50 @@ def test_a_fault_is_told_by_what_it_left(place: Place, kind: str, operation: str
     assert place.count("t") == done
 
 
-def test_an_answer_that_is_lost_changes_nothing_twice(place: Place) -> None:
-    place.connection.transaction(["CREATE TABLE t (n BIGINT)"])
-    place.aws.fault("lost_answer", operation="BatchExecuteStatement")
-    place.aws.fault("lost_answer", operation="DescribeStatement")
-    place.connection.transaction(["INSERT INTO t SELECT 1"])
-    assert place.count("t") == 1
+def test_an_answer_that_is_lost_changes_nothing_twice(api: Place) -> None:
+    api.connection.transaction(["CREATE TABLE t (n BIGINT)"])
+    api.aws.fault("lost_answer", operation="BatchExecuteStatement")
+    api.aws.fault("lost_answer", operation="DescribeStatement")
+    api.connection.transaction(["INSERT INTO t SELECT 1"])
+    assert api.count("t") == 1
 
 
-def test_no_answer_at_all_is_an_outcome_that_nobody_knows(place: Place) -> None:
-    place.connection.transaction(["CREATE TABLE t (n BIGINT)"])
-    place.aws.fault("lost_answer", operation="BatchExecuteStatement", count=100)
+def test_a_slower_pace_is_taken_where_it_is_asked_for(api: Place) -> None:
+    api.connection.transaction(["CREATE TABLE t (n BIGINT)"])
+    for operation in ("ListStatements", "BatchExecuteStatement", "DescribeStatement", "GetStatementResult"):
+        api.aws.fault("throttle", operation=operation, count=2 if operation != "DescribeStatement" else 1)
+    api.connection.transaction(["INSERT INTO t SELECT 1"])
+    assert api.count("t") == 1
+    assert api.aws.faults() == []
+
+
+def test_a_client_that_knows_no_waiting_asks_again_and_again(api: Place) -> None:
+    connection = api.connect()
+    assert isinstance(connection, DataApiConnection)
+    connection._long_polls = False  # as with a boto3 before WaitTimeSeconds
+    connection.transaction(["CREATE TABLE t (n BIGINT)", "SELECT pg_sleep(0.3)", "INSERT INTO t SELECT 1"])
+    assert connection.rows("SELECT n FROM t") == [(1,)]
+
+
+def test_no_answer_at_all_is_an_outcome_that_nobody_knows(api: Place) -> None:
+    api.connection.transaction(["CREATE TABLE t (n BIGINT)"])
+    api.aws.fault("lost_answer", operation="BatchExecuteStatement", count=100)
     with pytest.raises(OutcomeUnknown):
-        place.connection.transaction(["INSERT INTO t SELECT 1"])
-    place.aws.clear_faults()
+        api.connection.transaction(["INSERT INTO t SELECT 1"])
+    api.aws.clear_faults()
 
 
-def test_a_statement_that_outlives_its_caller_is_waited_for_by_the_next(place: Place) -> None:
-    place.connection.transaction(["CREATE TABLE t (n BIGINT)"])
+def test_a_statement_that_outlives_its_caller_is_waited_for_by_the_next(api: Place) -> None:
+    api.connection.transaction(["CREATE TABLE t (n BIGINT)"])
     statements = ["SELECT pg_sleep(3)", "INSERT INTO t SELECT 1"]
     with pytest.raises(OutcomeUnknown, match="still runs"):
-        place.connect(wait_seconds=0.2).transaction(statements)
-    before = place.requests()
-    place.connect().transaction(statements)
-    assert place.requests() == before
-    assert place.count("t") == 1
-    place.connection.transaction(statements[1:])
-    assert place.count("t") == 2
+        api.connect(wait_seconds=0.2).transaction(statements)
+    before = api.requests()
+    api.connect().transaction(statements)
+    assert api.requests() == before
+    assert api.count("t") == 1
+    api.connection.transaction(statements[1:])
+    assert api.count("t") == 2
 
 
 def test_two_at_once_wait_for_a_lock(place: Place) -> None:
@@ -257,7 +290,7 @@ def test_two_at_once_wait_for_a_lock(place: Place) -> None:
 
 
 def test_a_database_that_is_not_there_is_for_a_person_to_settle(place: Place) -> None:
-    connection = DataApiConnection(place.data, Warehouse("prod", workgroup=place.name), place.staging, SystemClock())
+    connection = place.connect("prod")
     with pytest.raises(UserFault, match="prod"):
         connection.rows("SELECT 1")
     with pytest.raises(UserFault, match="prod"):
@@ -309,3 +342,36 @@ def test_what_somebody_else_left_in_the_folder_is_not_loaded(place: Place) -> No
     create = ["DROP TABLE IF EXISTS stage", "CREATE TABLE stage (n BIGINT)"]
     place.connection.stage(create, '"stage"', pa.table({"n": [2]}))
     assert place.connection.rows("SELECT n FROM stage") == [(2,)]
+
+
+# ---- what only a session of ours has
+
+
+@pytest.fixture
+def wire(aws: LocalAws, clients: dict[str, Any]) -> Iterator[Place]:
+    yield Place(aws, clients, "connector")
+    aws.clear_faults()
+
+
+def test_a_lost_session_is_replaced(wire: Place) -> None:
+    wire.connection.transaction(["CREATE TABLE t (n BIGINT)"])
+    with wire.connection.opened():
+        assert wire.count("t") == 0
+        wire.aws.fault("connection_lost", operation="INSERT", table=wire.name)
+        with pytest.raises(ServiceUnavailable):
+            wire.connection.transaction(["INSERT INTO t SELECT 1"])
+        wire.connection.transaction(["INSERT INTO t SELECT 1"])
+        assert wire.count("t") == 1
+
+
+def test_a_statement_ends_when_its_time_is_up(wire: Place) -> None:
+    with pytest.raises(TargetContended, match="timeout"):
+        wire.connect(wait_seconds=0.2).transaction(["SELECT pg_sleep(20)"])
+
+
+def test_nobody_there_is_tried_again_and_shows_no_password(wire: Place) -> None:
+    credentials = Credentials(lambda: Login("loader", "canary-8c1f"), SystemClock())
+    connection = ConnectorConnection("127.0.0.1", 1, "dev", credentials, wire.staging)
+    with pytest.raises(ServiceUnavailable) as caught:
+        connection.rows("SELECT 1")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))

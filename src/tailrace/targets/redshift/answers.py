@@ -1,0 +1,62 @@
+"""What Redshift says, in our words, whichever way it came."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UserFault
+from tailrace.targets.warehouse.connection import StatementFailed
+
+_UNDONE: Final = re.compile(
+    r"ERROR: +1023\b|deadlock detected|[sS]erializable isolation|could not serialize|concurrent update"
+)
+_CUT_OFF: Final = re.compile(r"canceling statement due to|cancell?ed on user's request|could not obtain lock")
+_LOST: Final = re.compile(
+    r"[cC]onnection .{0,60}(lost|closed|reset|refused|timed out)|terminating connection"
+    r"|([cC]luster|[wW]orkgroup) .{0,60}(not available|maintenance|paused|resum)"
+)
+_REFUSED: Final = re.compile(r"permission denied|must be owner|password authentication|database \".*\" does not exist")
+
+
+def failure(
+    text: str, at: int, *, committing: bool = False, lost: bool = False, statement: str | None = None
+) -> TailraceError | StatementFailed:
+    """The error of the statement at `at`; `committing`: of the COMMIT behind them; `lost`: it was cut off."""
+    text = " ".join(text.split())[:500]
+    if _UNDONE.search(text):  # also by COMMIT
+        return TargetContended(f"Redshift undid the transaction: {text}", hint="It is repeated.", statement=statement)
+    if committing:
+        hint = "The next load looks at the ledger first and goes on from it."
+        return OutcomeUnknown(f"COMMIT failed: {text}", hint=hint, statement=statement)
+    if _REFUSED.search(text):
+        hint = "Grant the role what docs/redshift.md lists, and check the database's name."
+        return UserFault(f"Redshift refused it: {text}", hint=hint, statement=statement)
+    if _CUT_OFF.search(text):
+        return TargetContended(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=statement)
+    if lost or _LOST.search(text):
+        hint = "Nothing was applied; it is tried again."
+        return ServiceUnavailable(f"Redshift could not finish: {text}", hint=hint, statement=statement)
+    return StatementFailed(text, at)
+
+
+def as_subquery(sql: str) -> str:
+    """A person's statement where it can only read. A second one behind it is refused, for only one is taken at a time."""
+    return f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) q"
+
+
+def shown(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """A person's result."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.Table.from_arrays([_array(values) for values in columns], names=list(names))
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """What Arrow has no type for is shown as text."""
+    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array(values)
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
