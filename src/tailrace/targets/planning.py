@@ -117,11 +117,13 @@ def spelled(
     plan: ColumnPlan, spell: Callable[[str], str], fold: Callable[[str], str], taken: Collection[str]
 ) -> ColumnPlan:
     """The plan with new names as a target can write them. `fold`: equal results are one name there; `taken`: more of them."""
-    used = {fold(column.name) for column in plan.columns} | {fold(name) for name in taken}
+    as_they_are = {(c.attribute, c.tag) for c in plan.added if spell(c.name) == c.name}
+    new = {(c.attribute, c.tag) for c in plan.added} - as_they_are
+    used = {fold(c.name) for c in plan.columns if (c.attribute, c.tag) not in new} | {fold(name) for name in taken}
     names: dict[tuple[str, str], Column] = {}
     for column in plan.added:
         name, number = spell(column.name), 1
-        while name != column.name and fold(name) in used:
+        while (column.attribute, column.tag) in new and fold(name) in used:
             number += 1
             name = _numbered(spell, column.name, number)
         used.add(fold(name))
@@ -151,7 +153,8 @@ def staged(
 ) -> pa.Table:
     """The rows of a load that a target needs to see: c0, c1, … as `columns`, then ``op, ts, pos, expired`` and what a mode adds.
 
-    ``current``: the newest change of each key. ``soft_delete``: that and the newest image, told apart by ``top`` and ``image``.
+    ``current``: the newest change of each key. ``soft_delete``: that and the newest image, told apart by ``is_top`` and
+    ``is_image``.
     ``changelog``: all; of a replay, where a change may have come in its segment, too, each place once. ``history``: each
     place once, with its ``moment`` (`known`, in milliseconds, for base rows).
 
@@ -175,5 +178,5 @@ def staged(
     lines = pa.array(range(incoming.num_rows), pa.uint64()).filter(pc.not_equal(incoming["op"], "d"))
     image = lines.take(fold_latest(incoming.take(lines), key, place))
     chosen = pa.array(sorted({*top.to_pylist(), *image.to_pylist()}), pa.uint64())
-    rows = incoming.take(chosen)
-    return rows.append_column("top", pc.is_in(chosen, top)).append_column("image", pc.is_in(chosen, image))
+    rows = incoming.take(chosen).append_column("is_top", pc.is_in(chosen, top))
+    return rows.append_column("is_image", pc.is_in(chosen, image))

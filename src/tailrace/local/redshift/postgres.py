@@ -21,7 +21,7 @@ STOP_SECONDS: Final = 10
 UNPRIVILEGED: Final = "nobody"  # who runs it where we are root: PostgreSQL refuses to be
 SETTINGS: Final = {
     "listen_addresses": "",
-    "max_connections": "100",
+    "max_connections": "500",
     "shared_buffers": "64MB",
     "max_wal_size": "4GB",
     "wal_level": "minimal",

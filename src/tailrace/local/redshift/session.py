@@ -64,6 +64,7 @@ class Databases:
         self._server: PostgresServer | None = None
         self._starting = asyncio.Lock()
         self._prepared: dict[str, Prepared] = {}
+        self._made = 0
 
     async def connect(
         self, warehouse: str, database: str, get_object: GetObject, put_object: PutObject, strike: Strike
@@ -83,7 +84,8 @@ class Databases:
                     raise
                 self._server = server
             if warehouse not in self._prepared:
-                name = f"w{len(self._prepared)}"
+                self._made += 1
+                name = f"w{self._made}"
                 async with await _connect(self._server, "postgres") as connection:
                     await connection.execute(f"CREATE DATABASE {name}")
                 self._prepared[warehouse] = Prepared(await _connect(self._server, name), name)

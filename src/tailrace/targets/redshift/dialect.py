@@ -14,6 +14,7 @@ from tailrace.targets.warehouse.dialect import Dialect
 
 STRING_BYTES: Final = 65_535  # a VARCHAR has no more, and a text inside a SUPER neither
 ITEM_BYTES: Final = 1 << 20  # more than an item of DynamoDB takes as JSON
+SCALE_MAX: Final = 37  # of a DECIMAL
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -60,6 +61,13 @@ class RedshiftDialect(Dialect):
 
     def hex(self, expression: str) -> str:
         return f"upper(to_hex({expression}))"
+
+    def spell(self, name: str) -> str:
+        return self.fold(super().spell(name))
+
+    def fitting(self, column: ColumnType) -> ColumnType:
+        is_too_fine = column.kind == "decimal" and column.scale > SCALE_MAX
+        return ColumnType("number_text") if is_too_fine else column
 
     def column_type(self, column: ColumnType) -> str:
         if column.kind.startswith("list_"):

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from tailrace.aws import is_refused_by_condition, translate
 from tailrace.errors import ConfigInvalid, OutcomeUnknown, SegmentCorrupt
+from tailrace.model.numbers import canonical_number
 
 FILE_BYTES: Final = 64 * 1024 * 1024  # of Arrow data: some files for the slices, none of them tiny
 BATCH_ROWS: Final = 20_000
@@ -167,7 +168,7 @@ def _list_json(values: list[Any] | None) -> bytes | None:
 def _member(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return format(value, "f") if isinstance(value, Decimal) else value
+    return canonical_number(format(value, "f")) if isinstance(value, Decimal) else value
 
 
 def _read(column: pa.Array, wanted: pa.DataType) -> pa.Array:
@@ -181,4 +182,6 @@ def _members(text: bytes | str, member: pa.DataType) -> list[Any]:
     values = json.loads(text, parse_float=Decimal)
     if pa.types.is_binary(member):
         return [base64.b64decode(value) for value in values]
-    return [Decimal(value) for value in values] if pa.types.is_decimal(member) else list(values)
+    if pa.types.is_decimal(member):
+        return [Decimal(value) for value in values]
+    return [str(value) for value in values] if pa.types.is_string(member) else list(values)

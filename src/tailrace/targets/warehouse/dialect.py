@@ -73,6 +73,10 @@ class Dialect:
             return self.text_literal(number)
         return f"CAST('{number}' AS DECIMAL(38, {column.type.scale}))"
 
+    def fitting(self, column: ColumnType) -> ColumnType:
+        """The type, or a wider one where the server has no such type."""
+        return column
+
     def column_type(self, column: ColumnType) -> str:
         """The type of a column of an attribute."""
         raise NotImplementedError

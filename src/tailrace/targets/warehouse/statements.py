@@ -165,8 +165,8 @@ class Writer:
         statements: list[str] | None = []
         if old.type != new.type:
             statements = self._d.widen(self._n.target, new.name, old.type, new.type)
-            if statements is None:
-                statements = self._made_anew(old, new, columns, foreign)
+        if statements is None:
+            statements = self._made_anew(old, new, columns, foreign)
         return [*self.begun(), *statements, forgotten, *self._recorded([new], place), self.ended()]
 
     def _made_anew(self, old: Column, new: Column, columns: Sequence[Column], foreign: Sequence[str]) -> list[str]:
@@ -222,7 +222,7 @@ class Writer:
     def staging(self, stage: str, columns: Sequence[Column], extra: Sequence[str]) -> list[str]:
         """Make the staging table anew. `extra`: the names behind ``op, ts, pos, expired``."""
         d = self._d
-        types = {"top": d.boolean, "image": d.boolean, "moment": d.moment}
+        types = {"is_top": d.boolean, "is_image": d.boolean, "moment": d.moment}
         definitions = [f"c{n} {d.stage_type(column.type)}" for n, column in enumerate(columns)]
         definitions += [f"op {d.metadata_types['_tr_op']}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
         definitions += [f"{name} {types[name]}" for name in extra]
@@ -376,18 +376,18 @@ class _Merge:
             (
                 f"UPDATE {target} SET _tr_op = s.op, _tr_ts = s.ts, _tr_pos = s.pos, _tr_deleted = (s.op = 'd'),"
                 f" _tr_expired = s.expired, _tr_loaded_at = {self._loaded} FROM {stage} s"
-                f" WHERE s.top AND {self._same_key()} AND s.pos > {own}._tr_pos"
+                f" WHERE s.is_top AND {self._same_key()} AND s.pos > {own}._tr_pos"
             ),
             (
                 f"UPDATE {target} SET {', '.join(image)}, _tr_image_pos = s.pos, _tr_loaded_at = {self._loaded} FROM {stage} s"
-                f" WHERE s.image AND {self._same_key()}"
+                f" WHERE s.is_image AND {self._same_key()}"
                 f" AND ({own}._tr_image_pos IS NULL OR s.pos > {own}._tr_image_pos)"
             ),
             self._inserted(
                 values,
                 meta,
-                f"{stage} s LEFT JOIN {stage} i ON i.image AND {same}"
-                f" WHERE s.top AND NOT EXISTS (SELECT 1 FROM {target} WHERE {self._same_key()})",
+                f"{stage} s LEFT JOIN {stage} i ON i.is_image AND {same}"
+                f" WHERE s.is_top AND NOT EXISTS (SELECT 1 FROM {target} WHERE {self._same_key()})",
             ),
         ]
 

@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -35,6 +35,8 @@ from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Write
 log = logging.getLogger(__name__)
 
 RECENT_MAX: Final = 100  # ledger rows that `Ledger.recent` carries
+PIECE: Final = 15_000  # characters of a name that are read at once
+REFUSALS_MAX: Final = 3  # of a statement, while nobody else has changed anything
 ATTEMPTS_MAX: Final = 8
 PAUSE_SECONDS: Final = 0.2  # after the first conflict; it doubles
 STAGED_FIXED: Final = ("op", "ts", "pos", "expired")
@@ -107,10 +109,11 @@ class WarehouseTarget:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
-                    now = self._state(load.table)
-                    if attempt == ATTEMPTS_MAX or _version(now) == _version(before):
+                    is_as_before = _version(self._state(load.table)) == _version(before)
+                    # Another loader may also have taken our staging table for one that was left behind.
+                    if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         raise self._refused(load.table, str(error)) from error
-                    log.info("%s: another loader was first; again", self.name)
+                    log.info("%s: %s; again", self.name, error)
             self._clock.wait(PAUSE_SECONDS * 2**attempt * self._jitter.random(), threading.Event())
             attempt += 1
 
@@ -184,7 +187,11 @@ class WarehouseTarget:
         known, foreign = ((), ()) if state is None else (state.columns, state.foreign)
         taken = [*RESERVED, *foreign]
         plan = plan_columns(known, load.seen, load.table.keys, reserved=taken)
-        return spelled(plan, self._dialect.spell, str.lower, taken)
+        plan = spelled(plan, self._dialect.spell, str.lower, taken)
+        before = {(c.attribute, c.tag): c.type for c in known}
+        columns = tuple(replace(c, type=self._dialect.fitting(c.type)) for c in plan.columns)
+        changed = [c for c in columns if before.get((c.attribute, c.tag), c.type) != c.type]
+        return ColumnPlan(columns, columns[len(known) :], tuple(changed))
 
     def _evolve(self, table: TableSpec, plan: ColumnPlan, state: _State | None) -> int:
         """Bring the table's columns to the plan, each step with its record. The version behind the last one."""
@@ -286,10 +293,17 @@ class WarehouseTarget:
         return found
 
     def _columns(self, names: Names, literal: str) -> tuple[Column, ...]:
+        source = f"FROM {names.internal('columns')} WHERE table_name = {literal}"
         rows = self._connection.rows(
-            "SELECT attribute, tag, name, kind, scale, int64, whole_digits, number_scale"
-            f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"
+            f"SELECT substring(attribute, 1, {PIECE}), tag, name, kind, scale, int64, whole_digits, number_scale"
+            f" {source} ORDER BY place"
         )
+        attributes = [row[0] for row in rows]
+        at = 0
+        while any(len(attribute) == at + PIECE for attribute in attributes):  # a result's row has an end
+            at += PIECE
+            more = self._connection.rows(f"SELECT substring(attribute, {at + 1}, {PIECE}) {source} ORDER BY place")
+            attributes = [a + piece for a, (piece,) in zip(attributes, more, strict=True)]
         return tuple(
             Column(
                 unescaped(attribute),
@@ -298,7 +312,9 @@ class WarehouseTarget:
                 ColumnType(kind, scale),
                 None if int64 is None else NumberRange(int64, whole_digits, number_scale),
             )
-            for attribute, tag, name, kind, scale, int64, whole_digits, number_scale in rows
+            for attribute, (_, tag, name, kind, scale, int64, whole_digits, number_scale) in zip(
+                attributes, rows, strict=True
+            )
         )
 
     def _live_rows(self, table: TableSpec, state: _State, wanted: str = "") -> str:
