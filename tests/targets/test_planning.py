@@ -39,6 +39,17 @@ def test_texts_that_do_not_fit_are_found_with_the_reason(decoded: DecodedSegment
     }
 
 
+def test_texts_inside_documents_count_where_a_target_says_so() -> None:
+    items = [
+        {"pk": {"S": "a"}, "m": {"M": m}} for m in ({"y": {"S": "\0"}}, {"\0": {"N": "1"}}, {"y": {"S": "\\u0000"}})
+    ]
+    items.append({"pk": {"S": "b"}, "m": {"M": {"y": {"L": [{"S": "é" * 8}]}, "n": {"N": "1.50"}}}})
+    table = decode_segments([[lines(*items)]], "0001|0|").table
+    assert unfit(table, Limits(nul=False)) == {}
+    assert sorted(unfit(table, Limits(nul=False, in_json=True))) == [0, 1]
+    assert sorted(unfit(table, Limits(string_bytes=15, in_json=True))) == [3]
+
+
 def test_rows_that_do_not_fit_are_rejected_where_they_stand(decoded: DecodedSegments) -> None:
     reasons = {1: "one", 2: "two", 4: "four"}
     left = rejecting(decoded, reasons, lambda number: [PARTS[number]])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,6 +62,9 @@ def unfit(changes: pa.Table, limits: Limits) -> dict[int, str]:
     if limits == Limits():
         return found
     for index, (attribute, tag) in enumerate(decoded_columns(changes.schema), start=len(META_FIELDS)):
+        if tag in ("M", "L") and limits.in_json:
+            for row, what in _unfit_json(changes.column(index), limits):
+                found.setdefault(row, f"{what} in {attribute!r:.100}, which the target cannot hold")
         if tag not in ("S", "SS"):
             continue
         texts, rows = changes.column(index), None
@@ -77,6 +82,29 @@ def unfit(changes: pa.Table, limits: Limits) -> dict[int, str]:
                 row = place if rows is None else rows[place]
                 found.setdefault(row, f"the text of {attribute!r:.100} has {what}, which the target cannot hold")
     return found
+
+
+def _unfit_json(documents: pa.ChunkedArray, limits: Limits) -> Iterator[tuple[int, str]]:
+    """Only what may be wrong is looked into: a NUL is spelled out in JSON, and no text is longer than its document."""
+    suspects = pc.match_substring(documents, "\\u0000")
+    if limits.string_bytes is not None:
+        suspects = pc.or_(suspects, pc.greater(pc.binary_length(documents), limits.string_bytes))
+    for row in pc.indices_nonzero(pc.fill_null(suspects, False)).to_pylist():
+        for text in _texts(json.loads(documents[row].as_py())):
+            if not limits.nul and "\0" in text:
+                yield row, "a text with a NUL"
+            if limits.string_bytes is not None and len(text.encode()) > limits.string_bytes:
+                yield row, f"a text of more than {limits.string_bytes} bytes"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts and names of a document."""
+    if isinstance(value, str):
+        yield value
+    for member in (
+        [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from _texts(member)
 
 
 def ledger_rows(load: Load, segments: Sequence[LoadedSegment], changes: pa.Table, now_ms: int) -> list[LedgerRow]:

@@ -36,6 +36,7 @@ class Limits:
 
     nul: bool = True  # it may hold one
     string_bytes: int | None = None  # of an S, or of a member of an SS, as UTF-8
+    in_json: bool = False  # the same holds for texts and names inside an M or L
 
 
 @dataclass(frozen=True, slots=True)

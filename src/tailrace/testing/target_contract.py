@@ -881,13 +881,13 @@ class TargetContract:
 
 
 def _without_nul(value: Any) -> Any:
-    """The same, with another sign for each NUL in a value; names keep theirs."""
+    """The same, with another sign for each NUL in a value; names of attributes keep theirs."""
     if isinstance(value, str):
         return value.replace("\0", "\u2400")
     if isinstance(value, Mapping):
-        return {name: _without_nul(member) for name, member in value.items()}
+        return {_without_nul(name): _without_nul(member) for name, member in value.items()}
     if isinstance(value, Change):
-        return replace(value, item=_without_nul(value.item))
+        return replace(value, item={name: _without_nul(member) for name, member in value.item.items()})
     return type(value)(map(_without_nul, value)) if isinstance(value, list | tuple) else value
 
 

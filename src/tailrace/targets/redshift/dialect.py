@@ -21,7 +21,7 @@ _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 class RedshiftDialect(Dialect):
     """As the Data API takes it: forty statements of 100 KB in a transaction."""
 
-    limits: ClassVar[Limits] = Limits(nul=False, string_bytes=STRING_BYTES)
+    limits: ClassVar[Limits] = Limits(nul=False, string_bytes=STRING_BYTES, in_json=True)
     name_bytes: ClassVar[int] = 127
     statement_bytes: ClassVar[int] = 100 * 1024
     columns_at_once: ClassVar[int] = 30
