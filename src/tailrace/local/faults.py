@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, TypeAlias, get_args
+from urllib.parse import unquote
 
 from tailrace.local.streams import table_of_iterator
 
 RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
 STATEMENT_KINDS: Final = get_args(StatementFault)
+FUNCTIONS: Final = "/2015-03-31/functions/"
 KINDS: Final = (*get_args(RequestFault), *STATEMENT_KINDS)
 
 
@@ -107,6 +109,8 @@ def operation_of(method: str, path: str, query: str, target: str) -> str:
     """``PutItem`` from the target header; for S3 the call that method, path and query mean."""
     if target:
         return target.rpartition(".")[2]
+    if path.startswith(FUNCTIONS):
+        return "Invoke" if path.endswith("/invocations") else ""
     if path.strip("/").count("/") == 0:
         return {"GET": "ListObjectsV2", "PUT": "CreateBucket", "DELETE": "DeleteBucket", "HEAD": "HeadBucket"}.get(
             method, "DeleteObjects"
@@ -119,7 +123,9 @@ def operation_of(method: str, path: str, query: str, target: str) -> str:
 
 
 def tables_of(path: str, body: bytes) -> Set[str]:
-    """The tables that a DynamoDB or Streams request names; the bucket of an S3 request; the warehouse of a Redshift request."""
+    """What a request names: tables of DynamoDB or Streams, S3's bucket, Redshift's warehouse, Lambda's function."""
+    if path.startswith(FUNCTIONS):
+        return {function_name(unquote(path.removeprefix(FUNCTIONS).partition("/")[0]))}
     try:
         request = json.loads(body)
     except ValueError:
@@ -131,3 +137,8 @@ def tables_of(path: str, body: bytes) -> Set[str]:
     names += request.get("RequestItems", ())
     names += [operation.get("TableName") for entry in request.get("TransactItems", ()) for operation in entry.values()]
     return {name.rpartition(":table/")[2].partition("/")[0] for name in names if isinstance(name, str)}
+
+
+def function_name(reference: str) -> str:
+    """The name of a Lambda function, of its name or ARN with or without a version."""
+    return reference.split(":")[6] if reference.startswith("arn:") else reference.partition(":")[0]

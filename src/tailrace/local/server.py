@@ -20,7 +20,10 @@ from tailrace.errors import UsageInvalid
 from tailrace.local.backups import Backups
 from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
 from tailrace.local.expiry import Expiry
-from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
+from tailrace.local.faults import FUNCTIONS, KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
+from tailrace.local.functions.destinations import Destinations
+from tailrace.local.functions.emulated import Functions
+from tailrace.local.functions.mappings import Mappings
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
 
@@ -53,6 +56,9 @@ class LocalApp:
         self._seed = options.seed
         self._streams = StreamService(emulator, self.now, options)
         self._expiry = Expiry(emulator, self._streams, self.now)
+        self._functions = Functions(emulator, self._faults)
+        destinations = Destinations(emulator, self._functions)
+        self._mappings = Mappings(self._functions, self._streams, destinations, self.now)
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
@@ -99,6 +105,8 @@ class LocalApp:
         elif fault.kind == "lost_answer":
             await self._route(scope, _again(body), _nowhere, target, headers)
             await _answer_error(scope, send, target, ServiceError(_FAILED[bool(target)], "planned: lost answer", 500))
+        elif scope["path"].startswith(FUNCTIONS):
+            await _answer_error(scope, send, target, _planned_invoke(fault))
         else:
             await _answer_error(scope, send, target, _planned(fault, target))
 
@@ -165,6 +173,7 @@ class LocalApp:
         async def wrapped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 self._streams.take_changes()
+                self._mappings.loop.wake()
             await send(message)
 
         return wrapped
@@ -221,6 +230,7 @@ class LocalApp:
             await self._expiry.expire()
             self._streams.settle()
             await self._backups.settle()
+            self._mappings.loop.wake()
         return {"now": self.now()}
 
     async def _control_faults(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,14 +291,18 @@ class LocalApp:
             self._offset = self._kept["clock_offset"]
             self._expiry.resume(self._kept["expiry"])
             await self._streams.resume(self._kept["streams"])
+            self._mappings.resume(self._kept.get("mappings", {}))
             self._kept = None
         self._background = asyncio.create_task(self._expire_for_ever())
+        self._mappings.loop.start()
 
     async def _stop(self) -> None:
         if self._background is not None:
             self._background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._background
+        self._functions.stop()
+        await self._mappings.loop.stop()
         if self._warehouses is not None:
             await self._warehouses.close()
         if self._state is not None:
@@ -298,6 +312,7 @@ class LocalApp:
                 "clock_offset": self._offset,
                 "expiry": self._expiry.to_json(),
                 "streams": self._streams.to_json(),
+                "mappings": self._mappings.to_json(),
             }
             part = self._state.with_suffix(".part")
             part.write_text(json.dumps(document))
@@ -359,6 +374,12 @@ def _planned(fault: Fault, target: str) -> ServiceError:
     return ServiceError(codes.get(fault.status, _FAILED[bool(target)]), "planned: the service failed", fault.status)
 
 
+def _planned_invoke(fault: Fault) -> ServiceError:
+    if fault.kind == "throttle":
+        return ServiceError("TooManyRequestsException", "planned: Rate Exceeded.", 429)
+    return ServiceError("ServiceException", "planned: the service failed", fault.status)
+
+
 def _writes_by_statement(body: bytes) -> bool:
     """Whether PartiQL here is more than SELECT: the emulator would carry it out and leave nothing in the stream."""
     request = _document(body)
@@ -410,7 +431,11 @@ async def _nowhere(message: dict[str, Any]) -> None:
 
 
 async def _answer_error(scope: Scope, send: Send, target: str, error: ServiceError) -> None:
-    if target:
+    if scope["path"].startswith(FUNCTIONS):
+        document = {"Type": "Service", "message": str(error)}
+        kind = (b"x-amzn-errortype", error.code.encode())
+        await _send(send, error.status, json.dumps(document).encode(), b"application/json", kind)
+    elif target:
         document = {"__type": f"com.amazonaws.dynamodb.v20120810#{error.code}", "message": str(error)}
         await _send(send, error.status, json.dumps(document).encode(), _AWS_JSON)
     else:
@@ -422,11 +447,12 @@ async def _send_control(send: Send, status: int, document: Mapping[str, Any]) ->
     await _send(send, status, json.dumps(document).encode() + b"\n", b"application/json")
 
 
-async def _send(send: Send, status: int, body: bytes, content_type: bytes) -> None:
+async def _send(send: Send, status: int, body: bytes, content_type: bytes, *more: tuple[bytes, bytes]) -> None:
     headers = [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
         (b"x-amzn-requestid", str(uuid.uuid4()).encode()),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
