@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import unquote
@@ -12,9 +12,12 @@ from tailrace.local.streams import table_of_iterator
 
 RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
+EventFault: TypeAlias = Literal["event_lost", "event_twice", "event_late"]
+REQUEST_KINDS: Final = get_args(RequestFault)
 STATEMENT_KINDS: Final = get_args(StatementFault)
+EVENT_KINDS: Final = get_args(EventFault)
 FUNCTIONS: Final = "/2015-03-31/functions/"
-KINDS: Final = (*get_args(RequestFault), *STATEMENT_KINDS)
+KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS)
 
 
 @dataclass(slots=True)
@@ -25,12 +28,14 @@ class Fault:
     ``slow``: waits `seconds` first.
     ``lost_answer``: the request is carried out and the caller gets a 500.
 
+    ``event_lost``, ``event_twice``, ``event_late`` (by `seconds` of the movable clock): asynchronous calls of function `table`.
+
     The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
     ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
     ``reply_lost``: it is carried out, then the connection ends.
     """
 
-    kind: RequestFault | StatementFault
+    kind: RequestFault | StatementFault | EventFault
     operation: str | None = None
     table: str | None = None
     count: int = 1
@@ -86,16 +91,20 @@ class Faults:
 
     def strike(self, operation: str, tables: Set[str]) -> Fault | None:
         """The fault that meets this request, which counts as met."""
-        return self._struck(operation, tables, is_statement=False)
+        return self._struck(REQUEST_KINDS, operation, tables)
 
     def strike_statement(self, verb: str, warehouse: str) -> str | None:
         """The kind of the fault that meets this statement, which counts as met."""
-        fault = self._struck(verb, {warehouse}, is_statement=True)
+        fault = self._struck(STATEMENT_KINDS, verb, {warehouse})
         return None if fault is None else fault.kind
 
-    def _struck(self, operation: str, tables: Set[str], *, is_statement: bool) -> Fault | None:
+    def strike_event(self, function: str) -> Fault | None:
+        """The fault that meets this asynchronous call, which counts as met."""
+        return self._struck(EVENT_KINDS, "Invoke", {function})
+
+    def _struck(self, kinds: Sequence[str], operation: str, tables: Set[str]) -> Fault | None:
         for fault in self._pending:
-            if (fault.kind in STATEMENT_KINDS) != is_statement:
+            if fault.kind not in kinds:
                 continue
             if fault.operation in (None, operation) and (fault.table is None or fault.table in tables):
                 fault.count -= 1

@@ -23,6 +23,7 @@ from tailrace.local.expiry import Expiry
 from tailrace.local.faults import FUNCTIONS, KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
 from tailrace.local.functions.destinations import Destinations
 from tailrace.local.functions.emulated import Functions
+from tailrace.local.functions.events import Events
 from tailrace.local.functions.mappings import Mappings
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
@@ -59,7 +60,9 @@ class LocalApp:
         self._functions = Functions(emulator, self._faults)
         destinations = Destinations(emulator, self._functions)
         self._mappings = Mappings(self._functions, self._streams, destinations, self.now)
+        self._events = Events(self._functions, destinations, self._faults.strike_event, self.now)
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
+        self._loops: Final = (self._mappings.loop, self._events.loop)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
             STREAMS + "DescribeStream": self._streams.describe_stream,
@@ -230,7 +233,8 @@ class LocalApp:
             await self._expiry.expire()
             self._streams.settle()
             await self._backups.settle()
-            self._mappings.loop.wake()
+            for loop in self._loops:
+                loop.wake()
         return {"now": self.now()}
 
     async def _control_faults(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,7 +298,8 @@ class LocalApp:
             self._mappings.resume(self._kept.get("mappings", {}))
             self._kept = None
         self._background = asyncio.create_task(self._expire_for_ever())
-        self._mappings.loop.start()
+        for loop in self._loops:
+            loop.start()
 
     async def _stop(self) -> None:
         if self._background is not None:
@@ -302,7 +307,8 @@ class LocalApp:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._background
         self._functions.stop()
-        await self._mappings.loop.stop()
+        for loop in self._loops:
+            await loop.stop()
         if self._warehouses is not None:
             await self._warehouses.close()
         if self._state is not None:

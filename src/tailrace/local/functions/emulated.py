@@ -21,8 +21,8 @@ from tailrace.local.functions.batches import checked
 
 Created: TypeAlias = Callable[[str, str, str], None]
 """Gets a mapping's UUID, its source and its starting position."""
-Accepted: TypeAlias = Callable[[str, Any], None]
-"""Gets a function's ARN and an event."""
+Accepted: TypeAlias = Callable[[str, Any, int], None]
+"""Gets a function's ARN, an event, and how many functions called one another to make it."""
 
 THROTTLED: Final = 429
 
@@ -78,12 +78,28 @@ class Functions:
         service._create_esm, service._update_esm = create_checked, update_checked
 
     def on_event(self, accepted: Accepted) -> None:
-        """`accepted` gets every asynchronous call, in whichever thread, and sees to it from there on."""
+        """`accepted` gets every asynchronous call, those of S3, SNS and EventBridge too, in whichever thread, and sees to it."""
+        from ministack.services import eventbridge, sns
+
+        service = self._service
 
         def accept(function: Mapping[str, Any], event: Any) -> None:
-            accepted((function.get("config") or function)["FunctionArn"], event)
+            accepted((function.get("config") or function)["FunctionArn"], event, service._invoke_depth.get())
 
-        self._service.invoke_async_with_retry = accept
+        def dispatch(function_arn: str, payload: str) -> None:
+            accepted(function_arn, json.loads(payload), 0)
+
+        class Accepting:
+            """The service as SNS sees it."""
+
+            _execute_function_with_config_scope = staticmethod(accept)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(service, name)
+
+        service.invoke_async_with_retry = accept
+        eventbridge._dispatch_to_lambda = dispatch
+        sns._lambda_svc = Accepting()
 
     def mappings(self) -> Iterator[dict[str, Any]]:
         """The event source mappings that read DynamoDB streams, as the emulator keeps them."""
@@ -91,18 +107,19 @@ class Functions:
             if is_stream(mapping.get("EventSourceArn")):
                 yield mapping
 
-    async def invoke(self, function_arn: str, event: Any) -> Invocation:
-        """Call a function and wait for its answer."""
+    async def invoke(self, function_arn: str, event: Any, *, depth: int = 0) -> Invocation:
+        """Call a function and wait for its answer. `depth`: by it the emulator ends functions that call one another for ever."""
         name = function_name(function_arn)
         fault = self._faults.strike("Invoke", {name})
         if fault is not None and fault.kind in ("error", "throttle"):
             return Invocation(str(uuid.uuid4()), THROTTLED if fault.kind == "throttle" else fault.status, None, b"")
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        answer = await self._call("POST", function_arn, "invocations", json.dumps(event).encode())
+        deep = {self._service._INVOKE_DEPTH_HEADER: str(depth - 1)} if depth else {}
+        answer = await self._call("POST", function_arn, "invocations", json.dumps(event).encode(), headers=deep)
         headers = answer.headers
         request_id = headers.get("x-amzn-requestid") or str(uuid.uuid4())
-        if fault is not None:  # lost_answer
+        if fault is not None and fault.kind == "lost_answer":
             return Invocation(request_id, 500, None, b"")
         version = headers.get("x-amz-executed-version", "$LATEST")
         return Invocation(request_id, answer.status, headers.get("x-amz-function-error"), answer.body, version)
