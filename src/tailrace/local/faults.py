@@ -13,11 +13,13 @@ from tailrace.local.streams import table_of_iterator
 RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
 EventFault: TypeAlias = Literal["event_lost", "event_twice", "event_late"]
+RecordFault: TypeAlias = Literal["refuse_records"]
 REQUEST_KINDS: Final = get_args(RequestFault)
 STATEMENT_KINDS: Final = get_args(StatementFault)
 EVENT_KINDS: Final = get_args(EventFault)
+RECORD_KINDS: Final = get_args(RecordFault)
 FUNCTIONS: Final = "/2015-03-31/functions/"
-KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS)
+KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS, *RECORD_KINDS)
 
 
 @dataclass(slots=True)
@@ -30,12 +32,14 @@ class Fault:
 
     ``event_lost``, ``event_twice``, ``event_late`` (by `seconds` of the movable clock): asynchronous calls of function `table`.
 
+    ``refuse_records``: every second record of a PutRecordBatch to the delivery stream `table`.
+
     The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
     ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
     ``reply_lost``: it is carried out, then the connection ends.
     """
 
-    kind: RequestFault | StatementFault | EventFault
+    kind: RequestFault | StatementFault | EventFault | RecordFault
     operation: str | None = None
     table: str | None = None
     count: int = 1
@@ -102,6 +106,10 @@ class Faults:
         """The fault that meets this asynchronous call, which counts as met."""
         return self._struck(EVENT_KINDS, "Invoke", {function})
 
+    def strike_records(self, delivery_stream: str) -> Fault | None:
+        """The fault that meets this PutRecordBatch, which counts as met."""
+        return self._struck(RECORD_KINDS, "PutRecordBatch", {delivery_stream})
+
     def _struck(self, kinds: Sequence[str], operation: str, tables: Set[str]) -> Fault | None:
         for fault in self._pending:
             if fault.kind not in kinds:
@@ -132,7 +140,7 @@ def operation_of(method: str, path: str, query: str, target: str) -> str:
 
 
 def tables_of(path: str, body: bytes) -> Set[str]:
-    """What a request names: tables of DynamoDB or Streams, S3's bucket, Redshift's warehouse, Lambda's function."""
+    """What a request names: the tables of DynamoDB and Streams, a bucket, a warehouse, a function, a delivery stream."""
     if path.startswith(FUNCTIONS):
         return {function_name(unquote(path.removeprefix(FUNCTIONS).partition("/")[0]))}
     try:
@@ -141,7 +149,7 @@ def tables_of(path: str, body: bytes) -> Set[str]:
         return {path.strip("/").partition("/")[0]}
     if not isinstance(request, dict):
         return set()
-    names = [request.get("WorkgroupName"), request.get("ClusterIdentifier")]
+    names = [request.get(name) for name in ("WorkgroupName", "ClusterIdentifier", "DeliveryStreamName")]
     names += [request.get("TableName"), request.get("StreamArn"), table_of_iterator(request.get("ShardIterator"))]
     names += request.get("RequestItems", ())
     names += [operation.get("TableName") for entry in request.get("TransactItems", ()) for operation in entry.values()]

@@ -21,6 +21,7 @@ from tailrace.local.backups import Backups
 from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
 from tailrace.local.expiry import Expiry
 from tailrace.local.faults import FUNCTIONS, KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
+from tailrace.local.firehose import Firehose
 from tailrace.local.functions.destinations import Destinations
 from tailrace.local.functions.emulated import Functions
 from tailrace.local.functions.events import Events
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 CONTROL: Final = "/_tailrace/"
 STREAMS: Final = "DynamoDBStreams_20120810."
 REDSHIFT: Final = "RedshiftData."
+FIREHOSE: Final = "Firehose_20150804."
 READS: Final = ("Get", "BatchGet", "TransactGet", "Query", "Scan", "Describe", "List")
 STATEMENTS: Final = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 TTL_SECONDS: Final = 30.0  # between two looks for expired items; moving the clock looks at once
@@ -62,7 +64,8 @@ class LocalApp:
         self._mappings = Mappings(self._functions, self._streams, destinations, self.now)
         self._events = Events(self._functions, destinations, self._faults.strike_event, self.now)
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
-        self._loops: Final = (self._mappings.loop, self._events.loop)
+        self._firehose = Firehose(emulator, self._functions, self._faults.strike_records, self.now)
+        self._loops: Final = (self._mappings.loop, self._events.loop, self._firehose.loop)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
             STREAMS + "DescribeStream": self._streams.describe_stream,
@@ -373,6 +376,8 @@ def _planned(fault: Fault, target: str) -> ServiceError:
         if not target:
             return ServiceError("SlowDown", "planned: please reduce your request rate", 503)
         code = "LimitExceededException" if target.startswith(STREAMS) else "ProvisionedThroughputExceededException"
+        if target.startswith(FIREHOSE):
+            return ServiceError("ServiceUnavailableException", "planned: slow down", 503)
         if target.startswith(REDSHIFT):
             code = "ActiveStatementsExceededException" if "Execute" in target else "ThrottlingException"
         return ServiceError(code, "planned: throttled", 400)
