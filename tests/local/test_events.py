@@ -138,6 +138,22 @@ def test_a_call_that_fails_on_the_way_comes_again_and_is_no_retry(aws: LocalAws,
     assert aws.faults() == []
 
 
+def test_a_throttled_call_leaves_the_retries_as_they_were(aws: LocalAws, functions: Lambda) -> None:
+    name = functions.function()
+    functions.client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1)
+    aws.fault("event_late", table=name, seconds=5)
+    call(functions, name, BAD)
+    aws.fault("throttle", operation="Invoke", table=name)
+    aws.advance(5)
+    until(lambda: aws.faults() == [])
+    settle(functions)
+    aws.advance(2)
+    seen(functions, name, 1)
+    settle(functions)
+    aws.advance(61)
+    seen(functions, name, 2)
+
+
 def test_an_object_calls_a_function_as_s3_does(aws: LocalAws, functions: Lambda) -> None:
     """Late, twice or never, as it is planned."""
     name = functions.function()

@@ -95,7 +95,7 @@ def test_records_wait_for_the_interval_and_become_one_object(aws: LocalAws, site
     site.put(another, b"at once")
     until(lambda: site.objects(another))  # the time in which the first would have come
     assert site.objects(name) == {}
-    aws.advance(100)
+    aws.advance(3600)
     ((key, body),) = until(lambda: site.objects(name)).items()
     assert body == b"one\ntwo\nthree\n"
     pattern = rf"{begun:%Y/%m/%d/%H}/{name}-1-{begun:%Y-%m-%d-%H}-[0-9]{{2}}-[0-9]{{2}}-[0-9a-f-]{{36}}"

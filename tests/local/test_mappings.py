@@ -98,6 +98,14 @@ def test_a_window_gathers_by_the_movable_clock(aws: LocalAws, account: Account, 
     assert functions.batches(function) == [["a", "b"]]
 
 
+def test_a_closed_shard_waits_for_no_window(aws: LocalAws, account: Account, functions: Lambda, table: str) -> None:
+    function = functions.function()
+    account.put(table, "a")
+    aws.roll(table)
+    functions.map(function, table, MaximumBatchingWindowInSeconds=300)
+    until(lambda: functions.seen(function))
+
+
 def test_a_parent_comes_before_its_children(aws: LocalAws, account: Account, functions: Lambda, table: str) -> None:
     function = functions.function()
     account.put_many(table, 20, prefix="old")
@@ -128,7 +136,7 @@ def test_only_what_failed_comes_again(account: Account, functions: Lambda, table
     function = functions.function()
     url, queue = functions.queue()
     for n in range(6):
-        put(account, table, f"k{n}", "report" if n == 3 else None)
+        put(account, table, f"k{n}", "report" if n in (3, 5) else None)
     functions.map(
         function,
         table,

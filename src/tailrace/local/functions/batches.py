@@ -74,9 +74,9 @@ class Piece:
 
 @dataclass(slots=True)
 class Cursor:
-    """How far a mapping is with one shard: everything up to `done`, and in front of the rest the pieces under way, in order."""
+    """How far a mapping is with one shard: everything up to `taken` is done, except for the pieces under way, in order."""
 
-    done: int
+    taken: int
     pieces: list[Piece] = field(default_factory=list)
     failures: int = 0  # in a row
     retry_at: float = 0.0  # seconds of the movable clock
@@ -85,7 +85,7 @@ class Cursor:
 
 def next_piece(shard: Shard, cursor: Cursor, limits: Limits, now: float) -> Piece | None:
     """The batch that is due, None while one fills. It is full by count or bytes, or the window or the shard has ended."""
-    records = shard.after(cursor.done, limits.batch_size)
+    records = shard.after(cursor.taken, limits.batch_size)
     if not records:
         cursor.waiting_since = None
         return None

@@ -115,7 +115,7 @@ class Mappings:
         if fresh:
             await self._give_up(mapping, stream, shard, piece, records[:fresh], "RecordAgeExceeded", None)
             left = [replace(piece, first=records[fresh].number)] if fresh < len(records) else []
-            _advance(cursor, piece, left, records[fresh - 1].number)
+            _advance(cursor, piece, left)
             return
         event = {"Records": [event_record(record, stream.arn) for record in records]}
         invocation = await self._functions.invoke(mapping["FunctionArn"], event)
@@ -140,7 +140,7 @@ class Mappings:
             given = records[failed:]
             await self._give_up(mapping, stream, shard, given_up, given, "RetryAttemptsExhausted", invocation)
         is_smaller = given_up is not None or failed > 0 or len(left) > 1
-        _advance(cursor, piece, left, numbers[failed] - 1 if left else piece.last)
+        _advance(cursor, piece, left)
         if is_smaller:
             cursor.failures, cursor.retry_at = 0, 0.0
         else:
@@ -201,10 +201,10 @@ class Mappings:
 
 def _is_finished(shard: Shard, cursors: Mapping[str, Cursor]) -> bool:
     cursor = cursors.get(shard.shard_id)
-    return cursor is not None and shard.last is not None and not cursor.pieces and not shard.after(cursor.done, 1)
+    return cursor is not None and shard.last is not None and not cursor.pieces and not shard.after(cursor.taken, 1)
 
 
-def _advance(cursor: Cursor, piece: Piece, left: list[Piece], done: int | None = None) -> None:
-    """`left` takes the place of the first piece; everything up to `done` (its end, unless told) is done."""
+def _advance(cursor: Cursor, piece: Piece, left: list[Piece]) -> None:
+    """`left` takes the place of the first piece."""
     cursor.pieces[0:1] = left
-    cursor.done = max(cursor.done, piece.last if done is None else done)
+    cursor.taken = max(cursor.taken, piece.last)
