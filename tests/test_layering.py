@@ -29,7 +29,7 @@ ONE_PLACE = {
     "duckdb": {"targets.duckdb"},
     "ministack": {"local"},
     "hypercorn": {"local"},
-    "psycopg": {"local.redshift"},
+    "psycopg": {"local.redshift", "targets.postgres"},
     "tailrace_core": {"codec"},
     "click": {"cli"},
     "hypothesis": {"testing"},

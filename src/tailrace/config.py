@@ -162,12 +162,51 @@ class SourceConfig(_Section):
         return AwsSettings(**self.model_dump())
 
 
-class TargetConfig(_Section):
-    """One warehouse. `mode` is the default of the tables that go there."""
+class DuckDbConfig(_Section):
+    """A DuckDB file. `mode` is the default of the tables that go there."""
 
     kind: Literal["duckdb"]
     path: FilePath
     mode: Mode | None = None
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """What no two tables may share."""
+        return os.path.normpath(self.path), table.lower()
+
+
+class PostgresConfig(_Section):
+    """A schema of a PostgreSQL database. What is absent is left to libpq's own chain, the password always."""
+
+    kind: Literal["postgres"]
+    host: Annotated[str, AfterValidator(_name)] | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    database: Annotated[str, Field(min_length=1), AfterValidator(_name)] | None = None
+    user: Annotated[str, AfterValidator(_name)] | None = None
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
+    schema_: Annotated[str, Field(min_length=1, max_length=63, alias="schema"), AfterValidator(_name)] = "public"
+    mode: Mode | None = None
+
+    def settings(self) -> dict[str, str | int]:
+        """libpq's, where they are set."""
+        names = {
+            "host": self.host,
+            "port": self.port,
+            "dbname": self.database,
+            "user": self.user,
+            "sslmode": self.sslmode,
+        }
+        return {name: value for name, value in names.items() if value is not None}
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """What no two tables may share."""
+        return f"{self.host or ''}:{self.port or ''}/{self.database or ''}", self.schema_, table
+
+
+TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig]]] = {
+    "duckdb": DuckDbConfig,
+    "postgres": PostgresConfig,
+}
+TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig, Field(discriminator="kind")]
 
 
 class _Rules(_Section):
@@ -209,7 +248,7 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _check_references(self) -> Config:
-        places: dict[tuple[str, str], tuple[str, str]] = {}
+        places: dict[tuple[str, ...], tuple[str, str]] = {}
         for table in self.tables:
             _checked(check_table, table, f"tables.{table}")
             self._check_exports(table)
@@ -217,13 +256,13 @@ class Config(_Section):
                 if target not in self.targets:
                     near = _nearest(target, self.targets)
                     raise _Finding(f"there is no [targets.{target}]{near}", place=f"tables.{table}.targets")
-                place = (os.path.normpath(self.targets[target].path), self.name_of(table).lower())
+                place = self.targets[target].place(self.name_of(table))
                 if place in places:
                     other, other_target = places[place]
                     both = f"tables.{other} too" if other != table else f"targets.{other_target} and {target} alike"
                     raise _Finding(
-                        f"{both} would write {place[1]!r} in {place[0]}",
-                        hint="Give one another `name`, or another path.",
+                        f"{both} would write {place[-1]!r} in {' '.join(place[:-1])}",
+                        hint="Give one another `name`, or another place.",
                         place=f"tables.{table}",
                     )
                 places[place] = (table, target)
@@ -379,10 +418,14 @@ def _interpolated(value: Any, environment: Mapping[str, str], path: Path, place:
 
 def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInvalid:
     """pydantic's finding as a sentence. Values are not repeated where the name smells of a secret."""
-    place = ".".join(str(part) for part in fault["loc"])
-    kind = fault["type"]
+    kind, parts = fault["type"], list(fault["loc"])
+    if parts[0:1] == ["targets"] and len(parts) > 2:
+        del parts[2]  # pydantic names the target's kind there
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        parts.append("kind")
+    place = ".".join(str(part) for part in parts)
     if kind == "extra_forbidden":
-        name = str(fault["loc"][-1])
+        name = str(parts[-1])
         if _SECRET.search(name):
             return ConfigInvalid(f"{place} is not a setting", hint=NO_SECRETS, file=path, place=place)
         if fault["loc"][0] == "tables" and len(fault["loc"]) == 3 and isinstance(fault["input"], dict):
@@ -394,10 +437,11 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
             file=path,
             place=place,
         )
-    if kind == "missing":
+    if kind in ("missing", "union_tag_not_found"):
         return ConfigInvalid(f"{place} is missing", hint="See docs/configuration.md.", file=path, place=place)
-    if kind == "literal_error":
-        value, known = fault["input"], fault["ctx"]["expected"]
+    if kind in ("literal_error", "union_tag_invalid"):
+        value, known = fault["input"], fault["ctx"].get("expected") or fault["ctx"]["expected_tags"]
+        value = value["kind"] if kind == "union_tag_invalid" else value
         if isinstance(value, str) and value in PLANNED:
             what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
         else:
@@ -413,10 +457,10 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "targets": TargetConfig, "defaults": _Rules, "tables": TableConfig
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **TARGETS
     }  # fmt: skip
-    model = sections.get(str(place[0]), Config) if place else Config
-    return list(model.model_fields)
+    model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -7,7 +7,7 @@
       |   ConfigInvalid, UsageInvalid, PermissionMissing, NotFound, StreamViewUnsupported, StoreUnsupported, TargetBusy,
       |   AlreadyExists
       + Transient        repeat the same call
-      |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired
+      |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired, TargetContended
       + GapFound         changes are missing; repair or new base
       |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing, WindowMissing
       + DataInvalid      this file or record is wrong
@@ -126,6 +126,12 @@ class IteratorExpired(Transient):
     """A shard iterator is older than 15 minutes: take a new one after the mark."""
 
     code = "TAILRACE-205"
+
+
+class TargetContended(Transient):
+    """Another transaction was in the way in a target, and nothing of this one was done: a deadlock, a serialization error."""
+
+    code = "TAILRACE-206"
 
 
 class GapFound(TailraceError):

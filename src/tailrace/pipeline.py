@@ -21,7 +21,7 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, load_config
+from tailrace.config import Config, DuckDbConfig, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
 from tailrace.decide.windows import moment_text, window_text
@@ -196,9 +196,18 @@ class Pipeline:
 
     @functools.cache  # noqa: B019
     def target(self, name: str) -> Target:
-        from tailrace.targets.duckdb import DuckDbTarget
+        config = self.config.targets[name]
+        if isinstance(config, DuckDbConfig):
+            from tailrace.targets.duckdb import DuckDbTarget
 
-        return DuckDbTarget(name, self.base / Path(self.config.targets[name].path).expanduser(), self.clock)
+            return DuckDbTarget(name, self.base / Path(config.path).expanduser(), self.clock)
+        try:
+            from tailrace.targets.postgres import postgres_target
+        except ImportError as error:
+            raise UsageInvalid(
+                f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
+            ) from error
+        return postgres_target(name, config.settings(), config.schema_, self.clock)
 
     def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
         if self.config.by_exports(table):

@@ -327,6 +327,35 @@ def test_22_a_trimmed_position_is_a_durable_gap_before_anything_behind_it_is_rea
     world.check()
 
 
+def test_22_a_listing_is_as_old_as_the_question_however_long_its_answer_takes() -> None:
+    """Else a child that was born meanwhile would count as born later, and what was trimmed of it might not be missed."""
+    world = World()
+    capturer = world.capturer()
+    original = world.source.shards
+
+    def slow() -> Any:
+        listing = original()
+        world.source.shards = original  # type: ignore[method-assign]
+        (child,) = world.source.roll()
+        world.source.unlisted = {child}  # for the next look, too
+        world.clock.ms += 26 * 3_600_000
+        return listing
+
+    world.source.write("b", 1)
+    world.catch_up(capturer)
+    world.source.shards = slow  # type: ignore[method-assign]
+    world.clock.ms += 60_000
+    asked_ms = world.clock.ms
+    for look in range(3):
+        if look == 2:
+            world.source.unlisted = set()
+        capturer.step()
+        world.clock.ms += 60_000
+    (child,) = (shard for shard in world.manifest.shards.values() if shard.parent is not None)
+    assert child.since_ms is not None
+    assert child.since_ms <= asked_ms
+
+
 def test_22_a_gap_is_recorded_once_however_often_it_is_met() -> None:
     world = World()
     world.source.write("a", 1)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from tailrace.errors import (
 from tailrace.targets.duckdb import DuckDbTarget
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.target import Mode
-from tailrace.testing.target_contract import MODES, Change, Replica, TargetContract, delete, put
+from tailrace.testing.target_contract import HISTORY, MODES, Replica, TargetContract, put
 
 FILE = "warehouse.duckdb"
 
@@ -47,17 +47,6 @@ class TestDuckDb(TargetContract):
         place.mkdir(exist_ok=True)
         with duckdb.connect(str(place / FILE)) as connection:
             connection.execute(sql)
-
-
-# Every kind of statement that a load can need: tables made, columns added, widened in place and by rebuilding, rows
-# replaced, deleted, marked and brought back, changes that come late.
-HISTORY: Sequence[tuple[int, Sequence[Change]]] = (
-    (1, [put(10, x={"N": "5"}, y={"NS": ["1"]}), put(11, "b", x={"N": "6"}), put(12, "c"), delete(13, "c")]),
-    (2, [put(20, x={"N": "1.25"}, m={"M": {"n": {"N": "1.50"}}}), delete(21, "b", expired=True), put(22, "d")]),
-    (4, [put(40, x={"N": "1E-130"}, y={"NS": ["0.5"]}), put(41, "c", x={"S": "s"}), put(42, "b")]),
-    (3, [put(30, x={"N": "3"}), put(31, "e"), delete(32, "d")]),
-    (5, [delete(50, "a"), put(51, "d", y={"NS": ["1E-130"]}), put(51, "d", y={"NS": ["1E-130"]})]),
-)
 
 
 @pytest.fixture(scope="module", params=MODES)

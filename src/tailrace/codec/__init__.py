@@ -9,7 +9,7 @@ import functools
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -40,6 +40,7 @@ __all__ = [
     "named",
     "project",
     "records_of",
+    "rejecting",
     "unify",
 ]
 
@@ -144,6 +145,23 @@ def decode_segments(
         rows=tuple(decoder.rows for _, decoder in decoded),
         rejected=tuple(decoder.rejected for _, decoder in decoded),
     )
+
+
+def rejecting(
+    decoded: DecodedSegments, reasons: Mapping[int, str], part: Callable[[int], Iterable[bytes]]
+) -> DecodedSegments:
+    """The same without these rows, which are rejected, each with its reason. `part` gives an input's bytes once more."""
+    rows: list[int] = []
+    rejected: list[tuple[Rejected, ...]] = []
+    start = 0
+    for number, (count, before) in enumerate(zip(decoded.rows, decoded.rejected, strict=True)):
+        wanted = {row - start: why for row, why in reasons.items() if start <= row < start + count}
+        more = reference.rejected_rows(part(number), wanted, before) if wanted else []
+        rejected.append(tuple(sorted([*before, *more], key=lambda r: r.line)))
+        rows.append(count - len(wanted))
+        start += count
+    kept = decoded.table.filter(pa.array(row not in reasons for row in range(start)))
+    return DecodedSegments(kept, decoded.seen, tuple(rows), tuple(rejected))
 
 
 def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Array:

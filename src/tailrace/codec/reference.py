@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import importlib
+import itertools
 import json
 import re
 import zlib
@@ -672,6 +673,22 @@ def _array(values: list[Any], type_: pa.DataType) -> pa.Array:
 
 
 # ---- fold -------------------------------------------------------------------------------------------------
+
+
+def rejected_rows(chunks: Iterable[bytes], reasons: Mapping[int, str], rejected: Sequence[Rejected]) -> list[Rejected]:
+    """The lines of some rows of a decoded input, given once more, for another reason than a decoder's. `rejected`: by it."""
+    splitter, gone, row, found = LineSplitter(LINE_BYTES_MAX), {r.line for r in rejected}, 0, []
+    for line in itertools.chain(
+        (line for piece in inflate(chunks) for line in splitter.push(piece)), splitter.finish()
+    ):
+        number, offset, data, _ = line
+        if number in gone or not data.strip(b" \t\r"):
+            continue
+        if row in reasons:
+            cut = len(data) > REJECTED_RAW_MAX
+            found.append(Rejected(number, offset, "unfit", reasons[row], data[:REJECTED_RAW_MAX], cut))
+        row += 1
+    return found
 
 
 def fold_latest(table: pa.Table, keys: Sequence[int], order: int) -> pa.UInt64Array:

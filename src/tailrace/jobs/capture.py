@@ -225,8 +225,8 @@ class Capturer:
         if self._published is not None:
             self._looked_ms = self._listed_ms = self._manifest.captured_through_ms
         else:
-            incarnation = self._source.incarnation()
-            lineage = first_discovery(self._source.shards(), self._settings.start, self._clock.now_ms())
+            incarnation, asked_ms = self._source.incarnation(), self._clock.now_ms()
+            lineage = first_discovery(self._source.shards(), self._settings.start, asked_ms)
             self._publish(
                 Manifest(
                     incarnation,
@@ -241,6 +241,7 @@ class Capturer:
         """Look at the source. While it does not answer, the lineage as known serves on; before the first look it cannot."""
         if self._clock.monotonic() < self._next_discovery:
             return
+        asked_ms = self._clock.now_ms()  # a listing is as old as the question: the answer may have been long on its way
         try:
             listing = self._look()
         except StateContended:
@@ -253,7 +254,7 @@ class Capturer:
             self._next_discovery = self._clock.monotonic() + pause
             log.warning("the shards cannot be listed: %s; again in %.1f s", error, pause)
             return
-        self._merge(listing)
+        self._merge(listing, asked_ms)
         self._is_discovered = True
         self._discovery_failures = 0
         pause = CHILD_SECONDS if self._leaves else DISCOVER_SECONDS
@@ -293,38 +294,38 @@ class Capturer:
             table=self._landing.table,
         )
 
-    def _merge(self, listing: Sequence[ShardInfo]) -> None:
+    def _merge(self, listing: Sequence[ShardInfo], asked_ms: int) -> None:
         """Bring the listing in; publish new shards and gaps before anything of them is read."""
-        self._note_absent(listing)
-        lineage = self._merged(listing)
+        self._note_absent(listing, asked_ms)
+        lineage = self._merged(listing, asked_ms)
         if lineage.gaps:
             self._flush()  # what was read of a shard that is gone
-            lineage = self._merged(listing)
+            lineage = self._merged(listing, asked_ms)
         if lineage.gaps:
             self._publish_gaps(lineage)
         elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
         self._looked_ms = self._listed_ms  # not this look: it may have missed some
-        self._listed_ms = self._clock.now_ms()
+        self._listed_ms = asked_ms
         self._listed = frozenset(info.shard_id for info in listing)
-        self._note_absent(listing)  # those, too, that it only names as parents
+        self._note_absent(listing, asked_ms)  # those, too, that it only names as parents
 
-    def _note_absent(self, listing: Sequence[ShardInfo]) -> None:
+    def _note_absent(self, listing: Sequence[ShardInfo], asked_ms: int) -> None:
         self._absent_since = absent_since(
             self._manifest.shards,
             listing,
-            self._clock.now_ms(),
+            asked_ms,
             before=self._absent_since,
             listed_ms=self._listed_ms,
         )
 
-    def _merged(self, listing: Sequence[ShardInfo]) -> Lineage:
+    def _merged(self, listing: Sequence[ShardInfo], asked_ms: int) -> Lineage:
         manifest = self._manifest
         return merge_listing(
             manifest.shards,
             manifest.gaps,
             listing,
-            self._clock.now_ms(),
+            asked_ms,
             looked_ms=self._looked_ms,
             absent_since_ms=self._absent_since,
             missed=[shard_id for shard_id in self._absent_since if self._is_missed(shard_id)],

@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 from tailrace.clock import Budget, Clock
-from tailrace.codec import DecodedSegments, decode_segments
+from tailrace.codec import DecodedSegments, decode_segments, rejecting
 from tailrace.decide.load import LoadLimits, order_prefix_of, pending, side_by_side
 from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.landing import Landing
@@ -16,6 +16,7 @@ from tailrace.model.manifest import Manifest
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.schema import AttributeSeen, Column, Seen
 from tailrace.model.segments import Segment
+from tailrace.targets.planning import unfit
 from tailrace.targets.target import Ledger, Load, LoadedSegment, Mode, TableSpec, Target
 
 log = logging.getLogger(__name__)
@@ -162,13 +163,15 @@ class Loader:
         )
 
     def _decode(self, table: TableSpec, groups: Sequence[Sequence[Segment]], ledger: Ledger) -> DecodedSegments:
-        return decode_segments(
+        decoded = decode_segments(
             (self._read(group) for group in groups),
             order_prefix_of(groups[0][0]),
             keys=table.keys,
             known=known(ledger.columns),
             threads=self._threads,
         )
+        reasons = unfit(decoded.table, self._target.limits)
+        return rejecting(decoded, reasons, lambda number: self._read(groups[number])) if reasons else decoded
 
     def _begun_before(self, segments: tuple[Segment, ...]) -> DecodedSegments | None:
         """What was decoded ahead, if it is what is wanted now. Raises what decoding raised."""

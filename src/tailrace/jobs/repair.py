@@ -152,7 +152,8 @@ class Repairer:
             )
         if self._stream is None or found == known:
             return found, dict(manifest.shards)
-        return found, dict(first_discovery(self._stream.shards(), "TRIM_HORIZON", self._clock.now_ms()).shards)
+        asked_ms = self._clock.now_ms()
+        return found, dict(first_discovery(self._stream.shards(), "TRIM_HORIZON", asked_ms).shards)
 
     def _is_in_vain(self, manifest: Manifest) -> bool:
         """The source was replaced again: nothing of it is read for this epoch, but what a window lacks of the same table."""

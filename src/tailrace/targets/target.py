@@ -31,6 +31,14 @@ class TableSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a text must be to fit into a target. A record with another one is set aside before a load leaves it out."""
+
+    nul: bool = True  # it may hold one
+    string_bytes: int | None = None  # of an S, or of a member of an SS, as UTF-8
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """One applied segment. Committed together with its rows, or not at all."""
 
@@ -119,6 +127,7 @@ class Target(Protocol):
 
     name: str
     kind: str
+    limits: Limits
 
     def ledger(self, table: TableSpec) -> Ledger:
         """What is applied. A table that was never loaded has an empty ledger."""

@@ -86,6 +86,17 @@ def delete(position: int, key: str = "a", *, expired: bool = False) -> Change:
     return Change("d", {"pk": {"S": key}}, position, expired)
 
 
+# Every kind of statement that a load can need: tables made, columns added, widened in place and by rebuilding, rows
+# replaced, deleted, marked and brought back, changes that come late.
+HISTORY: Sequence[tuple[int, Sequence[Change]]] = (
+    (1, [put(10, x={"N": "5"}, y={"NS": ["1"]}), put(11, "b", x={"N": "6"}), put(12, "c"), delete(13, "c")]),
+    (2, [put(20, x={"N": "1.25"}, m={"M": {"n": {"N": "1.50"}}}), delete(21, "b", expired=True), put(22, "d")]),
+    (4, [put(40, x={"N": "1E-130"}, y={"NS": ["0.5"]}), put(41, "c", x={"S": "s"}), put(42, "b")]),
+    (3, [put(30, x={"N": "3"}), put(31, "e"), delete(32, "d")]),
+    (5, [delete(50, "a"), put(51, "d", y={"NS": ["1E-130"]}), put(51, "d", y={"NS": ["1E-130"]})]),
+)
+
+
 class Replica:
     """A table in a target under test, and the same history folded in plain Python."""
 
@@ -311,6 +322,8 @@ class TargetContract:
     """
 
     ledger_table: ClassVar[str] = "_tailrace.ledger"
+    ignores_case: ClassVar[bool] = True  # in names of tables
+    holds_nul: ClassVar[bool] = True  # in texts; else records with one never come so far
     loaders: ClassVar[int] = 4  # of the race
     examples: ClassVar[int] = 4  # of random histories, per mode and kind of key
 
@@ -490,7 +503,8 @@ class TargetContract:
     @pytest.mark.parametrize("mode", MODES)
     def test_every_type_is_exact(self, target: Target, mode: Mode) -> None:
         replica = Replica(target, mode)
-        replica.apply((1, [put(1, **EVERYTHING), put(2, "b", **EXTREMES), put(3, "c")]))
+        everything = EVERYTHING if self.holds_nul else _without_nul(EVERYTHING)
+        replica.apply((1, [put(1, **everything), put(2, "b", **EXTREMES), put(3, "c")]))
         replica.check()
         assert {"x_n int64", "x_dec decimal 20", "x_wide number_text"} <= {
             f"{n} {k}" for n, k in replica.kinds().items()
@@ -686,7 +700,8 @@ class TargetContract:
             ("é", "x"),
             ("e\u0301", "x"),
         ]
-        items = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in pairs]
+        items: list[Item] = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in pairs]
+        items = items if self.holds_nul else _without_nul(items)
         in_mode.apply((1, [Change("u", item | {"x": {"N": str(n)}}, n) for n, item in enumerate(items)]))
         assert len(in_mode.shown()) == len(pairs)
         for number, half in ((2, items[::2]), (3, items[1::2])):
@@ -780,7 +795,7 @@ class TargetContract:
             replace(replica.spec, mode="soft_delete"),
             replace(replica.spec, source="Customers"),
             replace(replica.spec, keys=NUMBER),
-            replace(replica.spec, name="ORDERS", incarnation="table-id-2"),
+            *([replace(replica.spec, name="ORDERS", incarnation="table-id-2")] if self.ignores_case else []),
         ):
             load = replace(replica.load((2, [put(2)])), table=other)
             for use in (lambda o=other: replica.target.ledger(o), lambda ld=load: replica.target.apply(ld)):
@@ -847,7 +862,7 @@ class TargetContract:
         def apply_all(loads: list[list[tuple[int, list[Change]]]]) -> None:
             with tempfile.TemporaryDirectory() as place:
                 replica = Replica(self.make_target(Path(place)), mode, keys)
-                for load in loads:
+                for load in loads if self.holds_nul else _without_nul(loads):
                     replica.apply(*load)
                     assert replica.shown() == replica.expected()
                 replica.check()
@@ -855,6 +870,17 @@ class TargetContract:
                 assert not replica.ledger.applied_beyond
 
         apply_all()
+
+
+def _without_nul(value: Any) -> Any:
+    """The same, with another sign for each NUL in a value; names keep theirs."""
+    if isinstance(value, str):
+        return value.replace("\0", "\u2400")
+    if isinstance(value, Mapping):
+        return {name: _without_nul(member) for name, member in value.items()}
+    if isinstance(value, Change):
+        return replace(value, item=_without_nul(value.item))
+    return type(value)(map(_without_nul, value)) if isinstance(value, list | tuple) else value
 
 
 def _b64(data: bytes) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tailrace.clock import Clock
 from tailrace.decide.schema import ColumnPlan, plan_columns
@@ -20,10 +18,9 @@ from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, 
 from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
 from tailrace.targets.duckdb.internal import TableState
 from tailrace.targets.duckdb.merge import META_COLUMNS, ONE_THREAD, RESERVED, Merge, key_expression, key_text
-from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, Mode, TableSpec
+from tailrace.targets.planning import LIVE, fresh, known_ms, ledger_rows, spelled
+from tailrace.targets.target import Applied, Ledger, Limits, Load, TableSpec
 
-# Which rows live, where a mode keeps others beside them. A changelog has its own way.
-LIVE: Final[dict[Mode, str]] = {"soft_delete": "WHERE NOT _tr_deleted", "history": "WHERE _tr_is_current"}
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
 
 
@@ -31,6 +28,7 @@ class DuckDbTarget:
     """Keeps `tailrace.targets.target.Target` in one DuckDB file, which is open only while a method runs."""
 
     kind = "duckdb"
+    limits = Limits()
 
     def __init__(
         self,
@@ -53,7 +51,7 @@ class DuckDbTarget:
             state = internal.find(session, table)
             if state is None:
                 return Ledger()
-            rows = session.value(f"SELECT count(*) FROM {_name(table)} {LIVE.get(table.mode, '')}")
+            rows = session.value(f"SELECT count(*) FROM {_name(table)} {_live(table)}")
             return internal.ledger(session, table, state, rows)
 
     def apply(self, load: Load) -> Applied:
@@ -68,9 +66,9 @@ class DuckDbTarget:
             state = internal.find(session, load.table)
             numbers = [s.segment.number for s in load.segments]
             held = set() if state is None else internal.applied_among(session, state, numbers)
-            fresh, changes = _fresh(load, held)
-            skipped = len(load.segments) - len(fresh)
-            if state is not None and not fresh:
+            segments, changes = fresh(load, held)
+            skipped = len(load.segments) - len(segments)
+            if state is not None and not segments:
                 return Applied(0, skipped, 0, state.columns)
             state = internal.create(session, load.table) if state is None else state
             plan = self._evolve(session, load, state)
@@ -81,14 +79,14 @@ class DuckDbTarget:
                 plan.columns,
                 load.table.keys,
                 load.loaded_ms,
-                max(s.segment.published_ms for s in load.segments),
+                known_ms(load),
             )
-            merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in fresh))
-            if any(s.segment.kind == "sweep" for s in fresh):
+            merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in segments))
+            if any(s.segment.kind == "sweep" for s in segments):
                 merge.sweep(load.table.mode, load.epoch)
-            internal.enter(session, load.table, state, self._ledger_rows(load, fresh, changes))
+            internal.enter(session, load.table, state, ledger_rows(load, segments, changes, self._clock.now_ms()))
         return Applied(
-            segments=len(fresh),
+            segments=len(segments),
             skipped=skipped,
             rows=changes.num_rows,
             columns=plan.columns,
@@ -139,7 +137,8 @@ class DuckDbTarget:
         actual = internal.actual_columns(session, load.table.name)
         known = {column.name for column in state.columns}
         foreign = [name for name in actual if name not in known]
-        plan = _spelled(plan_columns(state.columns, load.seen, load.table.keys, reserved=[*RESERVED, *foreign]))
+        plan = plan_columns(state.columns, load.seen, load.table.keys, reserved=[*RESERVED, *foreign])
+        plan = spelled(plan, _without_nul, str.lower, [*RESERVED, *foreign])
         if not actual:
             _create(session, load.table, state, plan.columns)
         else:
@@ -148,71 +147,17 @@ class DuckDbTarget:
             internal.save_columns(session, state.id, plan.columns)
         return plan
 
-    def _ledger_rows(self, load: Load, segments: Sequence[LoadedSegment], changes: pa.Table) -> list[LedgerRow]:
-        now_ms = self._clock.now_ms()
-        p50, p99 = _lag_ms(changes.column(1), now_ms)
-        return [
-            LedgerRow(
-                number=s.segment.number,
-                segment=s.segment.name,
-                epoch=load.epoch,
-                sha256=s.segment.sha256,
-                rows=s.rows,
-                quarantined=s.quarantined,
-                bytes=s.segment.bytes,
-                applied_ms=now_ms,
-                through_ms=s.segment.through_ms,
-                lag_ms_p50=p50,
-                lag_ms_p99=p99,
-            )
-            for s in segments
-        ]
+
+def _without_nul(name: str) -> str:
+    return name.replace("\0", NUL_SHOWN_AS)
+
+
+def _live(table: TableSpec) -> str:
+    return f"WHERE {LIVE[table.mode]}" if table.mode in LIVE else ""
 
 
 def _name(table: TableSpec) -> str:
     return quote("main", table.name)
-
-
-def _fresh(load: Load, held: Collection[int]) -> tuple[list[LoadedSegment], pa.Table]:
-    """The segments that are not applied yet, each once, and their changes: rows lie segment by segment."""
-    if sum(s.rows for s in load.segments) != load.changes.num_rows:
-        raise AssertionError("a load's rows are not those of its segments")
-    fresh, pieces, taken, start = [], [load.changes.slice(0, 0)], set(held), 0
-    for s in load.segments:
-        if s.segment.number not in taken:
-            taken.add(s.segment.number)
-            fresh.append(s)
-            pieces.append(load.changes.slice(start, s.rows))
-        start += s.rows
-    return fresh, pa.concat_tables(pieces)
-
-
-def _lag_ms(written_us: pa.ChunkedArray, now_ms: int) -> tuple[int | None, int | None]:
-    """How long the changes took from the source's clock to ours: median and 99th percentile."""
-    oldest, newest = pc.quantile(written_us, [0.01, 0.5], interpolation="nearest").to_pylist()
-    if oldest is None:
-        return None, None
-    return now_ms - newest // 1000, now_ms - oldest // 1000
-
-
-def _spelled(plan: ColumnPlan) -> ColumnPlan:
-    """Names that DuckDB can parse: it cannot hold a NUL, which DynamoDB allows."""
-    if not any("\0" in column.name for column in plan.added):
-        return plan
-    taken = {column.name.lower() for column in plan.columns} | set(RESERVED)
-    spelled: dict[tuple[str, str], Column] = {}
-    for column in plan.added:
-        name, number = column.name.replace("\0", NUL_SHOWN_AS), 1
-        while name != column.name and name.lower() in taken:
-            number += 1
-            name = f"{column.name.replace(chr(0), NUL_SHOWN_AS)}_{number}"
-        taken.add(name.lower())
-        spelled[column.attribute, column.tag] = replace(column, name=name)
-    return replace(
-        plan,
-        columns=tuple(spelled.get((c.attribute, c.tag), c) for c in plan.columns),
-        added=tuple(spelled.values()),
-    )
 
 
 def _create(session: Session, table: TableSpec, state: TableState, columns: Sequence[Column]) -> None:
@@ -272,4 +217,4 @@ def _live_rows(table: TableSpec, state: TableState, wanted: str | None = None) -
         key = ", ".join(quote(column.name) for column in keys)
         newest = f"{rows} QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _tr_pos DESC) = 1"
         return f"SELECT {values} FROM ({newest}) WHERE _tr_op <> 'd'"
-    return f"SELECT {values} FROM ({rows}) {LIVE.get(table.mode, '')}"
+    return f"SELECT {values} FROM ({rows}) {_live(table)}"

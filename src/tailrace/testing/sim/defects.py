@@ -611,8 +611,8 @@ SCAN: Final = (
         "scan_before_capture",
         "the scan begins before the stream's shards are on record, and capture from then on only",
         f"{CAPTURE}._open",
-        "self._settings.start, self._clock.now_ms())",
-        '"LATEST", self._clock.now_ms() + 900_000)',
+        "self._settings.start, asked_ms)",
+        '"LATEST", asked_ms + 900_000)',
         "scan",
     ),
 )

@@ -356,20 +356,6 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.record_in_table(key, image)
         return "nothing that a stream tells"
 
-    @property
-    def is_looked_at(self) -> bool:
-        """Before the first look at a stream all of it is listed: nobody could tell what is not."""
-        manifest = self.judge.manifest
-        return manifest is not None and manifest.incarnation == self.source.table
-
-    def do_hide(self, bits: Bits) -> None:
-        if self.is_looked_at:
-            super().do_hide(bits)
-
-    def do_unlist(self, bits: Bits) -> None:
-        if self.is_looked_at:
-            super().do_unlist(bits)
-
     def do_ask(self, bits: Bits) -> None:
         """Where nothing is missing, that changes nothing; except that somebody wants a new base all the same."""
         self.asked = "full" if bits.one_in(10) else "needed"

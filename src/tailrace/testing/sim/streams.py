@@ -301,7 +301,15 @@ class StreamWorld(World):
         self.source.roll()
         self._note_lineage()
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Before the first look at a stream all of it is listed: nobody could tell what is not."""
+        manifest = self.judge.manifest
+        return manifest is not None and manifest.incarnation == self.source.table
+
     def do_hide(self, bits: Bits) -> None:
+        if not self.is_looked_at:
+            return
         self.source.model.hide_children_seconds = bits.of((0, 2, 100))
 
     def do_empty(self, bits: Bits) -> None:
@@ -321,11 +329,8 @@ class StreamWorld(World):
         self.source.denied = set() if self.source.denied else {bits.of(("shards", "iterator", "read"))}
 
     def do_unlist(self, bits: Bits) -> None:
-        """Listings lack some shards for a while, and then for a while they do not.
-
-        Not the very first one: nobody could tell what it lacks.
-        """
-        if self.judge.manifest is None or self.clock.ms < self._listed_again_ms + LISTED_MS:
+        """Listings lack some shards for a while, and then for a while they do not."""
+        if not self.is_looked_at or self.clock.ms < self._listed_again_ms + LISTED_MS:
             return
         shards = sorted(self.source.model.shards)
         self.source.unlisted = {bits.of(shards) for _ in range(1 + bits.below(3))}

@@ -17,7 +17,7 @@ from tailrace.errors import OrderConflict, TargetBusy, UsageInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column, Tag
-from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
+from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, LoadedSegment, TableSpec
 from tailrace.testing.faults import Effects
 
 Values = dict[tuple[str, Tag], Any]
@@ -107,6 +107,7 @@ class TargetClient:
 
     name = "model"
     kind = "model"
+    limits = Limits()
 
     def __init__(self, target: ModelTarget, effects: Effects) -> None:
         self._target = target

@@ -1,0 +1,332 @@
+"""PostgreSQL as a target: its dialect and its client. The only part of the product that knows psycopg."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from psycopg import errors, pq
+from psycopg.types.string import TextLoader
+
+from tailrace.clock import Clock
+from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UsageInvalid, UserFault
+from tailrace.model.schema import ColumnType
+from tailrace.targets.target import Limits
+from tailrace.targets.warehouse.connection import StatementFailed
+from tailrace.targets.warehouse.dialect import Dialect
+from tailrace.targets.warehouse.target import WarehouseTarget
+
+BATCH_ROWS: Final = 20_000  # rows in a batch that is read
+CONNECT_SECONDS: Final = 15
+_CONFLICTS: Final = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+)
+_HOPELESS: Final = ("28", "3D", "42501")  # wrong password, no such database, no privilege
+
+
+class PostgresDialect(Dialect):
+    """PostgreSQL 15 or later."""
+
+    limits: ClassVar[Limits] = Limits(nul=False)
+    name_bytes: ClassVar[int] = 63
+    statement_bytes: ClassVar[int] = 16 << 20
+    columns_at_once: ClassVar[int] = 500
+    text: ClassVar[str] = "TEXT"
+    place: ClassVar[str] = 'TEXT COLLATE "C"'
+    metadata_types: ClassVar[dict[str, str]] = {
+        "_tr_op": "TEXT",
+        "_tr_ts": "BIGINT",
+        "_tr_pos": 'TEXT COLLATE "C"',
+        "_tr_loaded_at": "TIMESTAMP",
+        "_tr_deleted": "BOOLEAN",
+        "_tr_expired": "BOOLEAN",
+        "_tr_image_pos": 'TEXT COLLATE "C"',
+        "_tr_valid_from": "TIMESTAMP",
+        "_tr_valid_to": "TIMESTAMP",
+        "_tr_is_current": "BOOLEAN",
+    }
+    _types: ClassVar[dict[str, str]] = {
+        "string": "TEXT",
+        "int64": "BIGINT",
+        "number_text": "TEXT",
+        "binary": "BYTEA",
+        "bool": "BOOLEAN",
+        "json": "JSON",  # not JSONB, which orders names anew and cannot hold \u0000
+    }
+
+    def text_literal(self, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("a NUL cannot be part of a text in PostgreSQL")
+        return "'" + value.replace("'", "''") + "'"
+
+    def binary_literal(self, value: bytes) -> str:
+        return f"CAST('\\x{value.hex()}' AS BYTEA)"
+
+    def column_type(self, column: ColumnType) -> str:
+        if column.kind.startswith("list_"):
+            return self.column_type(_member(column)) + "[]"
+        return f"NUMERIC(38, {column.scale})" if column.kind == "decimal" else self._types[column.kind]
+
+    def shown(self, expression: str, column: ColumnType) -> str:
+        return f"CAST({expression} AS TEXT)" if column.kind == "json" else expression
+
+    def hex(self, expression: str) -> str:
+        return f"upper(encode({expression}, 'hex'))"
+
+    def lock(self, tables: Sequence[str]) -> str:
+        return f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE"
+
+    def index(self, table: str, keys: Sequence[str]) -> list[str]:
+        return [f"CREATE INDEX ON {table} ({keys[0]})"]  # one part of the key: both may be too long for an index
+
+    def widen(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
+        name, type_ = self.quote(column), self.column_type(new)
+        if "number_text" not in new.kind or "decimal" not in old.kind:
+            using = f"CAST({name} AS {type_})"
+        elif old.kind == "decimal":
+            using = self.canonical(name, old.scale)
+        else:
+            return self._widened_list(table, column, old, new)
+        return [f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {type_} USING {using}"]
+
+    def _widened_list(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
+        """USING takes no subquery, and members can be reached only by one: so over a column of its own."""
+        name, aside = self.quote(column), self.quote("_tr_widened")
+        nothing = f"CAST('{{}}' AS {self.column_type(new)})"
+        members = f"(SELECT array_agg({self.canonical('m', old.scale)} ORDER BY o) FROM unnest({name}) WITH ORDINALITY u(m, o))"
+        return [
+            f"ALTER TABLE {table} ADD COLUMN {aside} {self.column_type(new)}",
+            f"UPDATE {table} SET {aside} = CASE WHEN {name} IS NOT NULL THEN coalesce({members}, {nothing}) END",
+            f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {self.column_type(new)} USING {aside}",
+            f"ALTER TABLE {table} DROP COLUMN {aside}",
+        ]
+
+
+class PostgresConnection:
+    """Keeps `Connection` by psycopg: connected while somebody is inside `opened`, one at a time.
+
+    `settings` are libpq's (host, port, user, password, dbname, sslmode …); what is absent comes from its environment.
+    """
+
+    def __init__(self, settings: dict[str, Any], schema: str, timeout_seconds: float = 600.0) -> None:
+        self._settings = {"connect_timeout": CONNECT_SECONDS, "application_name": "tailrace", **settings}
+        self._schema = schema
+        self._timeout_ms = int(timeout_seconds * 1000)
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._close()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._session() as connection:
+            return connection.execute(sql).fetchall()
+
+    def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with self._session() as connection, connection.cursor("tailrace") as cursor:
+            cursor.execute(sql)
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                columns = [
+                    pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)
+                ]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def transaction(self, statements: Sequence[str]) -> None:
+        with self._session() as connection:
+            for at, statement in enumerate(statements):
+                self._execute(connection, statement, at)
+
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+        with self._session() as connection:
+            for at, statement in enumerate(create):
+                self._execute(connection, statement, at)
+            copy = f"COPY {table} FROM STDIN (FORMAT csv)"
+            with connection.cursor() as cursor, cursor.copy(copy) as out:
+                for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
+                    out.write(_csv(batch))
+
+    def query(self, sql: str) -> pa.Table:
+        with self._session() as connection:
+            connection.execute("SET TRANSACTION READ ONLY")
+            try:
+                cursor = connection.execute(sql, prepare=True)  # which takes one statement only
+                if cursor.description is None:
+                    raise UsageInvalid("The query gives no rows", hint='tailrace query "SELECT count(*) FROM orders"')
+                columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(cursor.description)
+                names = [column.name for column in cursor.description]
+            except psycopg.Error as error:
+                if connection.info.status != pq.ConnStatus.OK:
+                    raise
+                raise UsageInvalid(
+                    f"The query failed: {_first_line(error)}", hint="Correct the SQL; it may only read."
+                ) from error
+            finally:
+                connection.rollback()
+        return pa.Table.from_arrays([_array(values) for values in columns], names=names)
+
+    # ---- sessions
+
+    @contextmanager
+    def _session(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """One transaction: committed at the end, unless something fails."""
+        with self.opened():
+            connection = self._connection = self._connection or self._connect()
+            try:
+                yield connection
+            except BaseException as error:
+                self._end(connection)
+                if isinstance(error, psycopg.Error):
+                    raise _translated(error) from error
+                raise
+            try:
+                connection.commit()
+            except psycopg.Error as error:
+                self._close()
+                if isinstance(error, _CONFLICTS):
+                    raise TargetContended(f"PostgreSQL undid the transaction: {_first_line(error)}") from error
+                raise OutcomeUnknown(
+                    f"COMMIT failed: {_first_line(error)}",
+                    hint="The next load looks at the ledger first and goes on from it.",
+                ) from error
+
+    def _execute(self, connection: psycopg.Connection[tuple[Any, ...]], statement: str, at: int) -> None:
+        try:
+            connection.execute(statement)
+        except psycopg.Error as error:
+            translated = _translated(error)
+            if isinstance(translated, StatementFailed):
+                translated.at = at
+            raise translated from error
+
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        options = (
+            f"-c statement_timeout={self._timeout_ms} -c standard_conforming_strings=on -c TimeZone=UTC"
+            " -c default_transaction_isolation=repeatable\\ read -c client_min_messages=error"
+        )
+        try:
+            connection = psycopg.connect(**self._settings, options=options)
+            for json in ("json", "jsonb"):
+                connection.adapters.register_loader(json, TextLoader)  # as it stands, not as Python makes it
+            connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", [self._schema])
+            connection.commit()
+        except psycopg.Error as error:
+            text = _first_line(error)
+            if any((error.sqlstate or "").startswith(state) for state in _HOPELESS) or "password" in text:
+                raise UserFault(
+                    f"PostgreSQL refused the connection: {text}", hint="Check user, password and database."
+                ) from error
+            raise ServiceUnavailable(
+                f"PostgreSQL cannot be reached: {text}", hint="Nothing was applied; it is tried again."
+            ) from error
+        return connection
+
+    def _end(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Undo what was done, or let go of a connection that is no more."""
+        try:
+            connection.rollback()
+        except psycopg.Error:
+            self._close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def postgres_target(name: str, settings: dict[str, Any], schema: str, clock: Clock) -> WarehouseTarget:
+    """A target in one schema of a PostgreSQL database."""
+    return WarehouseTarget(name, "postgres", schema, PostgresConnection(settings, schema), PostgresDialect(), clock)
+
+
+def _translated(error: psycopg.Error) -> TailraceError | StatementFailed:
+    """psycopg's errors in our words. The transaction is over, and it was not committed."""
+    text = _first_line(error)
+    if isinstance(error, _CONFLICTS):
+        return TargetContended(f"PostgreSQL undid the transaction: {text}", hint="It is repeated.")
+    if error.sqlstate == "42501":
+        return UserFault(
+            f"PostgreSQL refused it: {text}", hint="Grant the role CREATE and USAGE on the schema, and its tables."
+        )
+    if error.sqlstate is None or error.sqlstate[:2] in ("08", "53", "57", "58"):
+        return ServiceUnavailable(
+            f"PostgreSQL could not finish: {text}", hint="Nothing was applied; it is tried again."
+        )
+    return StatementFailed(text, sqlstate=error.sqlstate)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+
+
+def _member(column: ColumnType) -> ColumnType:
+    return ColumnType(column.kind.removeprefix("list_"), column.scale)  # type: ignore[arg-type]
+
+
+# ---- rows out and in
+
+
+def _csv(batch: pa.RecordBatch) -> bytes:
+    """As PostgreSQL's COPY reads it: NULL is nothing, an empty text is quoted."""
+    out = io.BytesIO()
+    texts = [_texts(column) for column in batch.columns]
+    table = pa.Table.from_arrays(texts, names=[str(n) for n in range(len(texts))])
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    pyarrow.csv.write_csv(table, out, options)
+    return out.getvalue()
+
+
+def _texts(column: pa.Array) -> pa.Array:
+    """PostgreSQL's spelling of each value."""
+    type_ = column.type
+    if pa.types.is_string(type_):
+        return column
+    if pa.types.is_binary(type_):
+        return pa.array([None if value is None else f"\\x{value.hex()}" for value in column.to_pylist()], pa.string())
+    if pa.types.is_list(type_):
+        return pa.array([None if value is None else _array_text(value) for value in column.to_pylist()], pa.string())
+    if pa.types.is_boolean(type_):
+        return pc.if_else(column, "t", "f")
+    return column.cast(pa.string())
+
+
+def _array_text(values: Sequence[Any]) -> str:
+    return "{" + ",".join(_member_text(value) for value in values) + "}"
+
+
+def _member_text(value: Any) -> str:
+    text = (
+        f"\\x{value.hex()}"
+        if isinstance(value, bytes)
+        else format(value, "f")
+        if isinstance(value, Decimal)
+        else str(value)
+    )
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """The column of a person's result; what Arrow has no type for is shown as text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -1,0 +1,128 @@
+"""How a server spells things. The base class holds what PostgreSQL and Redshift have in common. Text only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from tailrace.model.numbers import PLAIN_EXPONENT_MIN, canonical_number
+from tailrace.model.schema import Column, ColumnType
+from tailrace.targets.target import Limits
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Dialect:
+    """Names, literals, types. Every name and every value reaches a statement through these methods."""
+
+    limits: ClassVar[Limits]
+    name_bytes: ClassVar[int]
+    statement_bytes: ClassVar[int]
+    columns_at_once: ClassVar[int]  # added in one transaction
+    metadata_types: ClassVar[dict[str, str]]
+    boolean: ClassVar[str] = "BOOLEAN"
+    place: ClassVar[str]  # the type of an order key, compared byte by byte
+    moment: ClassVar[str] = "TIMESTAMP"
+    text: ClassVar[str]  # of any length that occurs
+
+    def fold(self, name: str) -> str:
+        """Names with one result are the same to the server."""
+        return name
+
+    def spell(self, name: str) -> str:
+        """The name as the server can write it: not too long, without what it cannot hold."""
+        shown = name.replace("\0", "\u2400") or "_"
+        return shown.encode("utf-8", "replace")[: self.name_bytes].decode("utf-8", "ignore")
+
+    def quote(self, *names: str) -> str:
+        """A possibly qualified identifier."""
+        for name in names:
+            if not name or "\0" in name or len(name.encode()) > self.name_bytes:
+                raise ValueError(f"{name!r:.100} cannot be an identifier here")
+        return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+    def literal(self, value: str | int | bool | None) -> str:
+        """A text, a number, a truth value or NULL."""
+        if value is None:
+            return "NULL"
+        if isinstance(value, bool):
+            return "TRUE" if value else "FALSE"
+        return str(value) if isinstance(value, int) else self.text_literal(value)
+
+    def text_literal(self, value: str) -> str:
+        raise NotImplementedError
+
+    def binary_literal(self, value: bytes) -> str:
+        raise NotImplementedError
+
+    def moment_literal(self, ms: int) -> str:
+        """A moment in Unix milliseconds as a TIMESTAMP in UTC."""
+        return f"TIMESTAMP '{(_EPOCH + timedelta(milliseconds=ms)).strftime('%Y-%m-%d %H:%M:%S.%f')}'"
+
+    def value_literal(self, column: Column, value: str | bytes) -> str:
+        """The value of a key attribute, to be compared with its column."""
+        if isinstance(value, bytes):
+            return self.binary_literal(value)
+        if column.tag != "N":
+            return self.text_literal(value)
+        number = canonical_number(value)
+        if column.type.kind == "number_text":
+            return self.text_literal(number)
+        return f"CAST('{number}' AS DECIMAL(38, {column.type.scale}))"
+
+    def column_type(self, column: ColumnType) -> str:
+        """The type of a column of an attribute."""
+        raise NotImplementedError
+
+    def shown(self, expression: str, column: ColumnType) -> str:
+        """A stored value as it is read back."""
+        return expression
+
+    def key_part(self, expression: str, column: Column) -> str:
+        """One injective text for a key attribute's value, the same before and after its column was widened."""
+        if column.tag == "N":
+            return self.number_text(expression, column.type)
+        return self.hex(expression) if column.tag == "B" else expression
+
+    def hex(self, expression: str) -> str:
+        raise NotImplementedError
+
+    def number_text(self, expression: str, column: ColumnType) -> str:
+        """The canonical text of a number."""
+        if column.kind == "decimal":
+            return self.canonical(expression, column.scale)
+        return expression if column.kind == "number_text" else f"CAST({expression} AS {self.text})"
+
+    def canonical(self, value: str, scale: int) -> str:
+        """What `canonical_number` gives for a DECIMAL(38, scale): no zeros at the end, ``dE-x`` below 1E-7."""
+        text = f"CAST({value} AS {self.text})"
+        if scale == 0:
+            return text
+        plain = f"rtrim(rtrim({text}, '0'), '.')"
+        if scale <= -PLAIN_EXPONENT_MIN:
+            return plain
+        fraction = f"rtrim(split_part({text}, '.', 2), '0')"
+        digits = f"ltrim({fraction}, '0')"
+        exponent = f"CAST(length({fraction}) - length({digits}) + 1 AS {self.text})"
+        more = f"CASE WHEN length({digits}) > 1 THEN '.' || substring({digits}, 2) ELSE '' END"
+        sign = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END"
+        small = f"{sign} || substring({digits}, 1, 1) || {more} || 'E-' || {exponent}"
+        tiny = f"abs({value}) < CAST('0.{'0' * (-PLAIN_EXPONENT_MIN - 1)}1' AS DECIMAL(38, {scale}))"
+        return f"CASE WHEN {value} = 0 THEN '0' WHEN {tiny} THEN {small} ELSE {plain} END"
+
+    def lock(self, tables: Sequence[str]) -> str:
+        """Other loaders wait from here to the end of the transaction."""
+        raise NotImplementedError
+
+    def create_options(self, keys: Sequence[str]) -> str:
+        """What stands behind the columns of a new target table."""
+        return ""
+
+    def index(self, table: str, keys: Sequence[str]) -> list[str]:
+        """Statements that make rows of a new target table quick to find."""
+        return []
+
+    def widen(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
+        """Statements that give a column a wider type and keep every value as it must be spelled."""
+        raise NotImplementedError

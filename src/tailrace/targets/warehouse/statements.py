@@ -1,0 +1,461 @@
+"""The statements of one load into one table, for whoever carries them out. Text only.
+
+A staging table holds what `planning.staged` chose; the statements compare it with what stands. Whatever lost is deleted from
+the staging table, which is dropped in the end. All of them are one transaction, behind a guard that fails it where
+anything is not as it was when they were written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import astuple
+
+from tailrace.model.keys import KeySchema
+from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
+from tailrace.model.schema import Column
+from tailrace.targets.planning import META_NAMES, key_columns
+from tailrace.targets.target import LedgerRow, Load, TableSpec
+from tailrace.targets.warehouse.dialect import Dialect
+
+FORMAT = 1
+STAGE_PREFIX = "_tailrace_stage_"
+
+# Column names and kinds of types; a text in Redshift needs a length, which the dialect knows.
+INTERNAL: dict[str, dict[str, str]] = {
+    "_tailrace_tables": {
+        "name": "text",
+        "format": "int",
+        "source": "text",
+        "mode": "text",
+        "keys": "text",
+        "incarnation": "text",
+        "applied_through": "int",
+        "through_ms": "int",
+        "version": "int",
+    },
+    "_tailrace_columns": {
+        "table_name": "text",
+        "place": "int",
+        "attribute": "text",
+        "tag": "text",
+        "name": "text",
+        "kind": "text",
+        "scale": "int",
+        "int64": "bool",
+        "whole_digits": "int",
+        "number_scale": "int",
+    },
+    "_tailrace_ledger": {
+        "table_name": "text",
+        "number": "int",
+        "segment": "text",
+        "epoch": "int",
+        "sha256": "text",
+        "row_count": "int",
+        "quarantined": "int",
+        "bytes": "int",
+        "applied_ms": "int",
+        "through_ms": "int",
+        "lag_ms_p50": "int",
+        "lag_ms_p99": "int",
+    },
+}
+"""Our own tables, in the schema of the target's."""
+
+
+class Names:
+    """The quoted names that belong to one target table. `own`: of columns, without a schema, as DELETE and UPDATE want it."""
+
+    def __init__(self, dialect: Dialect, schema: str, table: str) -> None:
+        digest = hashlib.sha256(table.encode()).hexdigest()[:12]
+        self._dialect = dialect
+        self.schema = schema
+        self.table = table
+        self.target = dialect.quote(schema, table)
+        self.own = dialect.quote(table)
+        self.tombstones = dialect.quote(schema, f"_tailrace_tombstones_{digest}")
+        self.buried = dialect.quote(f"_tailrace_tombstones_{digest}")
+        self.stages = f"{STAGE_PREFIX}{digest}_"
+
+    def internal(self, name: str) -> str:
+        return self._dialect.quote(self.schema, f"_tailrace_{name}")
+
+    def stage(self, load: Load) -> str:
+        """The name, not yet quoted, of the staging table: another load has another one."""
+        numbers = [s.segment.number for s in load.segments]
+        return self.stages + hashlib.sha256(json.dumps([load.epoch, numbers]).encode()).hexdigest()[:12]
+
+
+class Writer:
+    """Writes statements for one target table. `version` is what the table's row in ``_tailrace_tables`` must still say."""
+
+    def __init__(self, dialect: Dialect, names: Names, spec: TableSpec, version: int) -> None:
+        self._d = dialect
+        self._n = names
+        self._spec = spec
+        self._version = version
+        self._name = dialect.text_literal(spec.name)
+
+    # ---- around all of them
+
+    def guard(self, condition: str, message: str) -> str:
+        """Fails the transaction where `condition` does not hold."""
+        telling = self._d.text_literal(f"tailrace: {message}")
+        return f"SELECT CAST(CASE WHEN {condition} THEN '0' ELSE {telling} END AS INTEGER)"
+
+    def begun(self) -> list[str]:
+        """Nobody else loads, and nobody has since the state was read."""
+        version = f"(SELECT count(*) FROM {self._n.internal('tables')} WHERE name = {self._name} AND version = {self._version})"
+        return [self._d.lock([self._n.target]), self.guard(f"{version} = 1", "another loader was first")]
+
+    def ended(self, settings: str = "") -> str:
+        """The next one will see that we were here."""
+        return (
+            f"UPDATE {self._n.internal('tables')} SET version = {self._version + 1}{settings} WHERE name = {self._name}"
+        )
+
+    # ---- making and changing the table
+
+    def internal_tables(self) -> list[str]:
+        types = {"text": self._d.text, "int": "BIGINT", "bool": self._d.boolean}
+        return [
+            f"CREATE TABLE IF NOT EXISTS {self._d.quote(self._n.schema, table)}"
+            f" ({', '.join(f'{self._d.quote(name)} {types[kind]}' for name, kind in columns.items())})"
+            for table, columns in INTERNAL.items()
+        ]
+
+    def created(self, columns: Sequence[Column], keys: KeySchema) -> list[str]:
+        """A table that nobody has made yet, with its first columns."""
+        d, n, spec = self._d, self._n, self._spec
+        tables = n.internal("tables")
+        key = [d.quote(column.name) for column in key_columns(columns, keys)]
+        identity = [d.text_literal(part) for part in identity_of(spec)]
+        moment = f", moment {d.moment}" if spec.mode == "history" else ""
+        return [
+            d.lock([tables]),
+            self.guard(f"(SELECT count(*) FROM {tables} WHERE name = {self._name}) = 0", "another loader was first"),
+            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(key)}",
+            *d.index(n.target, key),
+            f"CREATE TABLE {n.tombstones} (key {d.text}, pos {d.place}{moment})",
+            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(identity)}, 0, NULL, {self._version})",
+            *self._recorded(columns, 0),
+        ]
+
+    def _definitions(self, columns: Sequence[Column]) -> list[str]:
+        d = self._d
+        attributes = [f"{d.quote(column.name)} {d.column_type(column.type)}" for column in columns]
+        return attributes + [f"{name} {d.metadata_types[name]}" for name in META_NAMES[self._spec.mode]]
+
+    def added(self, columns: Sequence[Column], first_place: int) -> list[str]:
+        d, target = self._d, self._n.target
+        return [
+            *self.begun(),
+            *(f"ALTER TABLE {target} ADD COLUMN {d.quote(c.name)} {d.column_type(c.type)}" for c in columns),
+            *self._recorded(columns, first_place),
+            self.ended(),
+        ]
+
+    def widened(self, old: Column, new: Column, place: int) -> list[str]:
+        forgotten = f"DELETE FROM {self._n.internal('columns')} WHERE table_name = {self._name} AND place = {place}"
+        statements = [] if old.type == new.type else self._d.widen(self._n.target, new.name, old.type, new.type)
+        return [*self.begun(), *statements, forgotten, *self._recorded([new], place), self.ended()]
+
+    def _recorded(self, columns: Sequence[Column], first_place: int) -> list[str]:
+        rows = []
+        for place, c in enumerate(columns, first_place):
+            numbers = (
+                (None, None, None) if c.numbers is None else (c.numbers.int64, c.numbers.whole_digits, c.numbers.scale)
+            )
+            values = (self._spec.name, place, escaped(c.attribute), c.tag, c.name, c.type.kind, c.type.scale, *numbers)
+            rows.append(f"({', '.join(self._d.literal(value) for value in values)})")
+        return self._inserts(self._n.internal("columns"), rows)
+
+    def _inserts(self, table: str, rows: Sequence[str]) -> list[str]:
+        """As few statements as their length allows."""
+        statements: list[str] = []
+        values: list[str] = []
+        size = 0
+        for row in rows:
+            if values and size + len(row.encode()) > self._d.statement_bytes * 3 // 4:
+                statements.append(f"INSERT INTO {table} VALUES {', '.join(values)}")
+                values, size = [], 0
+            values.append(row)
+            size += len(row.encode()) + 2
+        if values:
+            statements.append(f"INSERT INTO {table} VALUES {', '.join(values)}")
+        return statements
+
+    # ---- a load
+
+    def staging(self, stage: str, columns: Sequence[Column], extra: Sequence[str]) -> list[str]:
+        """Make the staging table anew. `extra`: the names behind ``op, ts, pos, expired``."""
+        d = self._d
+        types = {"top": d.boolean, "image": d.boolean, "moment": d.moment}
+        definitions = [f"c{n} {d.column_type(column.type)}" for n, column in enumerate(columns)]
+        definitions += [f"op {d.metadata_types['_tr_op']}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
+        definitions += [f"{name} {types[name]}" for name in extra]
+        table = d.quote(self._n.schema, stage)
+        return [f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} ({', '.join(definitions)})"]
+
+    def applied(
+        self,
+        stage: str | None,
+        rows: int,
+        columns: Sequence[Column],
+        load: Load,
+        known_ms: int,
+        *,
+        is_replay: bool,
+        sweeps: bool,
+    ) -> list[str]:
+        """Rows and ledger together. `stage` None: there is no row."""
+        merge = _Merge(self._d, self._n, self._spec, columns, load.loaded_ms, known_ms)
+        statements = self.begun()
+        if stage is not None:
+            table = self._d.quote(self._n.schema, stage)
+            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", "staged rows are missing"))
+            statements += merge.run(stage, is_replay=is_replay)
+            statements.append(f"DROP TABLE {table}")
+        if sweeps:
+            statements += merge.sweep(load.epoch)
+        return statements
+
+    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None) -> list[str]:
+        d = self._d
+        values = [f"({self._name}, {', '.join(d.literal(value) for value in astuple(row))})" for row in rows]
+        settings = (
+            f", applied_through = {through}, through_ms = {d.literal(through_ms)},"
+            f" incarnation = {d.text_literal(self._spec.incarnation)}"
+        )
+        return [*self._inserts(self._n.internal("ledger"), values), self.ended(settings)]
+
+
+def escaped(text: str) -> str:
+    """As JSON spells it between the quotation marks: any name, a NUL in it included, is a text that every server holds."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def unescaped(text: str) -> str:
+    found: str = json.loads(f'"{text}"')
+    return found
+
+
+def identity_of(spec: TableSpec) -> tuple[str, str, str, str]:
+    """What must not change under a table that holds rows."""
+    return spec.source, spec.mode, json.dumps(spec.keys.to_json()), spec.incarnation
+
+
+class _Merge:
+    """The comparison of a staging table with what stands, by mode."""
+
+    def __init__(
+        self, dialect: Dialect, names: Names, spec: TableSpec, columns: Sequence[Column], loaded_ms: int, known_ms: int
+    ) -> None:
+        self._d = dialect
+        self._n = names
+        self._spec = spec
+        self._columns = columns
+        self._keys = key_columns(columns, spec.keys)
+        self._key_places = [f"c{columns.index(column)}" for column in self._keys]
+        self._loaded = dialect.moment_literal(loaded_ms)
+        self._known = dialect.moment_literal(known_ms)
+        self._stage = ""
+
+    def run(self, stage: str, *, is_replay: bool) -> list[str]:
+        self._stage = self._d.quote(self._n.schema, stage)
+        mode = self._spec.mode
+        if mode == "current":
+            return self._replaced()
+        if mode == "soft_delete":
+            return self._marked()
+        return self._appended(is_replay) if mode == "changelog" else self._versioned(stage)
+
+    # ---- keys
+
+    def _same_key(self, alias: str = "s", places: Sequence[str] = ()) -> str:
+        """A row of the target, and a row under `alias`, have one key."""
+        own = [f"{self._n.own}.{self._d.quote(column.name)}" for column in self._keys]
+        return " AND ".join(f"{a} = {alias}.{b}" for a, b in zip(own, places or self._key_places, strict=True))
+
+    def _key_text(self, expressions: Sequence[str]) -> str:
+        """One injective text of a key: the length of its first part, then both."""
+        parts = [self._d.key_part(e, column) for e, column in zip(expressions, self._keys, strict=True)]
+        if len(parts) == 1:
+            return parts[0]
+        return f"CAST(length({parts[0]}) AS {self._d.text}) || ':' || ({parts[0]}) || ({parts[1]})"
+
+    def _staged_key(self, alias: str) -> str:
+        return self._key_text([f"{alias}.{name}" for name in self._key_places])
+
+    def _inserted(self, values: Sequence[str], meta: dict[str, str], source: str) -> str:
+        """Whole rows, so an attribute that an item no longer has becomes NULL."""
+        names = [self._d.quote(column.name) for column in self._columns] + list(meta)
+        return f"INSERT INTO {self._n.target} ({', '.join(names)}) SELECT {', '.join([*values, *meta.values()])} FROM {source}"
+
+    def _values(self, alias: str) -> list[str]:
+        return [f"{alias}.c{n}" for n in range(len(self._columns))]
+
+    def _meta(self, **more: str) -> dict[str, str]:
+        return {"_tr_op": "s.op", "_tr_ts": "s.ts", "_tr_pos": "s.pos", "_tr_loaded_at": self._loaded, **more}
+
+    # ---- current: the newest change of each key; deleted keys leave a tombstone
+
+    def _replaced(self) -> list[str]:
+        own, target, stage, tombstones, buried = (
+            self._n.own,
+            self._n.target,
+            self._stage,
+            self._n.tombstones,
+            self._n.buried,
+        )
+        key = self._staged_key("s")
+        staged_key, staged = self._staged_key(self._bare(stage)), self._bare(stage)
+        lost = " AND ".join(
+            f"{own}.{self._d.quote(c.name)} = {staged}.{name}"
+            for c, name in zip(self._keys, self._key_places, strict=True)
+        )
+        return [
+            f"DELETE FROM {stage} USING {target} WHERE {lost} AND {own}._tr_pos >= {staged}.pos",
+            f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.key = {staged_key} AND {buried}.pos >= {staged}.pos",
+            f"DELETE FROM {target} USING {stage} s WHERE {self._same_key()}",
+            f"DELETE FROM {tombstones} USING {stage} s WHERE {buried}.key = {key}",
+            f"INSERT INTO {tombstones} SELECT {key}, s.pos FROM {stage} s WHERE s.op = 'd'",
+            self._inserted(self._values("s"), self._meta(), f"{stage} s WHERE s.op <> 'd'"),
+        ]
+
+    @staticmethod
+    def _bare(qualified: str) -> str:
+        """A staging table's name without its schema; ours hold no quotation mark."""
+        return '"' + qualified.rsplit('."', 1)[1]
+
+    # ---- soft_delete: the newest image of each key, and apart from it the newest change of any kind
+
+    def _marked(self) -> list[str]:
+        """Images and deletes are folded apart, so a row is the same however the changes were cut into loads."""
+        own, target, stage = self._n.own, self._n.target, self._stage
+        image = [f"{self._d.quote(c.name)} = s.c{n}" for n, c in enumerate(self._columns)]
+        same = " AND ".join(f"i.{name} = s.{name}" for name in self._key_places)
+        values = [f"CASE WHEN i.op IS NULL THEN s.c{n} ELSE i.c{n} END" for n in range(len(self._columns))]
+        meta = self._meta(_tr_deleted="s.op = 'd'", _tr_expired="s.expired", _tr_image_pos="i.pos")
+        return [
+            (
+                f"UPDATE {target} SET _tr_op = s.op, _tr_ts = s.ts, _tr_pos = s.pos, _tr_deleted = (s.op = 'd'),"
+                f" _tr_expired = s.expired, _tr_loaded_at = {self._loaded} FROM {stage} s"
+                f" WHERE s.top AND {self._same_key()} AND s.pos > {own}._tr_pos"
+            ),
+            (
+                f"UPDATE {target} SET {', '.join(image)}, _tr_image_pos = s.pos, _tr_loaded_at = {self._loaded} FROM {stage} s"
+                f" WHERE s.image AND {self._same_key()}"
+                f" AND ({own}._tr_image_pos IS NULL OR s.pos > {own}._tr_image_pos)"
+            ),
+            self._inserted(
+                values,
+                meta,
+                f"{stage} s LEFT JOIN {stage} i ON i.image AND {same}"
+                f" WHERE s.top AND NOT EXISTS (SELECT 1 FROM {target} WHERE {self._same_key()})",
+            ),
+        ]
+
+    # ---- changelog: every change once; the ledger sees to it, and for replays the change's key and position
+
+    def _appended(self, is_replay: bool) -> list[str]:
+        which = ""
+        if is_replay:
+            standing = f"{self._same_key()} AND {self._n.own}._tr_pos = s.pos"
+            which = f" WHERE NOT EXISTS (SELECT 1 FROM {self._n.target} WHERE {standing})"
+        return [self._inserted(self._values("s"), self._meta(_tr_expired="s.expired"), f"{self._stage} s{which}")]
+
+    # ---- history: a row for each image, from its moment to that of the next change; deletes are kept as ends only
+
+    def _versioned(self, name: str) -> list[str]:
+        """All versions of the keys of this load are laid side by side anew, so changes may come in any order.
+
+        A base row says what was there when it was read, not since when. Where a change is as old as that, the base row may
+        show it already, and would be told for the time before it: such a row is not kept.
+        """
+        d, own, target, stage, tombstones = self._d, self._n.own, self._n.target, self._stage, self._n.tombstones
+        versions, valid = d.quote(self._n.schema, f"{name}_v"), d.quote(self._n.schema, f"{name}_w")
+        keys = [f"k{n}" for n in range(len(self._keys))]
+        own_keys = ", ".join(f"{own}.{d.quote(c.name)} AS {k}" for c, k in zip(self._keys, keys, strict=True))
+        staged_keys = ", ".join(f"s.{name} AS {k}" for name, k in zip(self._key_places, keys, strict=True))
+        by_key = ", ".join(keys)
+        found = f"{self._same_key('v', keys)} AND {own}._tr_pos = v.pos"
+        same_staged = " AND ".join(f"s.{name} = v.{k}" for name, k in zip(self._key_places, keys, strict=True))
+        key = self._staged_key("s")
+        return [
+            (
+                f"CREATE TABLE {versions} AS SELECT *, CASE WHEN is_base AND min(moment) OVER (PARTITION BY {by_key} ORDER BY pos"
+                " ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) <= moment THEN TRUE ELSE FALSE END AS is_lost FROM ("
+                f"SELECT {own_keys}, {own}._tr_pos AS pos, {own}._tr_valid_from AS moment, FALSE AS is_end,"
+                f" {own}._tr_op = 'r' AS is_base, FALSE AS is_new FROM {target}"
+                f" WHERE EXISTS (SELECT 1 FROM {stage} s WHERE {self._same_key()})"
+                f" UNION ALL SELECT {by_key}, b.pos, b.moment, TRUE, FALSE, FALSE FROM {tombstones} b"
+                f" JOIN (SELECT DISTINCT {staged_keys}, {key} AS key FROM {stage} s) x ON b.key = x.key"
+                f" UNION ALL SELECT {staged_keys}, s.pos, s.moment, s.op = 'd', s.op = 'r', TRUE FROM {stage} s"
+                f" WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {self._same_key()} AND {own}._tr_pos = s.pos)"
+                f" AND NOT EXISTS (SELECT 1 FROM {tombstones} b WHERE b.key = {key} AND b.pos = s.pos)) u"
+            ),
+            (
+                f"CREATE TABLE {valid} AS SELECT {by_key}, pos, moment, is_end, is_new,"
+                f" lead(moment) OVER (PARTITION BY {by_key} ORDER BY pos) AS until,"
+                f" CASE WHEN lead(pos) OVER (PARTITION BY {by_key} ORDER BY pos) IS NULL THEN TRUE ELSE FALSE END AS is_last"
+                f" FROM {versions} WHERE NOT is_lost"
+            ),
+            (
+                f"UPDATE {target} SET _tr_valid_to = v.until, _tr_is_current = v.is_last FROM {valid} v WHERE {found}"
+                f" AND NOT v.is_end AND NOT v.is_new"
+                f" AND ({own}._tr_is_current <> v.is_last OR {own}._tr_valid_to <> v.until)"
+            ),
+            f"DELETE FROM {target} USING {versions} v WHERE {found} AND v.is_lost AND NOT v.is_new",
+            (
+                f"INSERT INTO {tombstones} SELECT {self._key_text([f'v.{k}' for k in keys])}, v.pos, v.moment FROM {valid} v"
+                " WHERE v.is_end AND v.is_new"
+            ),
+            self._inserted(
+                self._values("s"),
+                self._meta(_tr_valid_from="v.moment", _tr_valid_to="v.until", _tr_is_current="v.is_last"),
+                f"{stage} s JOIN {valid} v ON {same_staged} AND s.pos = v.pos WHERE v.is_new AND NOT v.is_end",
+            ),
+            f"DROP TABLE {versions}",
+            f"DROP TABLE {valid}",
+        ]
+
+    # ---- a sweep: what older epochs left
+
+    def sweep(self, epoch: int) -> list[str]:
+        """Every key that has nothing of `epoch` or later was deleted before it, as far as anybody knows."""
+        first, position = order_prefix(epoch, CLASS_BASE), order_key(epoch, CLASS_BASE)
+        target, tombstones, mode = self._n.target, self._n.tombstones, self._spec.mode
+        keys = [self._d.quote(column.name) for column in self._keys]
+        if mode == "current":
+            return [
+                f"DELETE FROM {target} WHERE _tr_pos < '{first}'",
+                f"DELETE FROM {tombstones} WHERE pos < '{first}'",
+            ]
+        if mode == "soft_delete":
+            return [
+                (
+                    f"UPDATE {target} SET _tr_deleted = TRUE, _tr_op = 'd', _tr_ts = NULL, _tr_expired = FALSE,"
+                    f" _tr_pos = '{position}', _tr_loaded_at = {self._loaded} WHERE _tr_pos < '{first}' AND NOT _tr_deleted"
+                )
+            ]
+        if mode == "history":
+            left = f"_tr_is_current AND _tr_pos < '{first}'"
+            return [
+                (
+                    f"INSERT INTO {tombstones} SELECT {self._key_text(keys)}, '{position}', {self._known} FROM {target}"
+                    f" WHERE {left}"
+                ),
+                f"UPDATE {target} SET _tr_valid_to = {self._known}, _tr_is_current = FALSE WHERE {left}",
+            ]
+        by_key = ", ".join(keys)
+        return [
+            (
+                f"INSERT INTO {target} ({by_key}, _tr_op, _tr_pos, _tr_loaded_at, _tr_expired)"
+                f" SELECT {by_key}, 'd', '{position}', {self._loaded}, FALSE FROM (SELECT {by_key}, _tr_op, _tr_pos,"
+                f" row_number() OVER (PARTITION BY {by_key} ORDER BY _tr_pos DESC) AS newest FROM {target}) x"
+                f" WHERE newest = 1 AND _tr_pos < '{first}' AND _tr_op <> 'd'"
+            )
+        ]
