@@ -205,9 +205,12 @@ def test_what_aws_refuses_or_this_cannot_is_refused(site: Site, config: dict[str
     assert error.value.response["Error"]["Code"] == "InvalidArgumentException"
 
 
-def test_changes_of_a_table_come_by_kinesis_too(aws: LocalAws, account: Account, site: Site) -> None:
-    """DynamoDB to Kinesis to Firehose, the path of a table whose stream is not free."""
-    kinesis, name, table = account.client("kinesis"), "delivery-kinesis", account.table()
+@pytest.mark.parametrize(("precision", "unit"), [("MILLISECOND", 1000), ("MICROSECOND", 1_000_000)])
+def test_changes_of_a_table_come_by_kinesis_too(
+    aws: LocalAws, account: Account, site: Site, precision: str, unit: int
+) -> None:
+    """DynamoDB to Kinesis to Firehose, in the shape that AWS documents; twice and in disorder, as it is planned."""
+    kinesis, name, table = account.client("kinesis"), f"delivery-{precision.lower()}", account.table()
     kinesis.create_stream(StreamName=name, ShardCount=1)
     arn = kinesis.describe_stream(StreamName=name)["StreamDescription"]["StreamARN"]
     account.s3.create_bucket(Bucket=name)
@@ -222,18 +225,54 @@ def test_changes_of_a_table_come_by_kinesis_too(aws: LocalAws, account: Account,
             "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 60},
         },
     )
-    account.dynamodb.enable_kinesis_streaming_destination(TableName=table, StreamArn=arn)
-    account.put(table, "a")
-    account.put(table, "b")
+    account.dynamodb.enable_kinesis_streaming_destination(
+        TableName=table,
+        StreamArn=arn,
+        EnableKinesisStreamingConfiguration={"ApproximateCreationDateTimePrecision": precision},
+    )
+    account.put(table, "a", data={"B": b"\x00\xff"}, inside={"L": [{"M": {"x": {"BS": [b"1"]}}}]})
+    written = aws.clock()
+    aws.fault("change_late", table=table)
+    account.put(table, "late")
+    aws.fault("change_twice", table=table)
+    account.put(table, "twice")
+    account.dynamodb.delete_item(TableName=table, Key={"pk": {"S": "a"}})
     aws.advance(61)
     (body,) = until(lambda: site.objects(name)).values()
-    decoder, keys = json.JSONDecoder(), []
-    text = body.decode()
+    records = list(documents(body.decode()))
+    keys = [record["dynamodb"]["Keys"]["pk"]["S"] for record in records]
+    assert keys == ["a", "twice", "twice", "late", "a"]
+    times = [record["dynamodb"]["ApproximateCreationDateTime"] for record in records]
+    assert times[0] <= times[3] <= times[1] == times[2] <= times[4], "what comes late has the moment of its write"
+    first, last = records[0], records[-1]
+    assert first.keys() == {
+        "awsRegion",
+        "eventID",
+        "eventName",
+        "userIdentity",
+        "recordFormat",
+        "tableName",
+        "dynamodb",
+        "eventSource",
+    }
+    assert (first["tableName"], first["eventName"], first["userIdentity"]) == (table, "INSERT", None)
+    change = first["dynamodb"]
+    assert "SequenceNumber" not in change
+    assert change["ApproximateCreationDateTimePrecision"] == precision
+    assert abs(change["ApproximateCreationDateTime"] / unit - written) < 30
+    assert base64.b64decode(base64.b64decode(change["NewImage"]["data"]["B"])) == b"\x00\xff"
+    inner = change["NewImage"]["inside"]["L"][0]["M"]["x"]["BS"]
+    assert [base64.b64decode(base64.b64decode(text)) for text in inner] == [b"1"]
+    assert last["eventName"] == "REMOVE"
+    assert last["dynamodb"].keys() >= {"Keys", "OldImage"}
+
+
+def documents(text: str) -> Iterator[dict[str, Any]]:
+    """JSON documents with nothing between them."""
     while text:
-        record, end = decoder.raw_decode(text)
-        keys.append(record["dynamodb"]["Keys"]["pk"]["S"])
-        text = text[end:].lstrip()
-    assert keys == ["a", "b"]
+        document, end = json.JSONDecoder().raw_decode(text)
+        yield document
+        text = text[end:]
 
 
 def transforming(function: str) -> dict[str, Any]:

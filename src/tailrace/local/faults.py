@@ -14,12 +14,14 @@ RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
 EventFault: TypeAlias = Literal["event_lost", "event_twice", "event_late"]
 RecordFault: TypeAlias = Literal["refuse_records"]
+ChangeFault: TypeAlias = Literal["change_twice", "change_late"]
 REQUEST_KINDS: Final = get_args(RequestFault)
 STATEMENT_KINDS: Final = get_args(StatementFault)
 EVENT_KINDS: Final = get_args(EventFault)
 RECORD_KINDS: Final = get_args(RecordFault)
+CHANGE_KINDS: Final = get_args(ChangeFault)
 FUNCTIONS: Final = "/2015-03-31/functions/"
-KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS, *RECORD_KINDS)
+KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS, *RECORD_KINDS, *CHANGE_KINDS)
 
 
 @dataclass(slots=True)
@@ -33,13 +35,14 @@ class Fault:
     ``event_lost``, ``event_twice``, ``event_late`` (by `seconds` of the movable clock): asynchronous calls of function `table`.
 
     ``refuse_records``: every second record of a PutRecordBatch to the delivery stream `table`.
+    ``change_twice``, ``change_late`` (after the next one): changes of `table` on their way to Kinesis.
 
     The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
     ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
     ``reply_lost``: it is carried out, then the connection ends.
     """
 
-    kind: RequestFault | StatementFault | EventFault | RecordFault
+    kind: RequestFault | StatementFault | EventFault | RecordFault | ChangeFault
     operation: str | None = None
     table: str | None = None
     count: int = 1
@@ -105,6 +108,10 @@ class Faults:
     def strike_event(self, function: str) -> Fault | None:
         """The fault that meets this asynchronous call, which counts as met."""
         return self._struck(EVENT_KINDS, "Invoke", {function})
+
+    def strike_change(self, table: str) -> Fault | None:
+        """The fault that meets this change on its way to Kinesis, which counts as met."""
+        return self._struck(CHANGE_KINDS, "", {table})
 
     def strike_records(self, delivery_stream: str) -> Fault | None:
         """The fault that meets this PutRecordBatch, which counts as met."""

@@ -92,7 +92,7 @@ class Firehose:
         strike: Callable[[str], Fault | None],
         now: Callable[[], float],
     ) -> None:
-        from ministack.services import firehose, kinesis
+        from ministack.services import firehose
 
         self._emulator = emulator
         self._functions = functions
@@ -106,7 +106,6 @@ class Firehose:
         for operation in ("CreateDeliveryStream", "UpdateDestination"):
             handlers[operation] = self._checking(handlers[operation])
         self._put_batch, handlers["PutRecordBatch"] = handlers["PutRecordBatch"], self._put_record_batch
-        self._put_to_kinesis, kinesis.put_record_internal = kinesis.put_record_internal, self._hand_on
 
     # ---- what the emulator's threads call
 
@@ -134,13 +133,6 @@ class Firehose:
         answers = [refused if place % 2 else next(taken) for place in range(len(records))]
         count = len(records) // 2 + answer["FailedPutCount"]
         return self._service.json_response({**answer, "FailedPutCount": count, "RequestResponses": answers})
-
-    def _hand_on(self, stream_arn: str, partition_key: str, data: bytes) -> bool:
-        """A change that DynamoDB writes to Kinesis; the emulator forgets the delivery streams that read there."""
-        is_written = bool(self._put_to_kinesis(stream_arn, partition_key, data))
-        if is_written:
-            self._service.ingest_from_kinesis_source(stream_arn, [(partition_key, data)])
-        return is_written
 
     def _take(self, stream: Mapping[str, Any], destination: Mapping[str, Any], records: Sequence[Any]) -> None:
         config = destination["config"]

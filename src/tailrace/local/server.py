@@ -26,6 +26,7 @@ from tailrace.local.functions.destinations import Destinations
 from tailrace.local.functions.emulated import Functions
 from tailrace.local.functions.events import Events
 from tailrace.local.functions.mappings import Mappings
+from tailrace.local.kinesis import TableChanges
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
 
@@ -64,6 +65,7 @@ class LocalApp:
         self._mappings = Mappings(self._functions, self._streams, destinations, self.now)
         self._events = Events(self._functions, destinations, self._faults.strike_event, self.now)
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
+        TableChanges(self._faults.strike_change, self.now)
         self._firehose = Firehose(emulator, self._functions, self._faults.strike_records, self.now)
         self._loops: Final = (self._mappings.loop, self._events.loop, self._firehose.loop)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
