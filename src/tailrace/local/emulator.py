@@ -1,4 +1,4 @@
-"""The emulator behind the endpoint: ministack, in this process. The one file that knows it.
+"""The emulator behind the endpoint: ministack, in this process. This file knows it, and of its functions `functions/emulated.py`.
 
 Calls go through its own front door. Only a table's new changes are taken from it directly, because they are wanted before the
 write that made them is answered, and cost nothing there.
@@ -57,6 +57,15 @@ class _Order:
         self._changes.clear()
         keys, first = self._keys, 0 if key is None else bisect_right(self._keys, key)
         return (keys[place] for place in range(first, len(keys)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The emulator's answer to a request; the headers' names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class ServiceError(Exception):
@@ -194,15 +203,14 @@ class Emulator:
     async def put_object(self, bucket: str, key: str, data: bytes, owner: Owner) -> int:
         """PutObject; the HTTP status."""
         path = f"/{bucket}/{quote(key)}"
-        status, _ = await self._request("PUT", path, data, {"authorization": owner.authorization_of("s3")})
-        return status
+        return (await self.request("PUT", path, data, {"authorization": owner.authorization_of("s3")})).status
 
     async def get_object(self, bucket: str, key: str, owner: Owner) -> bytes | None:
         """GetObject; None where there is no such object."""
-        status, body = await self._request(
+        answer = await self.request(
             "GET", f"/{bucket}/{quote(key)}", b"", {"authorization": owner.authorization_of("s3")}
         )
-        return body if status == 200 else None
+        return answer.body if answer.status == 200 else None
 
     def changes_since(self, owner: Owner, table: str, position: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """A table's stream records from a position on; it counts from 0 when the stream is switched on or the process starts."""
@@ -218,15 +226,15 @@ class Emulator:
             "content-type": "application/x-amz-json-1.0",
             "authorization": owner.authorization_of("dynamodb"),
         }
-        status, body = await self._request("POST", "/", json.dumps(request).encode(), headers)
-        answer = json.loads(body or b"{}")
-        if status >= 400:
-            code = str(answer.get("__type", "InternalServerError")).rpartition("#")[2]
-            raise ServiceError(code, answer.get("message") or answer.get("Message") or code, status)
-        return dict(answer)
+        answer = await self.request("POST", "/", json.dumps(request).encode(), headers)
+        document = json.loads(answer.body or b"{}")
+        if answer.status >= 400:
+            code = str(document.get("__type", "InternalServerError")).rpartition("#")[2]
+            raise ServiceError(code, document.get("message") or document.get("Message") or code, answer.status)
+        return dict(document)
 
-    async def _request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """Through the emulator's own front door; status and body of the answer."""
+    async def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Through the emulator's own front door."""
         headers = {"host": "127.0.0.1", "content-length": str(len(body)), **headers}
         scope = {
             "type": "http",
@@ -250,8 +258,10 @@ class Emulator:
             sent.append(message)
 
         await self._app(scope, receive, send)
-        status = next(m["status"] for m in sent if m["type"] == "http.response.start")
-        return status, b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
+        start = next(m for m in sent if m["type"] == "http.response.start")
+        answered = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
+        data = b"".join(m.get("body", b"") for m in sent if m["type"] == "http.response.body")
+        return Answer(start["status"], answered, data)
 
 
 def _segment_of(pk: str, segments: int) -> int:

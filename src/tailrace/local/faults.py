@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal, TypeAlias, get_args
+from urllib.parse import unquote
 
 from tailrace.local.streams import table_of_iterator
 
 RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
+EventFault: TypeAlias = Literal["event_lost", "event_twice", "event_late"]
+RecordFault: TypeAlias = Literal["refuse_records"]
+ChangeFault: TypeAlias = Literal["change_twice", "change_late"]
+REQUEST_KINDS: Final = get_args(RequestFault)
 STATEMENT_KINDS: Final = get_args(StatementFault)
-KINDS: Final = (*get_args(RequestFault), *STATEMENT_KINDS)
+EVENT_KINDS: Final = get_args(EventFault)
+RECORD_KINDS: Final = get_args(RecordFault)
+CHANGE_KINDS: Final = get_args(ChangeFault)
+FUNCTIONS: Final = "/2015-03-31/functions/"
+KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS, *RECORD_KINDS, *CHANGE_KINDS)
 
 
 @dataclass(slots=True)
@@ -23,12 +32,17 @@ class Fault:
     ``slow``: waits `seconds` first.
     ``lost_answer``: the request is carried out and the caller gets a 500.
 
+    ``event_lost``, ``event_twice``, ``event_late`` (by `seconds` of the movable clock): asynchronous calls of function `table`.
+
+    ``refuse_records``: every second record of a PutRecordBatch to the delivery stream `table`.
+    ``change_twice``, ``change_late`` (after the next one): changes of `table` on their way to Kinesis.
+
     The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
     ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
     ``reply_lost``: it is carried out, then the connection ends.
     """
 
-    kind: RequestFault | StatementFault
+    kind: RequestFault | StatementFault | EventFault | RecordFault | ChangeFault
     operation: str | None = None
     table: str | None = None
     count: int = 1
@@ -84,16 +98,28 @@ class Faults:
 
     def strike(self, operation: str, tables: Set[str]) -> Fault | None:
         """The fault that meets this request, which counts as met."""
-        return self._struck(operation, tables, is_statement=False)
+        return self._struck(REQUEST_KINDS, operation, tables)
 
     def strike_statement(self, verb: str, warehouse: str) -> str | None:
         """The kind of the fault that meets this statement, which counts as met."""
-        fault = self._struck(verb, {warehouse}, is_statement=True)
+        fault = self._struck(STATEMENT_KINDS, verb, {warehouse})
         return None if fault is None else fault.kind
 
-    def _struck(self, operation: str, tables: Set[str], *, is_statement: bool) -> Fault | None:
+    def strike_event(self, function: str) -> Fault | None:
+        """The fault that meets this asynchronous call, which counts as met."""
+        return self._struck(EVENT_KINDS, "Invoke", {function})
+
+    def strike_change(self, table: str) -> Fault | None:
+        """The fault that meets this change on its way to Kinesis, which counts as met."""
+        return self._struck(CHANGE_KINDS, "", {table})
+
+    def strike_records(self, delivery_stream: str) -> Fault | None:
+        """The fault that meets this PutRecordBatch, which counts as met."""
+        return self._struck(RECORD_KINDS, "PutRecordBatch", {delivery_stream})
+
+    def _struck(self, kinds: Sequence[str], operation: str, tables: Set[str]) -> Fault | None:
         for fault in self._pending:
-            if (fault.kind in STATEMENT_KINDS) != is_statement:
+            if fault.kind not in kinds:
                 continue
             if fault.operation in (None, operation) and (fault.table is None or fault.table in tables):
                 fault.count -= 1
@@ -107,6 +133,8 @@ def operation_of(method: str, path: str, query: str, target: str) -> str:
     """``PutItem`` from the target header; for S3 the call that method, path and query mean."""
     if target:
         return target.rpartition(".")[2]
+    if path.startswith(FUNCTIONS):
+        return "Invoke" if path.endswith("/invocations") else ""
     if path.strip("/").count("/") == 0:
         return {"GET": "ListObjectsV2", "PUT": "CreateBucket", "DELETE": "DeleteBucket", "HEAD": "HeadBucket"}.get(
             method, "DeleteObjects"
@@ -119,15 +147,22 @@ def operation_of(method: str, path: str, query: str, target: str) -> str:
 
 
 def tables_of(path: str, body: bytes) -> Set[str]:
-    """The tables that a DynamoDB or Streams request names; the bucket of an S3 request; the warehouse of a Redshift request."""
+    """What a request names: the tables of DynamoDB and Streams, a bucket, a warehouse, a function, a delivery stream."""
+    if path.startswith(FUNCTIONS):
+        return {function_name(unquote(path.removeprefix(FUNCTIONS).partition("/")[0]))}
     try:
         request = json.loads(body)
     except ValueError:
         return {path.strip("/").partition("/")[0]}
     if not isinstance(request, dict):
         return set()
-    names = [request.get("WorkgroupName"), request.get("ClusterIdentifier")]
+    names = [request.get(name) for name in ("WorkgroupName", "ClusterIdentifier", "DeliveryStreamName")]
     names += [request.get("TableName"), request.get("StreamArn"), table_of_iterator(request.get("ShardIterator"))]
     names += request.get("RequestItems", ())
     names += [operation.get("TableName") for entry in request.get("TransactItems", ()) for operation in entry.values()]
     return {name.rpartition(":table/")[2].partition("/")[0] for name in names if isinstance(name, str)}
+
+
+def function_name(reference: str) -> str:
+    """The name of a Lambda function, of its name or ARN with or without a version."""
+    return reference.split(":")[6] if reference.startswith("arn:") else reference.partition(":")[0]

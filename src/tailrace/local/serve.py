@@ -31,7 +31,9 @@ def serve(
     """
     _configure_emulator(directory)
     listener = _listen(port)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    _configure_functions(url, port)
     state = None if directory is None else directory.absolute() / "tailrace.json"
     asyncio.run(_serve(listener, options, state, lambda: (on_ready or _print_ready)(url), attached_to))
 
@@ -52,6 +54,13 @@ def _configure_emulator(directory: Path | None) -> None:
             f"The folder cannot be used: {error.strerror}", hint="Name another one with --dir.", folder=kept
         ) from error
     os.environ.update(PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(kept / "state"), S3_DATA_DIR=str(kept / "s3"))
+
+
+def _configure_functions(url: str, port: int) -> None:
+    """A function's process gets our environment: nothing of the person who started us, and this endpoint as AWS."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "TAILRACE_"))]:
+        del os.environ[name]
+    os.environ.update(GATEWAY_PORT=str(port), AWS_ENDPOINT_URL=url)
 
 
 def _listen(port: int) -> socket.socket:

@@ -20,7 +20,13 @@ from tailrace.errors import UsageInvalid
 from tailrace.local.backups import Backups
 from tailrace.local.emulator import DYNAMODB, Emulator, Owner, Receive, Scope, Send, ServiceError
 from tailrace.local.expiry import Expiry
-from tailrace.local.faults import KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
+from tailrace.local.faults import FUNCTIONS, KINDS, Fault, Faults, check_count, check_seconds, operation_of, tables_of
+from tailrace.local.firehose import Firehose
+from tailrace.local.functions.destinations import Destinations
+from tailrace.local.functions.emulated import Functions
+from tailrace.local.functions.events import Events
+from tailrace.local.functions.mappings import Mappings
+from tailrace.local.kinesis import TableChanges
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
 
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 CONTROL: Final = "/_tailrace/"
 STREAMS: Final = "DynamoDBStreams_20120810."
 REDSHIFT: Final = "RedshiftData."
+FIREHOSE: Final = "Firehose_20150804."
 READS: Final = ("Get", "BatchGet", "TransactGet", "Query", "Scan", "Describe", "List")
 STATEMENTS: Final = ("ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 TTL_SECONDS: Final = 30.0  # between two looks for expired items; moving the clock looks at once
@@ -53,7 +60,14 @@ class LocalApp:
         self._seed = options.seed
         self._streams = StreamService(emulator, self.now, options)
         self._expiry = Expiry(emulator, self._streams, self.now)
+        self._functions = Functions(emulator, self._faults)
+        destinations = Destinations(emulator, self._functions)
+        self._mappings = Mappings(self._functions, self._streams, destinations, self.now)
+        self._events = Events(self._functions, destinations, self._faults.strike_event, self.now)
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
+        TableChanges(self._faults.strike_change, self.now)
+        self._firehose = Firehose(emulator, self._functions, self._faults.strike_records, self.now)
+        self._loops: Final = (self._mappings.loop, self._events.loop, self._firehose.loop)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
             STREAMS + "DescribeStream": self._streams.describe_stream,
@@ -99,6 +113,8 @@ class LocalApp:
         elif fault.kind == "lost_answer":
             await self._route(scope, _again(body), _nowhere, target, headers)
             await _answer_error(scope, send, target, ServiceError(_FAILED[bool(target)], "planned: lost answer", 500))
+        elif scope["path"].startswith(FUNCTIONS):
+            await _answer_error(scope, send, target, _planned_invoke(fault))
         else:
             await _answer_error(scope, send, target, _planned(fault, target))
 
@@ -165,6 +181,7 @@ class LocalApp:
         async def wrapped(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 self._streams.take_changes()
+                self._mappings.loop.wake()
             await send(message)
 
         return wrapped
@@ -233,6 +250,8 @@ class LocalApp:
             await self._expiry.expire()
             self._streams.settle()
             await self._backups.settle()
+            for loop in self._loops:
+                loop.wake()
         return {"now": self.now()}
 
     async def _control_faults(self, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,14 +312,20 @@ class LocalApp:
             self._offset = self._kept["clock_offset"]
             self._expiry.resume(self._kept["expiry"])
             await self._streams.resume(self._kept["streams"])
+            self._mappings.resume(self._kept.get("mappings", {}))
             self._kept = None
         self._background = asyncio.create_task(self._expire_for_ever())
+        for loop in self._loops:
+            loop.start()
 
     async def _stop(self) -> None:
         if self._background is not None:
             self._background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._background
+        self._functions.stop()
+        for loop in self._loops:
+            await loop.stop()
         if self._warehouses is not None:
             await self._warehouses.close()
         if self._state is not None:
@@ -310,6 +335,7 @@ class LocalApp:
                 "clock_offset": self._offset,
                 "expiry": self._expiry.to_json(),
                 "streams": self._streams.to_json(),
+                "mappings": self._mappings.to_json(),
             }
             part = self._state.with_suffix(".part")
             part.write_text(json.dumps(document))
@@ -364,11 +390,19 @@ def _planned(fault: Fault, target: str) -> ServiceError:
         if not target:
             return ServiceError("SlowDown", "planned: please reduce your request rate", 503)
         code = "LimitExceededException" if target.startswith(STREAMS) else "ProvisionedThroughputExceededException"
+        if target.startswith(FIREHOSE):
+            return ServiceError("ServiceUnavailableException", "planned: slow down", 503)
         if target.startswith(REDSHIFT):
             code = "ActiveStatementsExceededException" if "Execute" in target else "ThrottlingException"
         return ServiceError(code, "planned: throttled", 400)
     codes = {403: "AccessDeniedException"} if target else _S3_CODES
     return ServiceError(codes.get(fault.status, _FAILED[bool(target)]), "planned: the service failed", fault.status)
+
+
+def _planned_invoke(fault: Fault) -> ServiceError:
+    if fault.kind == "throttle":
+        return ServiceError("TooManyRequestsException", "planned: Rate Exceeded.", 429)
+    return ServiceError("ServiceException", "planned: the service failed", fault.status)
 
 
 def _writes_by_statement(body: bytes) -> bool:
@@ -422,7 +456,11 @@ async def _nowhere(message: dict[str, Any]) -> None:
 
 
 async def _answer_error(scope: Scope, send: Send, target: str, error: ServiceError) -> None:
-    if target:
+    if scope["path"].startswith(FUNCTIONS):
+        document = {"Type": "Service", "message": str(error)}
+        kind = (b"x-amzn-errortype", error.code.encode())
+        await _send(send, error.status, json.dumps(document).encode(), b"application/json", kind)
+    elif target:
         document = {"__type": f"com.amazonaws.dynamodb.v20120810#{error.code}", "message": str(error)}
         await _send(send, error.status, json.dumps(document).encode(), _AWS_JSON)
     else:
@@ -434,11 +472,12 @@ async def _send_control(send: Send, status: int, document: Mapping[str, Any]) ->
     await _send(send, status, json.dumps(document).encode() + b"\n", b"application/json")
 
 
-async def _send(send: Send, status: int, body: bytes, content_type: bytes) -> None:
+async def _send(send: Send, status: int, body: bytes, content_type: bytes, *more: tuple[bytes, bytes]) -> None:
     headers = [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
         (b"x-amzn-requestid", str(uuid.uuid4()).encode()),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -192,6 +192,23 @@ class StreamService:
         for stream in list(self._streams.values()):
             self._settle(stream)
 
+    def known(self, arn: str) -> Stream | None:
+        """A stream that was looked up before, brought up to date."""
+        if arn in self._streams:
+            self._settle(self._streams[arn])
+        return self._streams.get(arn)
+
+    async def find(self, arn: str) -> Stream:
+        """A stream by its ARN, brought up to date. Raises ServiceError."""
+        if arn.count(":") < 5 or ":table/" not in arn or "/stream/" not in arn:
+            raise ServiceError("ValidationException", "Invalid StreamArn")
+        if arn not in self._streams:
+            await self.register(arn.split(":table/")[1].split("/stream/")[0], Owner.of_arn(arn))
+        stream = self.known(arn)
+        if stream is None:
+            raise ServiceError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
+        return stream
+
     # ---- keeping
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -222,16 +239,7 @@ class StreamService:
             start = {"ExclusiveStartTableName": page["LastEvaluatedTableName"]}
 
     async def _stream(self, request: Mapping[str, Any]) -> Stream:
-        arn = str(request.get("StreamArn", ""))
-        if arn.count(":") < 5 or ":table/" not in arn or "/stream/" not in arn:
-            raise ServiceError("ValidationException", "Invalid StreamArn")
-        if arn not in self._streams:
-            await self.register(arn.split(":table/")[1].split("/stream/")[0], Owner.of_arn(arn))
-        if arn in self._streams:
-            self._settle(self._streams[arn])
-        if arn not in self._streams:
-            raise ServiceError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
-        return self._streams[arn]
+        return await self.find(str(request.get("StreamArn", "")))
 
     def _settle(self, stream: Stream) -> None:
         now = self._now()

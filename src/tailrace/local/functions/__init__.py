@@ -1,0 +1,1 @@
+"""What the emulator's Lambda lacks: stream mappings that fail as AWS's do, asynchronous retries, dead letters, destinations."""
