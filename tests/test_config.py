@@ -277,7 +277,6 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("defaults__start", "latest", "defaults.start is 'latest', which is not known"),
         ("targets__local__kind", "duck", "targets.local.kind is 'duck', which is not known"),
         # what later releases will know
-        ("targets__local__kind", "redshift", "targets.local.kind is 'redshift', which this release does not have yet"),
         ("targets__local__kind", "iceberg", "targets.local.kind is 'iceberg', which this release does not have yet"),
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),

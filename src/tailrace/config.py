@@ -45,7 +45,7 @@ _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "M
 _DEEP = re.compile(rb"""(?<![\w"'-])(?:["'\w-]+[ \t]*\.[ \t]*){64}""")  # a.b.c…
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
 NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
-PLANNED: Final = ("redshift", "iceberg", "delta", "parquet")
+PLANNED: Final = ("iceberg", "delta", "parquet")
 
 
 _SENTENCES: Final = {
@@ -202,11 +202,37 @@ class PostgresConfig(_Section):
         return f"{self.host or ''}:{self.port or ''}/{self.database or ''}", self.schema_, table
 
 
-TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig]]] = {
+class RedshiftConfig(_Section):
+    """A schema of a Redshift database, reached by the Data API; credentials are those of AWS, or a secret by its ARN."""
+
+    kind: Literal["redshift"]
+    workgroup: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")] | None = None
+    cluster: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] | None = None
+    database: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_name)]
+    iam_role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")]
+    staging: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$"), AfterValidator(_name)]
+    schema_: Annotated[str, Field(min_length=1, max_length=127, alias="schema"), AfterValidator(_name)] = "public"
+    db_user: Annotated[str, AfterValidator(_name)] | None = None
+    secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
+    mode: Mode | None = None
+
+    @model_validator(mode="after")
+    def _check_place(self) -> RedshiftConfig:
+        if (self.workgroup is None) == (self.cluster is None):
+            raise _Finding("exactly one of workgroup and cluster is needed", hint="Serverless has a workgroup.")
+        return self
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """What no two tables may share."""
+        return f"{self.workgroup or self.cluster}/{self.database}", self.schema_.lower(), table.lower()
+
+
+TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]]] = {
     "duckdb": DuckDbConfig,
     "postgres": PostgresConfig,
+    "redshift": RedshiftConfig,
 }
-TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig, Field(discriminator="kind")]
+TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig | RedshiftConfig, Field(discriminator="kind")]
 
 
 class _Rules(_Section):

@@ -21,7 +21,7 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, DuckDbConfig, load_config
+from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
 from tailrace.decide.windows import moment_text, window_text
@@ -201,6 +201,8 @@ class Pipeline:
             from tailrace.targets.duckdb import DuckDbTarget
 
             return DuckDbTarget(name, self.base / Path(config.path).expanduser(), self.clock)
+        if isinstance(config, RedshiftConfig):
+            return self._redshift(name, config)
         try:
             from tailrace.targets.postgres import postgres_target
         except ImportError as error:
@@ -208,6 +210,17 @@ class Pipeline:
                 f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
             ) from error
         return postgres_target(name, config.settings(), config.schema_, self.clock)
+
+    def _redshift(self, name: str, config: RedshiftConfig) -> Target:
+        from tailrace.targets.redshift.data_api import DataApiConnection, Warehouse
+        from tailrace.targets.redshift.dialect import RedshiftDialect
+        from tailrace.targets.redshift.staging import Staging
+        from tailrace.targets.warehouse.target import WarehouseTarget
+
+        warehouse = Warehouse(config.database, config.workgroup, config.cluster, config.db_user, config.secret_arn)
+        staging = Staging(self.aws.client("s3"), config.staging, config.iam_role)
+        connection = DataApiConnection(self.aws.client("redshift-data"), warehouse, staging, self.clock)
+        return WarehouseTarget(name, "redshift", config.schema_, connection, RedshiftDialect(), self.clock)
 
     def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
         if self.config.by_exports(table):
