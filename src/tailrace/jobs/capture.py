@@ -168,6 +168,7 @@ class Capturer:
                     self._flush()
         except StateContended:
             self._give_way()
+            return replace(self._finished_report(), caught_up=False)  # what this step has seen is not on record
         except PermissionMissing as error:
             self._pause(Pause(error.message, str(error.facts.get("operation", "")), str(error.facts.get("table", ""))))
             raise
