@@ -101,8 +101,8 @@ class Demo:
         stop = threading.Event()
         writer = Writer(pipeline.dynamodb, TABLE, Plan(PROFILES["order"], seed=7), self._clock)
         runner = threading.Thread(target=lambda: pipeline.run(stop=stop, on_change=self._on_change), name="demo-run")
-        runner.start()
         try:
+            runner.start()
             with self._display(pipeline, writer):
                 for part in range(SPLITS + 1):
                     share = self._changes * (part + 1) // (SPLITS + 1) - self._changes * part // (SPLITS + 1)
@@ -112,7 +112,8 @@ class Demo:
                         self._say(f"a shard was split, its children are {' and '.join(c[-8:] for c in children)}")
         finally:
             stop.set()
-            runner.join()
+            if runner.is_alive():  # Ctrl-C may come while it starts
+                runner.join()
         self._say(f"{writer.written.changes} changes are written; catching up …")
         for run in pipeline.run(until_caught_up=True, on_change=self._on_change):
             if run.error is not None:

@@ -43,19 +43,8 @@ class PostgresDialect(Dialect):
     statement_bytes: ClassVar[int] = 16 << 20
     columns_at_once: ClassVar[int] = 500
     text: ClassVar[str] = "TEXT"
+    word: ClassVar[str] = "TEXT"
     place: ClassVar[str] = 'TEXT COLLATE "C"'
-    metadata_types: ClassVar[dict[str, str]] = {
-        "_tr_op": "TEXT",
-        "_tr_ts": "BIGINT",
-        "_tr_pos": 'TEXT COLLATE "C"',
-        "_tr_loaded_at": "TIMESTAMP",
-        "_tr_deleted": "BOOLEAN",
-        "_tr_expired": "BOOLEAN",
-        "_tr_image_pos": 'TEXT COLLATE "C"',
-        "_tr_valid_from": "TIMESTAMP",
-        "_tr_valid_to": "TIMESTAMP",
-        "_tr_is_current": "BOOLEAN",
-    }
     _types: ClassVar[dict[str, str]] = {
         "string": "TEXT",
         "int64": "BIGINT",

@@ -26,19 +26,8 @@ class RedshiftDialect(Dialect):
     statement_bytes: ClassVar[int] = 100 * 1024
     columns_at_once: ClassVar[int] = 30
     text: ClassVar[str] = f"VARCHAR({STRING_BYTES})"
+    word: ClassVar[str] = "VARCHAR(1)"
     place: ClassVar[str] = "VARCHAR(64)"
-    metadata_types: ClassVar[dict[str, str]] = {
-        "_tr_op": "VARCHAR(1)",
-        "_tr_ts": "BIGINT",
-        "_tr_pos": "VARCHAR(64)",
-        "_tr_loaded_at": "TIMESTAMP",
-        "_tr_deleted": "BOOLEAN",
-        "_tr_expired": "BOOLEAN",
-        "_tr_image_pos": "VARCHAR(64)",
-        "_tr_valid_from": "TIMESTAMP",
-        "_tr_valid_to": "TIMESTAMP",
-        "_tr_is_current": "BOOLEAN",
-    }
     _types: ClassVar[dict[str, str]] = {
         "string": f"VARCHAR({STRING_BYTES})",
         "int64": "BIGINT",

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tailrace.model.numbers import PLAIN_EXPONENT_MIN, canonical_number
 from tailrace.model.schema import Column, ColumnType
+from tailrace.targets.planning import META_TYPES
 from tailrace.targets.target import Limits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,11 +23,11 @@ class Dialect:
     name_bytes: ClassVar[int]
     statement_bytes: ClassVar[int]
     columns_at_once: ClassVar[int]  # added in one transaction
-    metadata_types: ClassVar[dict[str, str]]
     boolean: ClassVar[str] = "BOOLEAN"
     place: ClassVar[str]  # the type of an order key, compared byte by byte
     moment: ClassVar[str] = "TIMESTAMP"
     text: ClassVar[str]  # of any length that occurs
+    word: ClassVar[str]  # of a few letters
 
     def fold(self, name: str) -> str:
         """Names with one result are the same to the server."""
@@ -72,6 +73,15 @@ class Dialect:
         if column.type.kind == "number_text":
             return self.text_literal(number)
         return f"CAST('{number}' AS DECIMAL(38, {column.type.scale}))"
+
+    def meta_type(self, name: str) -> str:
+        """The type of one of the columns that we add."""
+        if name.endswith("_pos"):
+            return self.place
+        kind = META_TYPES[name]
+        if pa.types.is_boolean(kind):
+            return self.boolean
+        return "BIGINT" if pa.types.is_integer(kind) else self.moment if pa.types.is_timestamp(kind) else self.word
 
     def fitting(self, column: ColumnType) -> ColumnType:
         """The type, or a wider one where the server has no such type."""

@@ -146,7 +146,7 @@ class Writer:
     def _definitions(self, columns: Sequence[Column]) -> list[str]:
         d = self._d
         attributes = [f"{d.quote(column.name)} {d.column_type(column.type)}" for column in columns]
-        return attributes + [f"{name} {d.metadata_types[name]}" for name in META_NAMES[self._spec.mode]]
+        return attributes + [f"{name} {d.meta_type(name)}" for name in META_NAMES[self._spec.mode]]
 
     def added(self, columns: Sequence[Column], first_place: int) -> list[str]:
         d, target = self._d, self._n.target
@@ -224,7 +224,7 @@ class Writer:
         d = self._d
         types = {"is_top": d.boolean, "is_image": d.boolean, "moment": d.moment}
         definitions = [f"c{n} {d.stage_type(column.type)}" for n, column in enumerate(columns)]
-        definitions += [f"op {d.metadata_types['_tr_op']}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
+        definitions += [f"op {d.word}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
         definitions += [f"{name} {types[name]}" for name in extra]
         table = d.quote(self._n.schema, stage)
         return [f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} ({', '.join(definitions)})"]
