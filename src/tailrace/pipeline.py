@@ -202,7 +202,12 @@ class Pipeline:
 
             return DuckDbTarget(name, self.base / Path(config.path).expanduser(), self.clock)
         if isinstance(config, RedshiftConfig):
-            return self._redshift(name, config)
+            from tailrace.targets.redshift import Staging, Warehouse, redshift_target
+
+            warehouse = Warehouse(config.database, config.workgroup, config.cluster, config.db_user, config.secret_arn)
+            data, s3 = self.aws.client("redshift-data"), self.aws.client("s3")
+            staging = Staging(s3, config.staging, config.iam_role)
+            return redshift_target(name, data, warehouse, staging, config.schema_, self.clock)
         try:
             from tailrace.targets.postgres import postgres_target
         except ImportError as error:
@@ -210,17 +215,6 @@ class Pipeline:
                 f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
             ) from error
         return postgres_target(name, config.settings(), config.schema_, self.clock)
-
-    def _redshift(self, name: str, config: RedshiftConfig) -> Target:
-        from tailrace.targets.redshift.data_api import DataApiConnection, Warehouse
-        from tailrace.targets.redshift.dialect import RedshiftDialect
-        from tailrace.targets.redshift.staging import Staging
-        from tailrace.targets.warehouse.target import WarehouseTarget
-
-        warehouse = Warehouse(config.database, config.workgroup, config.cluster, config.db_user, config.secret_arn)
-        staging = Staging(self.aws.client("s3"), config.staging, config.iam_role)
-        connection = DataApiConnection(self.aws.client("redshift-data"), warehouse, staging, self.clock)
-        return WarehouseTarget(name, "redshift", config.schema_, connection, RedshiftDialect(), self.clock)
 
     def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
         if self.config.by_exports(table):

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pytest
-from botocore.config import Config
 
 from tailrace.clock import SystemClock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TargetContended, UsageInvalid, UserFault
@@ -30,26 +28,6 @@ NUMBERS = itertools.count()
 ROLE = "arn:aws:iam::111122223333:role/RedshiftCopy"
 BIG = Decimal("-123456789012345678901234567890123456.78")
 LONG = "ü" * 40_000  # more than a row of the Data API's results may hold
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
-@pytest.fixture(scope="module")
-def clients(aws: LocalAws) -> dict[str, Any]:
-    config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-    made = {
-        service: boto3.client(
-            service, endpoint_url=aws.endpoint_url, region_name="us-east-1", aws_access_key_id="test",
-            aws_secret_access_key="test", config=config,
-        )
-        for service in ("redshift-data", "s3")
-    }  # fmt: skip
-    made["s3"].create_bucket(Bucket="lake")
-    return made
 
 
 class Place:

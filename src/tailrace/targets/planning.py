@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from tailrace.decide.schema import ColumnPlan
 from tailrace.errors import RecordInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
-from tailrace.targets.target import LedgerRow, Limits, Load, LoadedSegment, Mode
+from tailrace.targets.target import LedgerRow, Limits, Load, LoadedSegment, Mode, TableSpec
 
 META_TYPES: dict[str, pa.DataType] = {
     "_tr_op": pa.string(),
@@ -40,6 +40,33 @@ META_NAMES: dict[Mode, tuple[str, ...]] = {
 
 # Which rows live, where a mode keeps others beside them. A changelog has its own way.
 LIVE: dict[Mode, str] = {"soft_delete": "NOT _tr_deleted", "history": "_tr_is_current"}
+
+
+def identity(table: TableSpec) -> tuple[str, str, str, str]:
+    """What must not change under a table that holds rows: source, mode, key schema, incarnation."""
+    return table.source, table.mode, json.dumps(table.keys.to_json()), table.incarnation
+
+
+def why_foreign(table: TableSpec, held: tuple[str, str, str, str]) -> str | None:
+    """What is wrong with loading into a table that was made for this identity; None: nothing."""
+    *before, incarnation = held
+    held = (*before, table.incarnation if incarnation in table.predecessors else incarnation)  # type: ignore[assignment]
+    for what, old, new in zip(("source", "mode", "key schema", "incarnation"), held, identity(table), strict=True):
+        if old != new:
+            return f"holds rows of another {what}: {old} instead of {new}"
+    return None
+
+
+def moved_on(through: int, through_ms: int | None, beyond: Mapping[int, int | None]) -> tuple[int, int | None]:
+    """`applied_through` over every segment that is now without a hole before it, and the moment that belongs to it.
+
+    `beyond`: applied segments behind it, each with its own moment.
+    """
+    while through + 1 in beyond:
+        through += 1
+        moment = beyond[through]
+        through_ms = through_ms if moment is None else moment
+    return through, through_ms
 
 
 def fresh(load: Load, held: Collection[int]) -> tuple[list[LoadedSegment], pa.Table]:
@@ -101,10 +128,9 @@ def _texts(value: Any) -> Iterator[str]:
     """All texts and names of a document."""
     if isinstance(value, str):
         yield value
-    for member in (
-        [*value.keys(), *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    ):
-        yield from _texts(member)
+    elif isinstance(value, dict | list):
+        for member in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(member)
 
 
 def ledger_rows(load: Load, segments: Sequence[LoadedSegment], changes: pa.Table, now_ms: int) -> list[LedgerRow]:
@@ -145,22 +171,18 @@ def spelled(
     plan: ColumnPlan, spell: Callable[[str], str], fold: Callable[[str], str], taken: Collection[str]
 ) -> ColumnPlan:
     """The plan with new names as a target can write them. `fold`: equal results are one name there; `taken`: more of them."""
-    as_they_are = {(c.attribute, c.tag) for c in plan.added if spell(c.name) == c.name}
-    new = {(c.attribute, c.tag) for c in plan.added} - as_they_are
-    used = {fold(c.name) for c in plan.columns if (c.attribute, c.tag) not in new} | {fold(name) for name in taken}
+    changed = [c for c in plan.added if spell(c.name) != c.name]
+    used = {fold(name) for name in (*(c.name for c in plan.columns if c not in changed), *taken)}
     names: dict[tuple[str, str], Column] = {}
-    for column in plan.added:
+    for column in changed:
         name, number = spell(column.name), 1
-        while (column.attribute, column.tag) in new and fold(name) in used:
+        while fold(name) in used:
             number += 1
             name = _numbered(spell, column.name, number)
         used.add(fold(name))
         names[column.attribute, column.tag] = replace(column, name=name)
-    return replace(
-        plan,
-        columns=tuple(names.get((c.attribute, c.tag), c) for c in plan.columns),
-        added=tuple(names.values()),
-    )
+    columns, added = (tuple(names.get((c.attribute, c.tag), c) for c in old) for old in (plan.columns, plan.added))
+    return replace(plan, columns=columns, added=added)
 
 
 def _numbered(spell: Callable[[str], str], name: str, number: int) -> str:

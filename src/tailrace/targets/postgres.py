@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -19,8 +18,9 @@ from psycopg.types.string import TextLoader
 from tailrace.clock import Clock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UsageInvalid, UserFault
 from tailrace.model.schema import Column, ColumnType
+from tailrace.targets.numbers import canonical_sql
 from tailrace.targets.target import Limits
-from tailrace.targets.warehouse.connection import StatementFailed
+from tailrace.targets.warehouse.connection import OneSession, StatementFailed, shown
 from tailrace.targets.warehouse.dialect import Dialect
 from tailrace.targets.warehouse.target import WarehouseTarget
 
@@ -77,9 +77,8 @@ class PostgresDialect(Dialect):
         return f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE"
 
     def index(self, table: str, keys: Sequence[Column]) -> list[str]:
-        return [
-            f"CREATE INDEX ON {table} ({self.quote(keys[0].name)})"
-        ]  # one part of the key: both may be too long for an index
+        """On one part of the key: both may be too long for an index."""
+        return [f"CREATE INDEX ON {table} ({self.quote(keys[0].name)})"]
 
     def widen(self, table: str, column: str, old: ColumnType, new: ColumnType) -> list[str]:
         if (old.kind, new.kind) == ("list_decimal", "list_number_text"):
@@ -92,7 +91,8 @@ class PostgresDialect(Dialect):
         """USING takes no subquery, and members can be reached only by one: so over a column of its own."""
         name, aside = self.quote(column), self.quote("_tr_widened")
         nothing = f"CAST('{{}}' AS {self.column_type(new)})"
-        members = f"(SELECT array_agg({self.canonical('m', old.scale)} ORDER BY o) FROM unnest({name}) WITH ORDINALITY u(m, o))"
+        member = canonical_sql("m", old.scale, self.text)
+        members = f"(SELECT array_agg({member} ORDER BY o) FROM unnest({name}) WITH ORDINALITY u(m, o))"
         return [
             f"ALTER TABLE {table} ADD COLUMN {aside} {self.column_type(new)}",
             f"UPDATE {table} SET {aside} = CASE WHEN {name} IS NOT NULL THEN coalesce({members}, {nothing}) END",
@@ -101,30 +101,17 @@ class PostgresDialect(Dialect):
         ]
 
 
-class PostgresConnection:
+class PostgresConnection(OneSession):
     """Keeps `Connection` by psycopg: connected while somebody is inside `opened`, one at a time.
 
     `settings` are libpq's (host, port, user, password, dbname, sslmode …); what is absent comes from its environment.
     """
 
     def __init__(self, settings: dict[str, Any], schema: str, timeout_seconds: float = 600.0) -> None:
+        super().__init__()
         self._settings = {"connect_timeout": CONNECT_SECONDS, "application_name": "tailrace", **settings}
         self._schema = schema
         self._timeout_ms = int(timeout_seconds * 1000)
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        with self._lock:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if not self._depth:
-                    self._close()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._session() as connection:
@@ -160,8 +147,7 @@ class PostgresConnection:
                 cursor = connection.execute(sql, prepare=True)  # which takes one statement only
                 if cursor.description is None:
                     raise UsageInvalid("The query gives no rows", hint='tailrace query "SELECT count(*) FROM orders"')
-                columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(cursor.description)
-                names = [column.name for column in cursor.description]
+                return shown([column.name for column in cursor.description], cursor.fetchall())
             except psycopg.Error as error:
                 if connection.info.status != pq.ConnStatus.OK:
                     raise
@@ -170,7 +156,6 @@ class PostgresConnection:
                 ) from error
             finally:
                 connection.rollback()
-        return pa.Table.from_arrays([_array(values) for values in columns], names=names)
 
     # ---- sessions
 
@@ -259,7 +244,7 @@ def _translated(error: psycopg.Error) -> TailraceError | StatementFailed:
         return ServiceUnavailable(
             f"PostgreSQL could not finish: {text}", hint="Nothing was applied; it is tried again."
         )
-    return StatementFailed(text, sqlstate=error.sqlstate)
+    return StatementFailed(text)
 
 
 def _first_line(error: Exception) -> str:
@@ -302,19 +287,5 @@ def _array_text(values: Sequence[Any]) -> str:
 
 
 def _member_text(value: Any) -> str:
-    text = (
-        f"\\x{value.hex()}"
-        if isinstance(value, bytes)
-        else format(value, "f")
-        if isinstance(value, Decimal)
-        else str(value)
-    )
+    text = f"\\x{value.hex()}" if isinstance(value, bytes) else format(value, "f" if isinstance(value, Decimal) else "")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _array(values: Sequence[Any]) -> pa.Array:
-    """The column of a person's result; what Arrow has no type for is shown as text."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tailrace.model.numbers import PLAIN_EXPONENT_MIN
 from tailrace.model.schema import ColumnType
+from tailrace.targets.numbers import canonical_sql
 
 NUL_SHOWN_AS: Final = "\u2400"  # DuckDB's parser ends at a NUL, so a name shows this sign instead
 
@@ -46,32 +46,16 @@ def widened(expression: str, old: ColumnType, new: ColumnType) -> str:
     if is_plain_cast(old, new):
         return f"CAST({expression} AS {sql_type(new)})"
     if old.kind.startswith("list_"):
-        return f"list_transform({expression}, lambda x: {_canonical('x', old.scale)})"
-    return _canonical(expression, old.scale)
+        return f"list_transform({expression}, lambda x: {canonical_sql('x', old.scale, 'VARCHAR')})"
+    return canonical_sql(expression, old.scale, "VARCHAR")
 
 
 def number_text(expression: str, column: ColumnType) -> str:
     """The canonical text of a number, the same before and after its column was widened."""
-    return _canonical(expression, column.scale) if column.kind == "decimal" else f"CAST({expression} AS VARCHAR)"
+    if column.kind == "decimal":
+        return canonical_sql(expression, column.scale, "VARCHAR")
+    return f"CAST({expression} AS VARCHAR)"
 
 
 def _member(column: ColumnType) -> ColumnType:
     return ColumnType(column.kind.removeprefix("list_"), column.scale)  # type: ignore[arg-type]
-
-
-def _canonical(value: str, scale: int) -> str:
-    """What `canonical_number` gives for a DECIMAL(38, scale): no zeros at the end, ``dE-x`` below 1E-7."""
-    text = f"CAST({value} AS VARCHAR)"
-    if scale == 0:
-        return text
-    plain = f"rtrim(rtrim({text}, '0'), '.')"
-    if scale <= -PLAIN_EXPONENT_MIN:
-        return plain
-    fraction = f"rtrim(split_part({text}, '.', 2), '0')"
-    digits = f"ltrim({fraction}, '0')"
-    exponent = f"(length({fraction}) - length({digits}) + 1)"
-    more = f"CASE WHEN length({digits}) > 1 THEN '.' || {digits}[2:] ELSE '' END"
-    sign = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END"
-    small = f"{sign} || {digits}[1] || {more} || 'E-' || {exponent}"
-    tiny = f"abs({value}) < CAST('0.{'0' * (-PLAIN_EXPONENT_MIN - 1)}1' AS DECIMAL(38,{scale}))"
-    return f"CASE WHEN {value} = 0 THEN '0' WHEN {tiny} THEN {small} ELSE {plain} END"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from tailrace.errors import UserFault
 from tailrace.model.schema import Column, ColumnType, NumberRange
 from tailrace.targets.duckdb.dialect import quote
 from tailrace.targets.duckdb.file import Session
+from tailrace.targets.planning import identity, moved_on, why_foreign
 from tailrace.targets.target import Ledger, LedgerRow, TableSpec
 
 FORMAT: Final = 1
@@ -71,16 +71,10 @@ def find(session: Session, table: TableSpec) -> TableState | None:
     id_, format_, source, mode, keys, incarnation, applied_through, through_ms = found[0]
     if format_ != FORMAT:
         raise _refused(table, f"was written in format {format_}", "Upgrade this Tailrace to the release that wrote it.")
-    if incarnation in table.predecessors:
-        incarnation = table.incarnation
-    theirs = (source, mode, keys, incarnation)
-    for what, old, new in zip(("source", "mode", "key schema", "incarnation"), theirs, _identity(table), strict=True):
-        if old != new:
-            raise _refused(
-                table,
-                f"holds rows of another {what}: {old} instead of {new}",
-                "Give this table another `name` in the target, or start with a new file.",
-            )
+    foreign = why_foreign(table, (source, mode, keys, incarnation))
+    if foreign is not None:
+        hint = "Give this table another `name` in the target, or start with a new file."
+        raise _refused(table, foreign, hint)
     if not exists:
         raise _refused(table, "is gone, while the ledger says that it was loaded", _FORGET.format(id=id_))
     _check_ledger(session, table, id_, applied_through)
@@ -106,16 +100,12 @@ def _refused(table: TableSpec, what: str, hint: str) -> UserFault:
     return UserFault(f"Table {table.name!r} in the target {what}", hint=hint, table=table.source)
 
 
-def _identity(table: TableSpec) -> tuple[str, str, str, str]:
-    return table.source, table.mode, json.dumps(table.keys.to_json()), table.incarnation
-
-
 def create(session: Session, table: TableSpec) -> TableState:
     """Enter a new table."""
     id_ = session.value("SELECT coalesce(max(id), 0) + 1 FROM _tailrace.tables")
     session.run(
         "INSERT INTO _tailrace.tables VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
-        [id_, table.name, FORMAT, *_identity(table)],
+        [id_, table.name, FORMAT, *identity(table)],
     )
     return TableState(id_, (), 0, None)
 
@@ -175,12 +165,8 @@ def applied_among(session: Session, state: TableState, numbers: Collection[int])
 def enter(session: Session, table: TableSpec, state: TableState, rows: Sequence[LedgerRow]) -> None:
     """Write ledger rows and move `applied_through` over every segment that is now without a hole before it."""
     session.insert("_tailrace.ledger", [(state.id, *astuple(row)) for row in rows])
-    through, through_ms = state.applied_through, state.through_ms
-    for number, moment in _beyond(session, state.id, through):
-        if number != through + 1:
-            break
-        through = number
-        through_ms = moment if moment is not None else through_ms
+    beyond = dict(_beyond(session, state.id, state.applied_through))
+    through, through_ms = moved_on(state.applied_through, state.through_ms, beyond)
     session.run(
         "UPDATE _tailrace.tables SET applied_through = ?, through_ms = ?, incarnation = ? WHERE id = ?",
         [through, through_ms, table.incarnation, state.id],

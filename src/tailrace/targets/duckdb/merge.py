@@ -18,40 +18,17 @@ from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column
 from tailrace.targets.duckdb.dialect import number_text, quote
 from tailrace.targets.duckdb.file import Session
+from tailrace.targets.planning import META_NAMES, META_TYPES, key_columns
 from tailrace.targets.target import Mode
 
+_TYPES: Final = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.bool_(): "BOOLEAN",
+    pa.timestamp("us"): "TIMESTAMP",
+}
 META_COLUMNS: Final[dict[Mode, dict[str, str]]] = {
-    "current": {
-        "_tr_op": "VARCHAR",
-        "_tr_ts": "BIGINT",
-        "_tr_pos": "VARCHAR",
-        "_tr_loaded_at": "TIMESTAMP",
-    },
-    "soft_delete": {
-        "_tr_op": "VARCHAR",
-        "_tr_ts": "BIGINT",
-        "_tr_pos": "VARCHAR",
-        "_tr_loaded_at": "TIMESTAMP",
-        "_tr_deleted": "BOOLEAN",
-        "_tr_expired": "BOOLEAN",
-        "_tr_image_pos": "VARCHAR",
-    },
-    "changelog": {
-        "_tr_op": "VARCHAR",
-        "_tr_ts": "BIGINT",
-        "_tr_pos": "VARCHAR",
-        "_tr_loaded_at": "TIMESTAMP",
-        "_tr_expired": "BOOLEAN",
-    },
-    "history": {
-        "_tr_op": "VARCHAR",
-        "_tr_ts": "BIGINT",
-        "_tr_pos": "VARCHAR",
-        "_tr_loaded_at": "TIMESTAMP",
-        "_tr_valid_from": "TIMESTAMP",
-        "_tr_valid_to": "TIMESTAMP",
-        "_tr_is_current": "BOOLEAN",
-    },
+    mode: {name: _TYPES[META_TYPES[name]] for name in names} for mode, names in META_NAMES.items()
 }
 """The columns that we add, in this order behind the attributes."""
 
@@ -61,7 +38,7 @@ ONE_THREAD: Final = "SET threads = 1"
 # Names that no attribute may take; `rowid` would hide DuckDB's own.
 RESERVED: Final = (
     "rowid",
-    *sorted({name for columns in META_COLUMNS.values() for name in columns} | set(META_FIELDS)),
+    *sorted({*META_TYPES, *META_FIELDS}),
 )
 
 
@@ -83,7 +60,7 @@ class Merge:
         self._target = target
         self._tombstones = tombstones
         self._columns = columns
-        self._keys = [_column_of(columns, a.name, a.tag) for a in keys.attributes]
+        self._keys = key_columns(columns, keys)
         self._incoming_keys = [f"c{columns.index(column)}" for column in self._keys]
         self._latest_keys = [f"k{n}" for n in range(len(self._keys))]
         self._loaded = f"make_timestamp({loaded_ms * 1000})"
@@ -348,10 +325,6 @@ class Merge:
         self._run(
             f"INSERT INTO {self._target} ({', '.join(names)}) SELECT {', '.join(values)} FROM temp.incoming i {which}"
         )
-
-
-def _column_of(columns: Sequence[Column], attribute: str, tag: str) -> Column:
-    return next(c for c in columns if c.attribute == attribute and c.tag == tag)
 
 
 def key_expression(keys: Sequence[Column], expressions: Sequence[str]) -> str:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Final
-
-import pyarrow as pa
+from typing import Final
 
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UserFault
 from tailrace.targets.warehouse.connection import StatementFailed
@@ -47,16 +43,3 @@ def failure(
 def as_subquery(sql: str) -> str:
     """A person's statement where it can only read. A second one behind it is refused, for only one is taken at a time."""
     return f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n) q"
-
-
-def shown(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
-    """A person's result."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return pa.Table.from_arrays([_array(values) for values in columns], names=list(names))
-
-
-def _array(values: Sequence[Any]) -> pa.Array:
-    """What Arrow has no type for is shown as text."""
-    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array(values)
-    return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 import pyarrow as pa
@@ -15,10 +13,10 @@ from redshift_connector.error import Error as DriverError
 from redshift_connector.utils.type_utils import text_recv
 
 from tailrace.errors import ServiceUnavailable, TailraceError, UsageInvalid, UserFault
-from tailrace.targets.redshift.answers import as_subquery, failure, shown
+from tailrace.targets.redshift.answers import as_subquery, failure
 from tailrace.targets.redshift.credentials import Credentials
 from tailrace.targets.redshift.staging import Staging
-from tailrace.targets.warehouse.connection import StatementFailed
+from tailrace.targets.warehouse.connection import OneSession, StatementFailed, shown
 
 CONNECT_SECONDS: Final = 30
 GRACE_SECONDS: Final = 30  # an answer is waited for so much longer than a statement may take
@@ -28,7 +26,7 @@ _BROKEN: Final = (DriverError, OSError, AttributeError, ValueError, IndexError)
 _HOPELESS: Final = ("28", "3D", "42")  # wrong password, no such database, no privilege
 
 
-class ConnectorConnection:
+class ConnectorConnection(OneSession):
     """Keeps `Connection`: connected while somebody is inside `opened`, one at a time.
 
     `wait_seconds`: how long a statement may take; Redshift ends it then.
@@ -43,24 +41,11 @@ class ConnectorConnection:
         staging: Staging,
         wait_seconds: float = 600.0,
     ) -> None:
+        super().__init__()
         self._place: dict[str, Any] = {"host": host, "port": port, "database": database, "ssl": host != "127.0.0.1"}
         self._credentials = credentials
         self._staging = staging
         self._wait_seconds = wait_seconds
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._connection: Any = None
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        with self._lock:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if not self._depth:
-                    self._close()
 
     # ---- reading
 
@@ -69,16 +54,7 @@ class ConnectorConnection:
 
     def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """By UNLOAD: the driver would hold the whole result as Python objects."""
-        folder = f"unload/{uuid.uuid4().hex}"
-        try:
-            self._transaction([self._staging.unload(sql, folder)])
-            found = self._staging.unloaded(folder, schema)
-            if found is not None:
-                yield from found
-            elif self.rows(f"SELECT count(*) FROM ({sql}) q") != [(0,)]:
-                raise ServiceUnavailable("UNLOAD wrote no manifest", hint="Nothing was changed; it is read again.")
-        finally:
-            self._staging.clear(folder)
+        return self._staging.unloaded(sql, schema, self.rows)
 
     def query(self, sql: str) -> pa.Table:
         try:

@@ -31,9 +31,9 @@ from tailrace.errors import (
     Transient,
     UsageInvalid,
 )
-from tailrace.targets.redshift.answers import as_subquery, failure, shown
+from tailrace.targets.redshift.answers import as_subquery, failure
 from tailrace.targets.redshift.staging import Staging
-from tailrace.targets.warehouse.connection import StatementFailed
+from tailrace.targets.warehouse.connection import StatementFailed, shown
 
 STATEMENT_BYTES: Final = 100 * 1024
 BATCH_STATEMENTS: Final = 40
@@ -95,16 +95,7 @@ class DataApiConnection:
 
     def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """By UNLOAD: a result of the Data API ends at 500 MB, and a row of one at 64 KB."""
-        folder = f"unload/{uuid.uuid4().hex}"
-        try:
-            self._finished([self._staging.unload(sql, folder)], is_batch=False)
-            found = self._staging.unloaded(folder, schema)
-            if found is not None:
-                yield from found
-            elif self.rows(f"SELECT count(*) FROM ({sql}) q") != [(0,)]:
-                raise ServiceUnavailable("UNLOAD wrote no manifest", hint="Nothing was changed; it is read again.")
-        finally:
-            self._staging.clear(folder)
+        return self._staging.unloaded(sql, schema, self.rows)
 
     def query(self, sql: str) -> pa.Table:
         """As a subquery, which cannot change anything; the Data API takes no second statement behind it."""
@@ -212,6 +203,8 @@ class DataApiConnection:
 
     def _result(self, described: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
         rows: list[tuple[Any, ...]] = []
+        if not described.get("HasResultSet", True):
+            return [], rows
         token: dict[str, Any] = {}
         while True:
             page = self._called("GetStatementResult", Id=described["Id"], **token)

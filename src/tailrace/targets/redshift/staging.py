@@ -10,7 +10,8 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tailrace.aws import is_refused_by_condition, translate
-from tailrace.errors import ConfigInvalid, OutcomeUnknown, SegmentCorrupt
+from tailrace.errors import ConfigInvalid, OutcomeUnknown, SegmentCorrupt, ServiceUnavailable
 from tailrace.model.numbers import canonical_number
 
 FILE_BYTES: Final = 64 * 1024 * 1024  # of Arrow data: some files for the slices, none of them tiny
@@ -79,15 +80,21 @@ class Staging:
 
     # ---- out: UNLOAD
 
-    def unload(self, sql: str, folder: str) -> str:
-        """The UNLOAD of a query to `folder`."""
-        to = _literal(self._url(f"{folder}/"))
-        return f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
-
-    def unloaded(self, folder: str, schema: pa.Schema) -> Iterator[pa.RecordBatch] | None:
-        """The rows that UNLOAD wrote under `folder`, in columns of these types. None: it left no manifest."""
-        manifest = self._get(f"{folder}/manifest")
-        return None if manifest is None else self._batches(json.loads(manifest)["entries"], schema)
+    def unloaded(
+        self, sql: str, schema: pa.Schema, rows: Callable[[str], list[tuple[Any, ...]]]
+    ) -> Iterator[pa.RecordBatch]:
+        """The result of a query, in columns of these types, by UNLOAD. `rows` carries out a statement."""
+        folder = f"unload/{uuid.uuid4().hex}"
+        to, role = _literal(self._url(f"{folder}/")), _literal(self.iam_role)
+        try:
+            rows(f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST")
+            manifest = self._get(f"{folder}/manifest")
+            if manifest is not None:
+                yield from self._batches(json.loads(manifest)["entries"], schema)
+            elif rows(f"SELECT count(*) FROM ({sql}) q") != [(0,)]:
+                raise ServiceUnavailable("UNLOAD wrote no manifest", hint="Nothing was changed; it is read again.")
+        finally:
+            self.clear(folder)
 
     def _batches(self, entries: Sequence[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for entry in entries:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -12,10 +13,9 @@ import pyarrow as pa
 class StatementFailed(Exception):
     """The server refused a statement, and nothing of its transaction was done. `at`: its place in the list."""
 
-    def __init__(self, message: str, at: int = 0, sqlstate: str = "") -> None:
+    def __init__(self, message: str, at: int = 0) -> None:
         super().__init__(message)
         self.at = at
-        self.sqlstate = sqlstate
 
 
 class Connection(Protocol):
@@ -38,3 +38,39 @@ class Connection(Protocol):
 
     def query(self, sql: str) -> pa.Table:
         """One statement of a person, which can only read. Raises UsageInvalid where the server refuses it."""
+
+
+class OneSession:
+    """For a driver: connected while somebody is inside `opened`, one thread at a time. `_connection` is made by the first use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._connection: Any = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._close()
+
+    def _close(self) -> None:
+        """Let go of the connection, where there is one."""
+        raise NotImplementedError
+
+
+def shown(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """A person's result; what Arrow has no type for is shown as text."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.Table.from_arrays([_array(values) for values in columns], names=list(names))
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    with suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array(values)
+    return pa.array([None if value is None else str(value) for value in values], pa.string())

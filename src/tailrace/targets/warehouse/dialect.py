@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from tailrace.model.numbers import PLAIN_EXPONENT_MIN, canonical_number
+from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column, ColumnType
+from tailrace.targets.numbers import canonical_sql
 from tailrace.targets.planning import META_TYPES
 from tailrace.targets.target import Limits
 
@@ -119,25 +120,8 @@ class Dialect:
     def number_text(self, expression: str, column: ColumnType) -> str:
         """The canonical text of a number."""
         if column.kind == "decimal":
-            return self.canonical(expression, column.scale)
+            return canonical_sql(expression, column.scale, self.text)
         return expression if column.kind == "number_text" else f"CAST({expression} AS {self.text})"
-
-    def canonical(self, value: str, scale: int) -> str:
-        """What `canonical_number` gives for a DECIMAL(38, scale): no zeros at the end, ``dE-x`` below 1E-7."""
-        text = f"CAST({value} AS {self.text})"
-        if scale == 0:
-            return text
-        plain = f"rtrim(rtrim({text}, '0'), '.')"
-        if scale <= -PLAIN_EXPONENT_MIN:
-            return plain
-        fraction = f"rtrim(split_part({text}, '.', 2), '0')"
-        digits = f"ltrim({fraction}, '0')"
-        exponent = f"CAST(length({fraction}) - length({digits}) + 1 AS {self.text})"
-        more = f"CASE WHEN length({digits}) > 1 THEN '.' || substring({digits}, 2) ELSE '' END"
-        sign = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END"
-        small = f"{sign} || substring({digits}, 1, 1) || {more} || 'E-' || {exponent}"
-        tiny = f"abs({value}) < CAST('0.{'0' * (-PLAIN_EXPONENT_MIN - 1)}1' AS DECIMAL(38, {scale}))"
-        return f"CASE WHEN {value} = 0 THEN '0' WHEN {tiny} THEN {small} ELSE {plain} END"
 
     def lock(self, tables: Sequence[str]) -> str:
         """Other loaders wait from here to the end of the transaction."""
@@ -158,7 +142,7 @@ class Dialect:
     def widened(self, expression: str, old: ColumnType, new: ColumnType) -> str:
         """The expression that turns a value of a number's type into one of the wider type."""
         if new.kind == "number_text" and old.kind == "decimal":
-            expression = self.canonical(expression, old.scale)
+            expression = canonical_sql(expression, old.scale, self.text)
         return f"CAST({expression} AS {self.column_type(new)})"
 
     def columns_of(self, schema: str, tables: Sequence[str]) -> str:

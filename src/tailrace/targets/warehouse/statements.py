@@ -15,7 +15,7 @@ from dataclasses import astuple
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column
-from tailrace.targets.planning import META_NAMES, key_columns
+from tailrace.targets.planning import META_NAMES, identity, key_columns
 from tailrace.targets.target import LedgerRow, Load, TableSpec
 from tailrace.targets.warehouse.dialect import Dialect
 
@@ -131,7 +131,7 @@ class Writer:
         d, n, spec = self._d, self._n, self._spec
         tables = n.internal("tables")
         key = key_columns(columns, keys)
-        identity = [d.text_literal(part) for part in identity_of(spec)]
+        parts = [d.text_literal(part) for part in identity(spec)]
         moment = f", moment {d.moment}" if spec.mode == "history" else ""
         return [
             d.lock([tables]),
@@ -139,7 +139,7 @@ class Writer:
             f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(key)}",
             *d.index(n.target, key),
             f"CREATE TABLE {n.tombstones} (key {d.text}, pos {d.place}{moment})",
-            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(identity)}, 0, NULL, {self._version})",
+            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version})",
             *self._recorded(columns, 0),
         ]
 
@@ -270,11 +270,6 @@ def escaped(text: str) -> str:
 def unescaped(text: str) -> str:
     found: str = json.loads(f'"{text}"')
     return found
-
-
-def identity_of(spec: TableSpec) -> tuple[str, str, str, str]:
-    """What must not change under a table that holds rows."""
-    return spec.source, spec.mode, json.dumps(spec.keys.to_json()), spec.incarnation
 
 
 class _Merge:

@@ -24,13 +24,15 @@ from tailrace.targets.planning import (
     key_columns,
     known_ms,
     ledger_rows,
+    moved_on,
     spelled,
     staged,
+    why_foreign,
 )
-from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, LoadedSegment, TableSpec
+from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, TableSpec
 from tailrace.targets.warehouse.connection import Connection, StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
-from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Writer, identity_of, unescaped
+from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Writer, unescaped
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +114,9 @@ class WarehouseTarget:
                     is_as_before = _version(self._state(load.table)) == _version(before)
                     # Another loader may also have taken our staging table for one that was left behind.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
-                        raise self._refused(load.table, str(error)) from error
+                        refused = self._refused(load.table, f"cannot be loaded: {error}")
+                        refused.facts["statement"] = error.at + 1
+                        raise refused from error
                     log.info("%s: %s; again", self.name, error)
             self._clock.wait(PAUSE_SECONDS * 2**attempt * self._jitter.random(), threading.Event())
             attempt += 1
@@ -171,7 +175,10 @@ class WarehouseTarget:
             is_replay=is_replay,
             sweeps=any(s.segment.kind == "sweep" for s in segments),
         )
-        through, through_ms = _moved_on(state, segments)
+        beyond = {} if state is None else dict(state.applied_beyond)
+        beyond.update((s.segment.number, s.segment.through_ms) for s in segments)
+        before = (0, None) if state is None else (state.applied_through, state.through_ms)
+        through, through_ms = moved_on(*before, beyond)
         statements += writer.entered(ledger_rows(load, segments, changes, self._clock.now_ms()), through, through_ms)
         self._connection.transaction(statements)
         return Applied(
@@ -260,17 +267,9 @@ class WarehouseTarget:
         if format_ != FORMAT:
             hint = "Upgrade this Tailrace to the release that wrote it."
             raise self._refused(table, f"was written in format {format_}", hint)
-        if incarnation in table.predecessors:
-            incarnation = table.incarnation
-        theirs = (source, mode, keys, incarnation)
-        whats = ("source", "mode", "key schema", "incarnation")
-        for what, old, new in zip(whats, theirs, identity_of(table), strict=True):
-            if old != new:
-                raise self._refused(
-                    table,
-                    f"holds rows of another {what}: {old} instead of {new}",
-                    "Give this table another `name` in the target.",
-                )
+        strange = why_foreign(table, (source, mode, keys, incarnation))
+        if strange is not None:
+            raise self._refused(table, strange, "Give this table another `name` in the target.")
         if columns is None:
             raise self._refused(table, "is gone, while the ledger says that it was loaded", _FORGET)
         beyond = rows(
@@ -361,18 +360,6 @@ _FORGET: Final = (
 
 def _version(state: _State | None) -> int:
     return 0 if state is None else state.version
-
-
-def _moved_on(state: _State | None, segments: Sequence[LoadedSegment]) -> tuple[int, int | None]:
-    """`applied_through` over every segment that is then without a hole before it, and the moment that belongs to it."""
-    through, through_ms = (0, None) if state is None else (state.applied_through, state.through_ms)
-    entries = dict(() if state is None else state.applied_beyond)
-    entries.update((s.segment.number, s.segment.through_ms) for s in segments)
-    while through + 1 in entries:
-        through += 1
-        moment = entries[through]
-        through_ms = through_ms if moment is None else moment
-    return through, through_ms
 
 
 def _live(table: TableSpec) -> str:
