@@ -325,6 +325,53 @@ def test_every_mistake_has_its_sentence(place: str, value: Any, said: str) -> No
     assert str(error.facts["place"]).startswith("tables" if first == "targets" and "alike" in said else first)
 
 
+REDSHIFT = {
+    "kind": "redshift",
+    "database": "dev",
+    "iam_role": "arn:aws:iam::111122223333:role/RedshiftCopy",
+    "staging": "s3://lake/staging",
+}
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:dwh-x"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"workgroup": "analytics"},
+        {"workgroup": "analytics", "secret_arn": SECRET},
+        {"cluster": "main", "db_user": "loader"},
+        {"driver": "connector", "host": "main.abc.eu-west-1.redshift.amazonaws.com", "cluster": "main", "port": 5440},
+        {"driver": "connector", "host": "10.0.0.1", "workgroup": "analytics"},
+        {"driver": "connector", "host": "10.0.0.1", "secret_arn": SECRET},
+        {"driver": "connector", "host": "10.0.0.1", "ssm_parameter": "/dwh/password", "db_user": "loader"},
+    ],
+)
+def test_redshift_is_reached_either_way(more: dict[str, Any]) -> None:
+    assert check_config(document(targets__dwh={**REDSHIFT, **more}), Path("t")).targets["dwh"].kind == "redshift"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "one of workgroup and cluster is needed"),
+        ({"workgroup": "analytics", "cluster": "main"}, "workgroup and cluster exclude one another"),
+        ({"workgroup": "analytics", "host": "10.0.0.1"}, "host is for the driver"),
+        ({"workgroup": "analytics", "ssm_parameter": "/dwh"}, "ssm_parameter is for the driver"),
+        ({"workgroup": "analytics", "db_user": "x"}, "db_user goes with cluster, or with ssm_parameter"),
+        ({"driver": "connector", "cluster": "main"}, "needs host"),
+        ({"driver": "connector", "host": "10.0.0.1"}, "needs credentials"),
+        ({"driver": "connector", "host": "user@10.0.0.1", "cluster": "main"}, "targets.dwh.host"),
+        ({"driver": "connector", "host": "h", "secret_arn": SECRET, "ssm_parameter": "/x"}, "exclude one another"),
+        ({"driver": "connector", "host": "h", "password": "canary"}, "targets.dwh.password is not a setting"),
+        ({"driver": "jdbc", "workgroup": "analytics"}, "targets.dwh.driver is 'jdbc', which is not known"),
+    ],
+)
+def test_a_redshift_that_could_not_be_reached_is_refused(more: dict[str, Any], said: str) -> None:
+    error = refusal("targets__dwh", {**REDSHIFT, **more})
+    assert said in error.message
+    assert "canary" not in f"{error} {error.hint}"
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [

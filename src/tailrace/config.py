@@ -203,28 +203,55 @@ class PostgresConfig(_Section):
 
 
 class RedshiftConfig(_Section):
-    """A schema of a Redshift database, reached by the Data API; credentials are those of AWS, or a secret by its ARN."""
+    """A schema of a Redshift database, by the Data API or by its own driver. Passwords are fetched, never written here."""
 
     kind: Literal["redshift"]
+    driver: Literal["data-api", "connector"] = "data-api"
     workgroup: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")] | None = None
     cluster: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] | None = None
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     database: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_name)]
     iam_role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")]
     staging: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$"), AfterValidator(_name)]
     schema_: Annotated[str, Field(min_length=1, max_length=127, alias="schema"), AfterValidator(_name)] = "public"
     db_user: Annotated[str, AfterValidator(_name)] | None = None
     secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
+    ssm_parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:-]{1,2048}$")] | None = None
     mode: Mode | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> RedshiftConfig:
-        if (self.workgroup is None) == (self.cluster is None):
-            raise _Finding("exactly one of workgroup and cluster is needed", hint="Serverless has a workgroup.")
+        if self.workgroup is not None and self.cluster is not None:
+            raise _Finding("workgroup and cluster exclude one another", hint="Serverless has a workgroup.")
+        if self.db_user is not None and (self.secret_arn or not (self.cluster or self.ssm_parameter)):
+            hint = "With a workgroup the user is the caller's own role; a secret holds its user."
+            raise _Finding("db_user goes with cluster, or with ssm_parameter", hint=hint)
+        if self.driver == "connector":
+            self._check_connector()
+            return self
+        if self.workgroup is None and self.cluster is None:
+            raise _Finding("one of workgroup and cluster is needed", hint="Serverless has a workgroup.")
+        for name in ("host", "port", "ssm_parameter"):
+            if getattr(self, name) is not None:
+                raise _Finding(f"{name} is for the driver", hint='Set driver = "connector", or leave it away.')
         return self
+
+    def _check_connector(self) -> None:
+        if self.host is None:
+            hint = "It stands in the workgroup's or cluster's endpoint, before the port."
+            raise _Finding('driver = "connector" needs host', hint=hint)
+        if self.secret_arn is not None and self.ssm_parameter is not None:
+            raise _Finding(
+                "secret_arn and ssm_parameter exclude one another", hint="Keep the one that holds the login."
+            )
+        if (self.secret_arn, self.ssm_parameter, self.workgroup, self.cluster) == (None, None, None, None):
+            hint = "By IAM: workgroup or cluster; with a password: secret_arn or ssm_parameter."
+            raise _Finding('driver = "connector" needs credentials', hint=hint)
 
     def place(self, table: str) -> tuple[str, ...]:
         """What no two tables may share."""
-        return f"{self.workgroup or self.cluster}/{self.database}", self.schema_.lower(), table.lower()
+        return f"{self.workgroup or self.cluster or self.host}/{self.database}", self.schema_.lower(), table.lower()
 
 
 TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]]] = {

@@ -38,6 +38,7 @@ from tailrace.jobs.verify import VerifyReport, verify
 from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.targets.target import LedgerRow, Target
+from tailrace.targets.warehouse.connection import Connection
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
@@ -202,12 +203,9 @@ class Pipeline:
 
             return DuckDbTarget(name, self.base / Path(config.path).expanduser(), self.clock)
         if isinstance(config, RedshiftConfig):
-            from tailrace.targets.redshift import Staging, Warehouse, redshift_target
+            from tailrace.targets.redshift import redshift_target
 
-            warehouse = Warehouse(config.database, config.workgroup, config.cluster, config.db_user, config.secret_arn)
-            data, s3 = self.aws.client("redshift-data"), self.aws.client("s3")
-            staging = Staging(s3, config.staging, config.iam_role)
-            return redshift_target(name, data, warehouse, staging, config.schema_, self.clock)
+            return redshift_target(name, self._redshift(name, config), config.schema_, self.clock)
         try:
             from tailrace.targets.postgres import postgres_target
         except ImportError as error:
@@ -215,6 +213,32 @@ class Pipeline:
                 f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
             ) from error
         return postgres_target(name, config.settings(), config.schema_, self.clock)
+
+    def _redshift(self, name: str, config: RedshiftConfig) -> Connection:
+        """By the Data API, or by the driver with whatever gives it a login."""
+        from tailrace.targets.redshift import DataApiConnection, Staging, Warehouse
+        from tailrace.targets.redshift.credentials import Credentials, login_from
+
+        staging = Staging(self.aws.client("s3"), config.staging, config.iam_role)
+        names = {"workgroup": config.workgroup, "cluster": config.cluster, "db_user": config.db_user}
+        if config.driver == "data-api":
+            warehouse = Warehouse(config.database, secret_arn=config.secret_arn, **names)
+            return DataApiConnection(self.aws.client("redshift-data"), warehouse, staging, self.clock)
+        try:
+            from tailrace.targets.redshift.connector import PORT, ConnectorConnection
+        except ModuleNotFoundError as error:
+            if error.name != "redshift_connector":
+                raise
+            raise UsageInvalid(
+                f"The target {name!r} needs redshift_connector, which is not installed",
+                hint="pip install 'tailrace[redshift]', or use the Data API, which needs nothing.",
+            ) from error
+        fetch = login_from(
+            self.aws.client, config.database, secret=config.secret_arn, parameter=config.ssm_parameter, **names
+        )
+        assert config.host is not None
+        credentials = Credentials(fetch, self.clock)
+        return ConnectorConnection(config.host, config.port or PORT, config.database, credentials, staging)
 
     def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
         if self.config.by_exports(table):
