@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from tailrace.model.documents import array, build
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 
-SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay", "sweep"]
+SegmentKind: TypeAlias = Literal["stream", "lambda", "base", "export", "settle", "replay", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
