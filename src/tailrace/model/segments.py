@@ -81,6 +81,11 @@ class Segment:
     place: Place | None = None
     epoch: int = 1
 
+    @property
+    def may_repeat(self) -> bool:
+        """Other segments may hold the same records: they were set aside and replayed, or Lambda delivered them again."""
+        return self.kind in ("replay", "lambda")
+
     def to_json(self) -> dict[str, Any]:
         return {
             "number": self.number,
