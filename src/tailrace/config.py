@@ -303,7 +303,7 @@ class _Rules(_Section):
     """What `[defaults]` and a table may both say."""
 
     targets: list[str] | None = Field(default=None, min_length=1)
-    capture: Literal["streams", "exports"] | None = None
+    capture: Literal["streams", "exports", "lambda"] | None = None
     base: Base | None = None
     scan_segments: Annotated[int, Field(ge=1, le=SCAN_SEGMENTS_MAX)] | None = None
     backfill_units: Annotated[int, Field(ge=1, le=10**9)] | None = None
@@ -342,6 +342,7 @@ class Config(_Section):
         places: dict[tuple[str, ...], tuple[str, str]] = {}
         for table in self.tables:
             _checked(check_table, table, f"tables.{table}")
+            self._check_lambda(table)
             self._check_exports(table)
             for target in self.targets_of(table):
                 if target not in self.targets:
@@ -358,6 +359,14 @@ class Config(_Section):
                     )
                 places[place] = (table, target)
         return self
+
+    def _check_lambda(self, table: str) -> None:
+        if self.by_lambda(table) and not self.landing.url.startswith("s3:"):
+            raise _Finding(
+                'capture = "lambda" needs a landing url that begins with "s3://"',
+                hint='A function lands on S3. Use a bucket, or capture = "streams".',
+                place="landing.url",
+            )
 
     def _check_exports(self, table: str) -> None:
         """A landing zone that DynamoDB can write to, and a window and step that leave nothing behind."""
@@ -386,6 +395,9 @@ class Config(_Section):
 
     def by_exports(self, table: str) -> bool:
         return bool(self.rule(table, "capture", "streams") == "exports")
+
+    def by_lambda(self, table: str) -> bool:
+        return bool(self.rule(table, "capture", "streams") == "lambda")
 
     def base_of(self, table: str) -> Base:
         """How what a table held before its stream was captured is read. With exports the full one is part of capture."""

@@ -42,6 +42,7 @@ from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
@@ -52,7 +53,7 @@ from tailrace.targets.warehouse.connection import Connection
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
-AnyCapturer: TypeAlias = Capturer | ExportCapturer
+AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
@@ -92,7 +93,7 @@ class TableStatus:
     """
 
     table: str
-    capture: str  # streams or exports
+    capture: str  # streams, exports or lambda
     state: str
     reason: str
     captured_through_ms: int | None
@@ -259,19 +260,19 @@ class Pipeline:
             return self._export_capturer(table, on_published)
         defaults = CaptureSettings()
         rule = functools.partial(self.config.rule, table)
+        by_lambda = self.config.by_lambda(table)
         settings = CaptureSettings(
             start=rule("start", defaults.start),
             flush_bytes=rule("flush_bytes", defaults.flush_bytes),
-            flush_seconds=rule("flush_seconds", defaults.flush_seconds),
+            flush_seconds=rule("flush_seconds", LOOK_SECONDS if by_lambda else defaults.flush_seconds),
             heartbeat_seconds=rule("heartbeat_seconds", defaults.heartbeat_seconds),
             workers=rule("workers", defaults.workers),
             has_base=self.config.base_of(table) != "none",
             config_hash=self.config.hash_of(table),
         )
         source = DynamoDbStreamSource(self.dynamodb, self.streams, table)
-        return Capturer(
-            source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published
-        )
+        kind = LambdaCapturer if by_lambda else Capturer
+        return kind(source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published)
 
     def _export_capturer(self, table: str, on_published: Callable[[Manifest], None]) -> ExportCapturer:
         return ExportCapturer(
@@ -458,7 +459,7 @@ class Pipeline:
         return [self._status_of(table) for table in self.tables(tables)]
 
     def _status_of(self, table: str) -> TableStatus:
-        capture = "exports" if self.config.by_exports(table) else "streams"
+        capture = self.config.rule(table, "capture", "streams")
         nothing = TableStatus(table, capture, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), 0)
         try:
             landing = self.landing(table)
