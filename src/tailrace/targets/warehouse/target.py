@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tailrace.clock import Clock
 from tailrace.codec import arrow_type
@@ -172,6 +173,7 @@ class WarehouseTarget:
         statements = writer.applied(
             stage,
             rows.num_rows,
+            pc.min(rows["pos"]).as_py(),
             plan.columns,
             load,
             known,
