@@ -131,6 +131,7 @@ _ACTIONS: Final = {
     "GetCredentials": "redshift-serverless:GetCredentials",
     "GetSecretValue": "secretsmanager:GetSecretValue",
     "GetParameter": "ssm:GetParameter",
+    "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
 }  # everything else is DynamoDB's, whose actions are called like its operations
 
 

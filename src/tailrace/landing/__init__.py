@@ -13,10 +13,11 @@ from tailrace.landing.local import LocalStore
 from tailrace.landing.names import check_name
 from tailrace.landing.quarantine import QuarantineFile
 from tailrace.landing.s3 import S3Store
-from tailrace.landing.segments import SegmentDraft, WrittenSegment
+from tailrace.landing.segments import LandedFile, SegmentDraft, WrittenSegment
 from tailrace.landing.store import Listed, Store, Stored
 
 __all__ = [
+    "LandedFile",
     "Landing",
     "Listed",
     "LocalStore",

@@ -31,6 +31,8 @@ from tailrace.landing.names import (
     changes_name,
     check_table,
     compacted_name,
+    day_folders,
+    is_changes,
     keys_name,
     page_name,
     quarantined_in,
@@ -38,7 +40,16 @@ from tailrace.landing.names import (
     sweep_name,
 )
 from tailrace.landing.quarantine import QuarantineFile, pack_records, unpack_records
-from tailrace.landing.segments import Packed, SegmentDraft, WrittenSegment, content_sha256, name_digest, pack
+from tailrace.landing.segments import (
+    LandedFile,
+    Packed,
+    SegmentDraft,
+    WrittenSegment,
+    content_sha256,
+    name_digest,
+    pack,
+    unpacked,
+)
 from tailrace.landing.store import Store
 from tailrace.model.manifest import MANIFEST_FORMAT, Manifest, Page
 from tailrace.model.quarantine import QuarantinedRecord
@@ -176,6 +187,30 @@ class Landing:
             if page.last_number > after:
                 yield from (segment for segment in self._page(page) if segment.number > after)
         yield from (segment for segment in manifest.segments if segment.number > after)
+
+    def newest_first(self, manifest: Manifest) -> Iterator[Segment]:
+        """All entries from the newest to the oldest; a page is read only if somebody asks for what it holds."""
+        yield from reversed(manifest.segments)
+        for page in reversed(manifest.pages):
+            yield from reversed(self._page(page))
+
+    def changes_between(self, first_ms: int, last_ms: int) -> Iterator[str]:
+        """The names of all segments of changes in the folders of these days and of those between, listed or not."""
+        for folder in day_folders(first_ms, last_ms):
+            for listed in self.store.list(self._name(folder)):
+                name = listed.name.removeprefix(self._name(""))
+                if is_changes(name):
+                    yield name
+
+    def read_file(self, name: str) -> LandedFile:
+        """A whole object that is perhaps not listed yet. Raises NotFound, SegmentCorrupt."""
+        data = self.store.read(self._name(name)).data
+        try:
+            plain = b"".join(unpacked([data]))
+        except SegmentCorrupt as error:
+            error.facts |= {"table": self.table, "object": name}
+            raise
+        return LandedFile(name, plain.split(b"\n")[:-1], len(data), hashlib.sha256(plain).hexdigest())
 
     def _page(self, page: Page) -> tuple[Segment, ...]:
         try:

@@ -23,7 +23,7 @@ from tailrace.model.keys import KeyAttribute, KeySchema, canonical_key
 from tailrace.model.numbers import canonical_number
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_key, order_prefix
 from tailrace.model.schema import AttributeSeen, Column
-from tailrace.model.segments import Segment
+from tailrace.model.segments import Segment, SegmentKind
 from tailrace.targets.target import Applied, Ledger, Load, LoadedSegment, Mode, TableSpec, Target
 from tailrace.testing import strategies
 
@@ -426,15 +426,17 @@ class TargetContract:
         replicas[0].check()
         assert replicas[0].ledger.applied_through == 9
 
-    @pytest.mark.parametrize("keys", [PK, NUMBER], ids=["S", "N"])
-    def test_a_replayed_change_that_stands_already_counts_once(self, target: Target, keys: KeySchema) -> None:
+    @pytest.mark.parametrize(("keys", "kind"), [(PK, "replay"), (NUMBER, "replay"), (PK, "lambda")])
+    def test_a_change_that_comes_again_in_another_segment_counts_once(
+        self, target: Target, keys: KeySchema, kind: SegmentKind
+    ) -> None:
         for mode in MODES:
             replica = Replica(target, mode, keys)
             replica.spec = replace(replica.spec, name=f"orders_{mode}")
             one, two, three = (Change("u", {"pk": {keys.hash.tag: "7"}, "x": {"N": str(n)}}, n) for n in (1, 2, 3))
             replica.target.apply(replica.load((1, [one, three])))
             load = replica.load((2, [one, two, two]))
-            replayed = replace(load.segments[0], segment=replace(load.segments[0].segment, kind="replay"))
+            replayed = replace(load.segments[0], segment=replace(load.segments[0].segment, kind=kind))
             replica.target.apply(replace(load, segments=[replayed]))
             query = f'SELECT "_tr_pos" FROM "orders_{mode}" ORDER BY 1'
             shown = [row["_tr_pos"] for row in target.query(query).to_pylist()]

@@ -81,7 +81,7 @@ class DuckDbTarget:
                 load.loaded_ms,
                 known_ms(load),
             )
-            merge.run(load.table.mode, changes, replayed=any(s.segment.kind == "replay" for s in segments))
+            merge.run(load.table.mode, changes, replayed=any(s.segment.may_repeat for s in segments))
             if any(s.segment.kind == "sweep" for s in segments):
                 merge.sweep(load.table.mode, load.epoch)
             internal.enter(session, load.table, state, ledger_rows(load, segments, changes, self._clock.now_ms()))

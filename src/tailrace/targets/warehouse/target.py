@@ -159,7 +159,7 @@ class WarehouseTarget:
         if state is not None and not segments:
             return Applied(0, skipped, 0, state.columns)
         plan = self._plan(load, state)
-        is_replay = any(s.segment.kind == "replay" for s in segments)
+        is_replay = any(s.segment.may_repeat for s in segments)
         known = known_ms(load)
         rows = self._spelled(
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns

@@ -88,7 +88,7 @@ class ModelTarget:
         self, load: Load, fresh: Sequence[LoadedSegment], rows: Sequence[Row], columns: tuple[Column, ...]
     ) -> None:
         """Make rows and ledger rows visible together."""
-        merge(self.contents, rows, is_replay=any(s.segment.kind == "replay" for s in fresh))
+        merge(self.contents, rows, is_replay=any(s.segment.may_repeat for s in fresh))
         if any(s.segment.kind == "sweep" for s in fresh):
             sweep(self.contents, load.epoch, load.table.keys)
         self.contents.columns = columns
