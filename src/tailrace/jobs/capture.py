@@ -516,6 +516,8 @@ class Capturer:
             waited = now - self._buffered_since
             if waited >= self._settings.flush_seconds:
                 return True
+            if self._landed is not None and (self._caught_up() or self._waits()):
+                return True  # until the next look at what a function has landed nothing can be added
             has_ended = any(reader.ended for reader in self._readers.values())  # its children wait for it
             return has_ended and (waited >= CHILD_SECONDS or not self._due(now))
         return self._state_now() != self._manifest.state or now - self._last_publish >= self._settings.heartbeat_seconds

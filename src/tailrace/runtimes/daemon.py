@@ -152,7 +152,9 @@ class Daemon:
                     continue
                 pace.went_well()
                 self._captured(table, report)
-                if report.caught_up and self._until_caught_up and self._is_handed_over(table, report):
+                if self._until_caught_up and (
+                    report.waits or (report.caught_up and self._is_handed_over(table, report))
+                ):
                     return
                 self._budget.wait(report.wait_seconds)
         finally:
@@ -187,6 +189,7 @@ class Daemon:
                 segments=before.capture.segments + report.segments,
                 bytes=before.capture.bytes + report.bytes,
                 quarantined=before.capture.quarantined + report.quarantined,
+                rescued=before.capture.rescued + report.rescued,
             )
             errors = _without(before.errors, CAPTURE) if heals else before.errors
             run = self._runs[table] = replace(before, capture=total, errors=errors)

@@ -3,6 +3,8 @@
 | handler | trigger |
 |---|---|
 | ``tailrace.runtimes.aws_lambda.capture`` | an event source mapping on a DynamoDB stream |
+| ``tailrace.runtimes.aws_lambda.on_object`` | S3, or EventBridge, when an object is created in the landing zone |
+| ``tailrace.runtimes.aws_lambda.on_schedule`` | EventBridge Scheduler, or anybody |
 """
 
 from __future__ import annotations
@@ -13,5 +15,19 @@ from typing import Any
 def capture(event: Any, context: Any) -> dict[str, Any]:
     """Records of a stream to a segment in the landing zone; a partial batch response."""
     from tailrace.runtimes.aws_lambda.capturing import handle
+
+    return handle(event, context)
+
+
+def on_object(event: Any, context: Any) -> dict[str, Any]:
+    """Publish the segments that an event tells of, and load what is published of their tables."""
+    from tailrace.runtimes.aws_lambda.running import on_object as handle
+
+    return handle(event, context)
+
+
+def on_schedule(event: Any, context: Any) -> dict[str, Any]:
+    """All that is due: publish or capture, go on with a base or an export, load, compact."""
+    from tailrace.runtimes.aws_lambda.running import on_schedule as handle
 
     return handle(event, context)

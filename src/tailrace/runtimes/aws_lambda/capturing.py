@@ -19,12 +19,11 @@ from tailrace.clock import Clock, SystemClock
 from tailrace.errors import ConfigInvalid, TailraceError
 from tailrace.landing import Landing, SegmentDraft, Store, WrittenSegment, open_store
 from tailrace.model.quarantine import QuarantinedRecord
-from tailrace.runtimes.aws_lambda.telemetry import measured, say, set_up_logging
+from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
 
 log = logging.getLogger(__name__)
 
 LANDING: Final = "TAILRACE_LANDING"
-RETENTION_SECONDS: Final = 24 * 3600.0  # what a stream keeps
 RESERVE_SECONDS: Final = 10.0  # left for writing what was encoded; half of the time where that is less
 READ_SECONDS: Final = 8.0  # an answer of S3; with its repetitions it stays below the function's minute
 ATTEMPTS: Final = 3

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 NAMESPACE: Final = "Tailrace"
+RETENTION_SECONDS: Final = 24 * 3600.0  # what a stream keeps
 UNITS: Final = {
     "Rows": "Count",
     "Segments": "Count",
@@ -17,7 +18,6 @@ UNITS: Final = {
     "LagSeconds": "Seconds",
     "IteratorAgeSeconds": "Seconds",
     "HeadroomSeconds": "Seconds",
-    "Unpublished": "Count",
     "Rescued": "Count",
     "UnloadedSegments": "Count",
     "Failures": "Count",

@@ -1,0 +1,238 @@
+"""Without a server: a stream, functions as processes, S3 and its events, a target; nothing lost, nothing twice, verified."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from functions import Lambda, until
+from stream_reader import Account
+
+from tailrace.local.client import LocalAws
+from tailrace.pipeline import Pipeline
+
+pytestmark = pytest.mark.embedded
+
+CONFIG = """
+[landing]
+url = "s3://{bucket}/zone"
+[source]
+region = "us-east-1"
+endpoint_url = "{endpoint_url}"
+[targets.local]
+kind = "duckdb"
+path = "warehouse.duckdb"
+[defaults]
+capture = "lambda"
+[tables.{table}]
+name = "orders"
+{rules}
+"""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[LocalAws]:
+    with LocalAws() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def site(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    for name, value in aws.env().items():
+        monkeypatch.setenv(name, value)
+    return Site(aws, tmp_path)
+
+
+class Site:
+    """A table, its landing zone, and the three functions, in one account."""
+
+    def __init__(self, aws: LocalAws, folder: Path, rules: str = "") -> None:
+        self.aws, self.folder = aws, folder
+        self.account = Account(aws)
+        self.functions = Lambda(self.account)
+        self.name = f"t{folder.name.replace('_', '')[-40:]}".lower()
+        self.table = self.account.table(name=self.name)
+        self.account.s3.create_bucket(Bucket=self.name)
+        self.configure(rules)
+
+    def configure(self, rules: str) -> None:
+        (self.folder / "tailrace.toml").write_text(
+            CONFIG.format(bucket=self.name, endpoint_url=self.aws.endpoint_url, table=self.table, rules=rules)
+        )
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return Pipeline.from_config(self.folder / "tailrace.toml")
+
+    def function(self, handler: str, **settings: Any) -> str:
+        """One of ours; its name."""
+        name = f"{self.name}-{handler.replace('_', '-')}"
+        variables = {"TAILRACE_LANDING": f"s3://{self.name}/zone", "TAILRACE_CONFIG": f"{self.folder}/tailrace.toml"}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("empty.txt", "the package is installed")
+        self.functions.client.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Handler=f"tailrace.runtimes.aws_lambda.{handler}",
+            Role="arn:aws:iam::000000000000:role/tests",
+            Timeout=settings.pop("Timeout", 60),
+            Code={"ZipFile": buffer.getvalue()},
+            Environment={"Variables": variables},
+            **settings,
+        )
+        return name
+
+    def capture(self, **settings: Any) -> None:
+        """The function behind the stream, mapped as docs/aws.md says."""
+        self.functions.map(
+            self.function("capture"),
+            self.table,
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+            BisectBatchOnFunctionError=True,
+            **{"BatchSize": 1000, "MaximumRetryAttempts": 50, **settings},
+        )
+
+    def load_each_object(self) -> None:
+        arn = self.functions.client.get_function(FunctionName=self.function("on_object"))["Configuration"]["FunctionArn"]
+        self.account.s3.put_bucket_notification_configuration(
+            Bucket=self.name,
+            NotificationConfiguration={
+                "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]
+            },
+        )
+
+    def call(self, function: str, event: Any) -> dict[str, Any]:
+        answer = self.functions.client.invoke(FunctionName=function, Payload=json.dumps(event))
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return dict(payload)
+
+    def landed(self) -> list[str]:
+        listed = self.account.s3.list_objects_v2(Bucket=self.name, Prefix=f"zone/{self.table}/changes/")
+        return [entry["Key"] for entry in listed.get("Contents", [])]
+
+    def value(self, sql: str) -> Any:
+        if not (self.folder / "warehouse.duckdb").exists():
+            return None
+        return self.pipeline.query(sql)["n"][0].as_py()
+
+    def verify(self) -> None:
+        (report,) = self.pipeline.verify()
+        assert (report.missing, report.extra, report.different) == (0, 0, 0)
+
+
+def test_a_write_reaches_the_target_by_functions_alone(site: Site) -> None:
+    site.configure('base = "scan"')
+    site.account.put_many(site.table, 100, prefix="old")
+    site.load_each_object()
+    site.capture()
+    site.account.put_many(site.table, 500, prefix="new", text={"S": "ü"}, n={"N": "12345678901234567890123456789012345678"})
+    schedule = site.function("on_schedule")
+    until(lambda: len(site.landed()) > 0)
+
+    def is_consistent() -> bool:
+        return site.call(schedule, {"tables": site.table})[site.table]["state"] == "CONSISTENT"
+
+    until(is_consistent, 60)
+    assert site.value("SELECT count(*) AS n FROM orders") == 600
+    (status,) = site.pipeline.status()
+    assert (status.capture, status.state, status.unloaded) == ("lambda", "CONSISTENT", 0)
+    site.verify()
+
+
+def test_each_object_is_loaded_by_its_event(site: Site) -> None:
+    site.configure('base = "none"')
+    site.load_each_object()
+    site.capture()
+    site.account.put_many(site.table, 50)
+    until(lambda: site.value("SELECT count(*) AS n FROM orders") == 50, 60)
+    site.account.dynamodb.delete_item(TableName=site.table, Key={"pk": {"S": "k7"}})
+    until(lambda: site.value("SELECT count(*) AS n FROM orders") == 49, 60)
+    site.verify()
+
+
+def test_a_bad_record_among_ten_thousand(site: Site) -> None:
+    site.configure('base = "none"')
+    arn = site.account.arn(site.table)
+    records = [
+        {
+            "eventName": "INSERT",
+            "eventSourceARN": arn,
+            "dynamodb": {
+                "ApproximateCreationDateTime": int(site.aws.clock()),
+                "SequenceNumber": f"{10**20 + n}",
+                "Keys": {"pk": {"S": f"k{n}"}},
+                "NewImage": {"pk": {"S": f"k{n}"}, "n": {"N": str(n)}},
+            },
+        }
+        for n in range(10_000)
+    ]
+    del records[4711]["dynamodb"]["Keys"]  # type: ignore[attr-defined]
+    assert site.call(site.function("capture"), {"Records": records}) == {"batchItemFailures": []}
+    site.call(site.function("on_schedule"), {})
+    assert site.value("SELECT count(*) AS n FROM orders") == 9_999
+    landing = site.pipeline.landing(site.table)
+    (aside,) = (record for file in landing.quarantined() for record in file.records)
+    assert (aside.sequence_number, "Keys" in aside.reason) == (str(10**20 + 4711), True)
+    assert json.loads(aside.payload) == records[4711]
+
+
+def test_failures_duplicates_and_other_borders_change_nothing(site: Site) -> None:
+    site.configure('base = "none"\nmode = "changelog"')
+    site.aws.fault("error", operation="PutObject", table=site.name, status=503, count=30)
+    site.capture(BatchSize=20)
+    site.account.put_many(site.table, 60, prefix="a")
+    until(lambda: not site.aws.faults(), 60)
+    until(lambda: len(site.landed()) > 1, 60)
+    before = len(site.landed())
+    site.aws.advance(3600)  # what is tried again now was begun in another hour
+    site.aws.shards("duplicate", site.table, count=3)
+    site.aws.fault("lost_answer", operation="Invoke", table=f"{site.name}-capture", count=2)
+    for n in range(3):
+        site.account.put_many(site.table, 60, prefix=f"b{n}")
+        (site.aws.split if n % 2 else site.aws.roll)(site.table)
+    until(lambda: len(site.landed()) > before, 60)
+    schedule = site.function("on_schedule")
+    until(lambda: site.call(schedule, {}) and site.value("SELECT count(*) AS n FROM orders") == 240, 60)
+    for _ in range(2):
+        site.call(schedule, {})
+    assert site.value("SELECT count(*) AS n FROM orders") == 240
+    assert site.value("SELECT count(DISTINCT pk) AS n FROM orders") == 240
+    site.verify()
+
+
+def test_without_its_function_a_schedule_captures_what_is_due(site: Site) -> None:
+    site.configure('base = "none"')
+    site.account.put_many(site.table, 30)
+    schedule = site.function("on_schedule")
+    assert site.call(schedule, {})[site.table]["state"] == "CAPTURING"
+    site.aws.advance(20 * 60)
+    site.folder.joinpath("late").write_text("")
+    assert site.value("SELECT count(*) AS n FROM orders") is None
+
+
+def test_events_that_are_not_ours_are_left_alone(site: Site) -> None:
+    function = site.function("on_object")
+    key = f"zone/{site.table}/changes/dt%3D2026-11-22/hr%3D05/1-2-0123abcd.json.gz"
+
+    def event(bucket: str, key: str) -> dict[str, Any]:
+        s3 = {"bucket": {"name": bucket}, "object": {"key": key}}
+        return {"Records": [{"eventName": "ObjectCreated:Put", "eventSource": "aws:s3", "s3": s3}]}
+
+    for odd in (
+        {"Service": "Amazon S3", "Event": "s3:TestEvent"},
+        [],
+        event("another", key),
+        event(site.name, "zone/another/changes/x"),
+        event(site.name, f"zone/{site.table}/manifest.json"),
+        event(site.name, f"zone/{site.table}/quarantine/x.json.gz"),
+        event(site.name, "elsewhere"),
+    ):
+        assert site.call(function, odd) == {}
+    assert list(site.call(function, event(site.name, key))) == [site.table], "gone since: nothing to list"
