@@ -337,12 +337,12 @@ class DeployConfig(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "tailrace"
     bucket: Literal["create", "existing"] = "create"
     kms_key: Annotated[str, Field(pattern=_KEY)] | None = None
-    backfill: Literal["step_functions", "chain_table"] = "step_functions"
+    backfill: Literal["schedule", "step_functions", "chain_table"] = "schedule"
     subnets: list[Annotated[str, Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
     security_groups: list[Annotated[str, Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
     alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_name)] | None = None
     log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
-    memory: Annotated[int, Field(ge=512, le=10_240)] = 2048
+    memory: Annotated[int, Field(ge=512, le=10_240)] = 1024
     reserve_concurrency: bool = True
 
     @model_validator(mode="after")

@@ -31,13 +31,14 @@ POSTGRES: Final = """
 kind = "postgres"
 host = "db.example.com"
 """
+ORDERS: Final = '[tables.orders]\ncapture = "lambda"\n'
 NETWORK: Final = """
 subnets = ["subnet-0a1b2c3d"]
 security_groups = ["sg-0a1b2c3d"]
 """
 
 CONFIGURATIONS: Final = {
-    "stream-to-redshift": HEAD + REDSHIFT + "[tables.orders]\n",
+    "stream-to-redshift": HEAD + REDSHIFT + ORDERS,
     "exports": HEAD
     + POSTGRES
     + """
@@ -57,6 +58,7 @@ backfill = "chain_table"
 alarm_email = "on-call@example.com"
 {NETWORK}
 [tables.orders]
+capture = "lambda"
 flush_seconds = 5
 start = "LATEST"
 """,
@@ -80,7 +82,9 @@ bucket = "existing"
 kms_key = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
 reserve_concurrency = false
 [tables.orders]
+capture = "lambda"
 base = "export"
+load = { every = "1h", offset = "5m" }
 """,
 }
 
@@ -89,8 +93,9 @@ def config_of(text: str) -> Config:
     return check_config(tomllib.loads(text), Path("tailrace.toml"))
 
 
-def deployment_of(text: str) -> Deployment:
-    return plan(config_of(text), VERSION)
+def deployment_of(text: str, missing: frozenset[str] = frozenset()) -> Deployment:
+    """With all handlers, also those that are not there yet."""
+    return plan(config_of(text), VERSION, missing)
 
 
 def parts(deployment: Deployment, kind: type[Any]) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from configurations import CONFIGURATIONS, HEAD, NETWORK, POSTGRES, REDSHIFT, config_of, deployment_of, parts
+from configurations import CONFIGURATIONS, HEAD, NETWORK, ORDERS, POSTGRES, REDSHIFT, config_of, deployment_of, parts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config import load_config
 from tailrace.deploy import plan as planning
-from tailrace.deploy.entry import CHAIN, CONFIG, LANDING, PGPASS, TABLE
+from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, NOT_THERE_YET, PGPASS
 from tailrace.deploy.model import (
     ACCOUNT,
     REGION,
@@ -38,6 +38,7 @@ from tailrace.deploy.terraform import snake
 from tailrace.errors import ConfigInvalid
 
 STREAM = CONFIGURATIONS["stream-to-redshift"]
+MACHINE = STREAM + '[deploy]\nbackfill = "step_functions"\n'
 EXPORTS = CONFIGURATIONS["exports"]
 CHAINED = CONFIGURATIONS["chain-table-in-a-vpc"]
 EXISTING = CONFIGURATIONS["existing-bucket"]
@@ -48,20 +49,19 @@ def of(text: str, kind: type[Any]) -> dict[str, Any]:
 
 
 class TestStream:
-    def test_functions_stand_behind_the_stream_behind_s3_on_a_schedule_and_in_a_chain(self) -> None:
+    def test_functions_stand_behind_the_stream_behind_s3_and_on_a_schedule(self) -> None:
         functions = of(STREAM, Function)
         assert {name: f.handler.rpartition(".")[2] for name, f in functions.items()} == {
             "DeadLettersFunction": "dead_letters",
             "OrdersCapture": "capture",
-            "OrdersLoad": "load",
-            "OrdersTick": "tick",
-            "OrdersBackfill": "backfill",
+            "OrdersLoad": "on_object",
+            "OrdersTick": "on_schedule",
         }
-        assert functions["OrdersCapture"].environment == {LANDING: "s3://acme-lake/tailrace", TABLE: "orders"}
-        assert functions["OrdersLoad"].environment == {CONFIG: "/var/task/tailrace.toml", TABLE: "orders"}
+        assert functions["OrdersCapture"].environment == {LANDING: "s3://acme-lake/tailrace"}
+        assert functions["OrdersLoad"].environment == {CONFIG: "/var/task/tailrace.toml"}
 
     def test_only_the_capture_function_is_slim_and_only_workers_run_one_at_a_time(self) -> None:
-        functions = of(STREAM, Function)
+        functions = of(MACHINE, Function)
         assert [name for name, f in functions.items() if f.package == "capture"] == ["OrdersCapture"]
         assert {name: f.reserved for name, f in functions.items()} == {
             "DeadLettersFunction": None,
@@ -70,6 +70,10 @@ class TestStream:
             "OrdersTick": 1,
             "OrdersBackfill": 1,
         }
+
+    def test_the_schedule_says_which_table_it_is_for(self) -> None:
+        assert of(STREAM, Schedule)["OrdersSweep"].event == {"tables": "orders"}
+        assert [s.event for s in of(EXPORTS, Schedule).values()] == [{"tables": "Prod.Users"}]
 
     def test_the_mapping_blocks_no_shard_and_gives_records_up_before_the_stream_forgets_them(self) -> None:
         mapping = of(STREAM, StreamMapping)["OrdersCaptureMapping"]
@@ -102,8 +106,11 @@ class TestStream:
 
     def test_failed_loads_are_repeated_and_then_kept(self) -> None:
         retries = of(STREAM, Retries)
-        assert retries["OrdersLoadRetries"].attempts == 2
-        assert {r.failed_to for r in retries.values()} == {arn_of("DeadLetters")}
+        assert (retries["OrdersLoadRetries"].attempts, retries["OrdersLoadRetries"].failed_to) == (
+            2,
+            arn_of("DeadLetters"),
+        )
+        assert (retries["OrdersTickRetries"].attempts, retries["OrdersTickRetries"].failed_to) == (0, None)
         dead = of(STREAM, Queue)["DeadLetters"]
         assert (dead.parked, dead.days) == ("Parked", 14)
         assert dead.visible_after >= 6 * of(STREAM, Function)["DeadLettersFunction"].timeout
@@ -117,7 +124,7 @@ class TestStream:
         assert all(a.metric == "IteratorAge" and a.statistic == "Maximum" for a in ages.values())
 
     def test_alarms_ring_for_errors_throttles_lost_records_quarantine_dead_letters_and_silence(self) -> None:
-        metrics = {(alarm.namespace, alarm.metric) for alarm in of(STREAM, Alarm).values()}
+        metrics = {(alarm.namespace, alarm.metric) for alarm in of(MACHINE, Alarm).values()}
         assert metrics == {
             ("AWS/Lambda", "IteratorAge"),
             ("AWS/Lambda", "Errors"),
@@ -136,22 +143,22 @@ class TestStream:
         assert alarm.dimensions == {"FunctionName": of(STREAM, Function)["OrdersTick"].name}
 
     def test_every_function_has_an_alarm_for_its_errors_but_that_of_dead_letters_whose_queue_has_one(self) -> None:
-        watched = {a.dimensions["FunctionName"] for a in of(STREAM, Alarm).values() if a.metric == "Errors"}
-        names = {f.name for name, f in of(STREAM, Function).items() if name != "DeadLettersFunction"}
+        watched = {a.dimensions["FunctionName"] for a in of(MACHINE, Alarm).values() if a.metric == "Errors"}
+        names = {f.name for name, f in of(MACHINE, Function).items() if name != "DeadLettersFunction"}
         assert watched == names
 
     def test_a_state_machine_repeats_the_backfill_with_what_it_answered(self) -> None:
-        machine = of(STREAM, StateMachine)["OrdersBackfillMachine"]
+        machine = of(MACHINE, StateMachine)["OrdersBackfillMachine"]
         states = machine.definition["States"]
         assert states["Link"]["Parameters"] == {"FunctionName": arn_of("OrdersBackfill"), "Payload.$": "$"}
         assert states["Link"]["OutputPath"] == "$.Payload"
         assert states["Is it done?"]["Default"] == "Link"
-        assert states["Link"]["TimeoutSeconds"] > of(STREAM, Function)["OrdersBackfill"].timeout
+        assert states["Link"]["TimeoutSeconds"] > of(MACHINE, Function)["OrdersBackfill"].timeout
 
 
 class TestExports:
     def test_nothing_stands_behind_a_stream_or_s3(self) -> None:
-        assert [f.handler.rpartition(".")[2] for f in of(EXPORTS, Function).values()] == ["dead_letters", "tick"]
+        assert [f.handler.rpartition(".")[2] for f in of(EXPORTS, Function).values()] == ["dead_letters", "on_schedule"]
         assert of(EXPORTS, StreamMapping) == {}
         assert of(EXPORTS, Bucket)["Landing"].notices == ()
 
@@ -172,7 +179,7 @@ class TestChainTable:
         assert of(CHAINED, StateMachine) == {}
 
     def test_without_a_scan_there_is_no_chain(self) -> None:
-        for text in (EXISTING, EXPORTS, STREAM + 'base = "none"'):
+        for text in (STREAM, EXPORTS, CHAINED.replace("start", 'base = "none"\nstart')):
             assert not [f for f in of(text, Function) if f.endswith("Backfill")]
 
 
@@ -196,7 +203,9 @@ class TestSettings:
         deployment = deployment_of(EXISTING)
         assert "Landing" not in parts(deployment, Bucket)
         assert deployment.existing is not None
-        assert [notice.prefix for notice in deployment.existing.notices] == ["orders/changes/"]
+        on_file = deployment_of(EXISTING.replace("load = ", "# ")).existing
+        assert on_file is not None
+        assert [notice.prefix for notice in on_file.notices] == ["orders/changes/"]
         assert of(EXISTING, StreamMapping)["OrdersCaptureMapping"].after == ()
 
     def test_no_function_reserves_concurrency_where_that_is_switched_off(self) -> None:
@@ -220,18 +229,8 @@ class TestSettings:
 
 
 class TestLoadRules:
-    """The rule is part of the configuration that is about to come; here it is stood in for."""
-
-    @pytest.fixture
-    def ruled(self, monkeypatch: pytest.MonkeyPatch) -> Any:
-        def deploy(rule: Any) -> Any:
-            monkeypatch.setattr(planning, "load_rule", lambda config, table: rule)
-            return deployment_of(STREAM)
-
-        return deploy
-
-    def test_by_the_hour_nothing_stands_behind_s3_and_a_second_schedule_calls_at_the_hour(self, ruled: Any) -> None:
-        deployment = ruled(SimpleNamespace(seconds=3600, offset=300))
+    def test_by_the_hour_nothing_stands_behind_s3_and_a_second_schedule_calls_at_the_hour(self) -> None:
+        deployment = deployment_of(STREAM + 'load = { every = "1h", offset = "5m" }\n')
         assert "OrdersLoad" not in parts(deployment, Function)
         assert parts(deployment, Bucket)["Landing"].notices == ()
         assert {s.id: s.expression for s in parts(deployment, Schedule).values()} == {
@@ -239,11 +238,16 @@ class TestLoadRules:
             "OrdersDue": "cron(5 * * * ? *)",
         }
 
-    def test_by_hand_no_function_may_touch_a_target(self, ruled: Any) -> None:
-        deployment = ruled("by_hand")
+    def test_by_hand_no_function_may_touch_a_target(self) -> None:
+        deployment = deployment_of(STREAM + 'load = "by_hand"\n')
         assert "OrdersLoad" not in parts(deployment, Function)
         for role in parts(deployment, Role).values():
             assert not [a for s in role.statements for a in s.actions if a.startswith("redshift")]
+
+    def test_by_hand_a_duckdb_file_is_no_obstacle(self) -> None:
+        target = '[targets.local]\nkind = "duckdb"\npath = "w.duckdb"\n'
+        deployment = deployment_of(HEAD + target + ORDERS + 'load = "by_hand"\n')
+        assert list(parts(deployment, Function)) == ["DeadLettersFunction", "OrdersCapture", "OrdersTick"]
 
     @pytest.mark.parametrize(
         ("every", "offset", "cron"),
@@ -263,10 +267,37 @@ class TestLoadRules:
     def test_times_become_a_cron_expression_where_there_is_one(self, every: int, offset: int, cron: str | None) -> None:
         assert planning._cron(every, offset) == cron
 
-    def test_times_without_one_are_left_to_the_sweep_and_said(self, ruled: Any) -> None:
-        deployment = ruled(SimpleNamespace(seconds=5400, offset=0))
+    def test_times_without_one_are_left_to_the_sweep_and_said(self) -> None:
+        deployment = deployment_of(STREAM + 'load = { every = "90m" }\n')
         assert list(parts(deployment, Schedule)) == ["OrdersSweep"]
         assert any("five minutes late" in note for note in deployment.notes)
+
+
+class TestHandlers:
+    def test_every_handler_that_is_deployed_is_there(self) -> None:
+        for text in (STREAM, EXPORTS, EXISTING):
+            for function in parts(deployment_of(text, NOT_THERE_YET), Function).values():
+                module, _, name = function.handler.rpartition(".")
+                assert callable(getattr(importlib.import_module(module), name))
+
+    def test_what_is_not_there_yet_is_really_not_there(self) -> None:
+        for duty in NOT_THERE_YET:
+            module, _, name = HANDLERS[duty].rpartition(".")
+            assert not hasattr(importlib.import_module(module), name), (
+                f"{name} is there: take {duty} from NOT_THERE_YET"
+            )
+
+    def test_without_a_handler_dead_letters_wait_in_their_queue_and_ring(self) -> None:
+        deployment = deployment_of(STREAM, NOT_THERE_YET)
+        assert list(parts(deployment, Queue)) == ["DeadLetters"]
+        assert parts(deployment, Alarm)["KeptAlarm"].dimensions == {"QueueName": "tailrace-dead-letters"}
+        assert parts(deployment, Bucket)["GivenUp"].notices == ()
+
+    @pytest.mark.parametrize("kind", ["step_functions", "chain_table"])
+    def test_a_chain_without_a_handler_is_refused(self, kind: str) -> None:
+        with pytest.raises(ConfigInvalid, match="does not have yet") as caught:
+            deployment_of(STREAM + f'[deploy]\nbackfill = "{kind}"\n', NOT_THERE_YET)
+        assert "schedule" in caught.value.hint
 
 
 class TestConfigurationFile:
@@ -291,14 +322,14 @@ class TestConfigurationFile:
 
     def test_how_this_machine_reaches_aws_is_not_in_it(self) -> None:
         head = HEAD + 'profile = "me"\nendpoint_url = "http://127.0.0.1:4566"\n'
-        deployment = deployment_of(head + REDSHIFT + "[tables.orders]\n")
+        deployment = deployment_of(head + REDSHIFT + ORDERS)
         assert "profile" not in deployment.config
         assert "4566" not in deployment.config
         assert any("profile" in note for note in deployment.notes)
 
     @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=40))
     def test_any_name_comes_through(self, name: str) -> None:
-        config = config_of(HEAD + POSTGRES + "[tables.orders]\n")
+        config = config_of(HEAD + POSTGRES + ORDERS)
         target = config.targets["pg"].model_copy(update={"database": name, "schema_": name})
         odd = config.model_copy(update={"targets": {name: target}})
         text = planning.config_file(odd)
@@ -314,7 +345,6 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("text", "place", "says"),
         [
-            (HEAD.replace("s3://acme-lake/tailrace", "file:./landing") + REDSHIFT, "landing.url", "on this machine"),
             (HEAD.replace('region = "eu-west-1"', "") + REDSHIFT, "source.region", "names none"),
             (
                 HEAD + 'role_arn = "arn:aws:iam::444455556666:role/Reader"\n' + REDSHIFT,
@@ -331,9 +361,20 @@ class TestRefused:
     )
     def test_with_the_place_and_the_next_step(self, text: str, place: str, says: str) -> None:
         with pytest.raises(ConfigInvalid, match=says) as caught:
-            deployment_of(text + "[tables.orders]\n")
+            deployment_of(text + ORDERS)
         assert caught.value.facts["place"] == place
         assert caught.value.hint
+
+    def test_a_landing_zone_on_this_machine(self) -> None:
+        with pytest.raises(ConfigInvalid, match="on this machine") as caught:
+            deployment_of(HEAD.replace("s3://acme-lake/tailrace", "file:./landing") + REDSHIFT + "[tables.orders]\n")
+        assert caught.value.facts["place"] == "landing.url"
+
+    def test_a_poller(self) -> None:
+        with pytest.raises(ConfigInvalid, match="captured by a poller") as caught:
+            deployment_of(HEAD + REDSHIFT + "[tables.orders]\n")
+        assert caught.value.facts["place"] == "tables.orders.capture"
+        assert '"lambda"' in caught.value.hint
 
     def test_duckdb_beside_another_target_is_left_out_and_said(self) -> None:
         deployment = deployment_of(EXISTING)
@@ -341,7 +382,7 @@ class TestRefused:
         assert any("not loaded into local" in note for note in deployment.notes)
 
     def test_more_tables_than_a_role_has_room_for(self) -> None:
-        tables = "".join(f"[tables.table_with_a_long_name_{number:04}]\n" for number in range(60))
+        tables = "".join(f"[tables.table_with_a_long_name_{number:04}]\ncapture = 'lambda'\n" for number in range(60))
         with pytest.raises(ConfigInvalid, match="longer than IAM allows"):
             deployment_of(HEAD + REDSHIFT + tables)
 
@@ -408,5 +449,11 @@ class TestNames:
 
     def test_other_tables_change_no_name(self) -> None:
         alone = {p.id for p in deployment_of(STREAM).resources}
-        both = {p.id for p in deployment_of(STREAM + '[tables.Orders]\nname = "other"\n[tables.customers]\n').resources}
+        both = {
+            p.id
+            for p in deployment_of(
+                STREAM
+                + '[tables.Orders]\nname = "other"\ncapture = "lambda"\n[tables.customers]\ncapture = "exports"\n'
+            ).resources
+        }
         assert alone <= both

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import botocore.session
 import pytest
-from configurations import CONFIGURATIONS, HEAD, REDSHIFT, config_of, deployment_of
+from configurations import CONFIGURATIONS, HEAD, ORDERS, REDSHIFT, config_of, deployment_of
 from permissions import Call, is_allowed
 
 import tailrace
@@ -133,7 +133,9 @@ def statements_of(role: Role, text: str) -> list[dict[str, Any]]:
     return found
 
 
-TWO: Final = HEAD + REDSHIFT + "[tables.orders]\n[tables.customers]\n"
+TWO: Final = (
+    HEAD + REDSHIFT + ORDERS + ORDERS.replace("orders", "customers") + '[deploy]\nbackfill = "step_functions"\n'
+)
 BUCKET: Final = "arn:aws:s3:::acme-lake"
 OWN: Final = {"aws:ResourceAccount": ACCOUNT}
 TABLE: Final = "arn:aws:dynamodb:eu-west-1:111122223333:table"
@@ -160,12 +162,19 @@ def role_of(text: str, duty: str, table: str = "orders") -> list[dict[str, Any]]
         ("load", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", False),
         ("load", "s3:GetObject", f"{BUCKET}/tailrace/customers/changes/x.json.gz", False),
         ("load", "dynamodb:Scan", f"{TABLE}/orders", False),
-        ("load", "dynamodb:GetRecords", f"{TABLE}/orders/stream/2026", False),
+        (
+            "load",
+            "dynamodb:GetRecords",
+            f"{TABLE}/orders/stream/2026",
+            True,
+        ),  # publication proves by it what has landed
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"], True),
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"].replace("0a1b", "other"), False),
         ("tick", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", True),
         ("tick", "s3:DeleteObject", f"{BUCKET}/tailrace/customers/changes/x.json.gz", False),
-        ("tick", "dynamodb:ExportTableToPointInTime", f"{TABLE}/orders", False),
+        ("tick", "dynamodb:ExportTableToPointInTime", f"{TABLE}/customers", False),
+        ("tick", "dynamodb:UpdateContinuousBackups", f"{TABLE}/orders", False),
+        ("tick", "dynamodb:PutItem", f"{TABLE}/orders", False),
         ("backfill", "dynamodb:Scan", f"{TABLE}/orders", True),
         ("backfill", "dynamodb:Scan", f"{TABLE}/customers", False),
         ("backfill", "dynamodb:PutItem", f"{TABLE}/orders", False),
@@ -266,7 +275,7 @@ def test_what_only_aws_knows_is_asked_for_by_name() -> None:
     with pytest.raises(UsageInvalid) as caught:
         documents(deployment, deployment.roles, ACCOUNT, {})
     assert caught.value.hint.startswith("--set DwhWorkgroup=")
-    key = plan(config_of(CONFIGURATIONS["chain-table-in-a-vpc"]), "0")
+    key = plan(config_of(CONFIGURATIONS["chain-table-in-a-vpc"]), "0", frozenset())
     with pytest.raises(UsageInvalid, match="known when it is deployed"):
         documents(key, key.roles, ACCOUNT, {})
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 import yaml as pyyaml
-from configurations import CONFIGURATIONS, HEAD, REDSHIFT, deployment_of
+from configurations import CONFIGURATIONS, HEAD, ORDERS, REDSHIFT, deployment_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -204,7 +204,7 @@ def test_every_reference_in_the_module_leads_somewhere(name: str) -> None:
 
 def test_texts_cannot_break_out_of_hcl() -> None:
     hostile = 'a"b\\c${d}%{e}\nf'
-    text = HEAD + REDSHIFT.replace('"dev"', json.dumps("dev")) + "[tables.orders]\n"
+    text = HEAD + REDSHIFT + ORDERS
     deployment = deployment_of(text)
     alarm = next(part for part in deployment.resources if isinstance(part, Alarm))
     from dataclasses import replace

@@ -99,7 +99,9 @@ class Site:
         )
 
     def load_each_object(self) -> None:
-        arn = self.functions.client.get_function(FunctionName=self.function("on_object"))["Configuration"]["FunctionArn"]
+        arn = self.functions.client.get_function(FunctionName=self.function("on_object"))["Configuration"][
+            "FunctionArn"
+        ]
         self.account.s3.put_bucket_notification_configuration(
             Bucket=self.name,
             NotificationConfiguration={
@@ -132,7 +134,9 @@ def test_a_write_reaches_the_target_by_functions_alone(site: Site) -> None:
     site.account.put_many(site.table, 100, prefix="old")
     site.load_each_object()
     site.capture()
-    site.account.put_many(site.table, 500, prefix="new", text={"S": "ü"}, n={"N": "12345678901234567890123456789012345678"})
+    site.account.put_many(
+        site.table, 500, prefix="new", text={"S": "ü"}, n={"N": "12345678901234567890123456789012345678"}
+    )
     schedule = site.function("on_schedule")
     until(lambda: len(site.landed()) > 0)
 

@@ -34,8 +34,8 @@ def command(context: Context, account: str, table: str | None, role: str | None,
         raise UsageInvalid(
             f"{account!r:.40} is no account", hint="Twelve digits, as `aws sts get-caller-identity` says."
         )
-    deployment = planned(context)
     config = load_config(find_config(context.config))
+    deployment = planned(context)
     if table is not None and table not in config.tables:
         raise UsageInvalid(
             f"There is no table {table!r:.80} in the configuration", hint=f"Configured are: {', '.join(config.tables)}."

@@ -128,13 +128,14 @@ def _resource(part: Resource, code: Mapping[str, Any]) -> dict[str, Any]:
             }
             return _made(part.id, "AWS::Lambda::Permission", permission)
         case Retries():
-            retries = {
+            retries: dict[str, Any] = {
                 "FunctionName": id_of(part.function),
                 "Qualifier": "$LATEST",
                 "MaximumRetryAttempts": part.attempts,
                 "MaximumEventAgeInSeconds": part.age_seconds,
-                "DestinationConfig": {"OnFailure": {"Destination": part.failed_to}},
             }
+            if part.failed_to is not None:
+                retries["DestinationConfig"] = {"OnFailure": {"Destination": part.failed_to}}
             return _made(part.id, "AWS::Lambda::EventInvokeConfig", retries)
         case StreamMapping():
             return _made(part.id, "AWS::Lambda::EventSourceMapping", _stream_mapping(part), after=part.after)
@@ -300,6 +301,7 @@ def _schedule(part: Schedule) -> dict[str, Any]:
     target = {
         "Arn": arn_of(part.function),
         "RoleArn": arn_of(part.role),
+        "Input": json.dumps(part.event),
         "DeadLetterConfig": {"Arn": part.dead_letters},
         "RetryPolicy": {"MaximumRetryAttempts": part.attempts, "MaximumEventAgeInSeconds": part.age_seconds},
     }

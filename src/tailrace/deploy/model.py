@@ -276,13 +276,13 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """Of asynchronous calls: how often, how old, and where to when all failed."""
+    """Of asynchronous calls: how often, how old, and where to when all failed; None: the next call makes up for it."""
 
     id: str
     function: str
     attempts: int
     age_seconds: int
-    failed_to: str
+    failed_to: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +321,7 @@ class ScheduleGroup:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Calls a function at times in UTC. `dead_letters`: the ARN of the queue for calls that did not come through."""
+    """Calls a function at times in UTC, with `event`. `dead_letters`: the ARN of a queue for calls that did not come through."""
 
     id: str
     name: str
@@ -329,6 +329,7 @@ class Schedule:
     group: str
     expression: str
     function: str
+    event: Mapping[str, Any]
     role: str
     dead_letters: str
     attempts: int

@@ -5,7 +5,7 @@
 | by its stream | a function behind the stream, one on a schedule and, unless it is loaded by the hour or by hand, one behind S3 |
 | by exports | a function on a schedule |
 
-A table whose base is scanned has a chain for its backfill beside that.
+The schedule also reads what a table held before, or, where it is large, a chain of calls does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from tailrace.config import Config, DuckDbConfig, PostgresConfig, RedshiftConfig
 from tailrace.deploy import policies
@@ -25,6 +25,7 @@ from tailrace.deploy.entry import (
     CONFIG_PATH,
     HANDLERS,
     LANDING,
+    NOT_THERE_YET,
     PARKED,
     PGPASS,
     TABLE,
@@ -72,9 +73,7 @@ from tailrace.landing import split_url
 HOUR: Final = 3600
 
 # The event source mapping of a table's stream.
-BATCH_RECORDS: Final = (
-    10_000  # the most there is: a batch ends at 6 MB or at its window anyway, and is one object on S3
-)
+BATCH_RECORDS: Final = 10_000  # the most there is: a batch, which is one object, ends at 6 MB or at its window anyway
 WINDOW_SECONDS: Final = 60  # where the configuration does not say: an object a minute and shard
 WINDOW_MAX: Final = 300  # Lambda's own limit
 ATTEMPTS: Final = 100  # bad records are set aside by the function, so what fails is S3 or we: worth waiting for
@@ -84,7 +83,7 @@ AGE_SECONDS: Final = (
 AGE_ALARMS: Final = ((6, "a quarter"), (12, "half"))  # hours of the 24 that a stream keeps
 
 # Functions. Memory also buys processor time: 1,769 MB are one processor.
-CAPTURE_MEMORY: Final = 512
+CAPTURE_MEMORY: Final = 512  # it is the processor that is bought
 CAPTURE_SECONDS: Final = 60
 WORKER_SECONDS: Final = 900  # the most there is; a tick ends by itself before
 DEAD_LETTER_SECONDS: Final = 60
@@ -92,35 +91,20 @@ SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and pu
 SILENT_SECONDS: Final = 900  # three sweeps
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
-POLICY_CHARS: Final = (
-    9_000  # IAM allows a role 10,240; what stands for accounts and regions is a little longer than it looks
-)
+POLICY_CHARS: Final = 9_000  # IAM allows a role 10,240, and names of regions are longer than what stands for them here
 PROBE_DAYS: Final = 7
 QUARANTINE_DAYS: Final = 365
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
-Path: TypeAlias = Literal["stream", "exports"]
 
-
-def path_of(config: Config, table: str) -> Path:
-    """How a table is captured without a server."""
-    return "exports" if config.by_exports(table) else "stream"
-
-
-def load_rule(config: Config, table: str) -> Any:
-    """When a table is loaded: "continuous", "on_file", "by_hand", or `seconds` and `offset` of whole hours."""
-    rule_of = getattr(config, "load_rule_of", None)
-    return "continuous" if rule_of is None else rule_of(table)
-
-
-def plan(config: Config, version: str) -> Deployment:
+def plan(config: Config, version: str, missing: frozenset[str] = NOT_THERE_YET) -> Deployment:
     """Everything that a configuration needs. Raises ConfigInvalid for what cannot run without a server.
 
-    `version` of Tailrace, which is what the functions install.
+    `version` of Tailrace, which is what the functions install. `missing`: duties that it has no handlers for.
     """
-    _check(config)
-    planner = _Planner(config)
+    _check(config, missing)
+    planner = _Planner(config, missing)
     resources = tuple(planner.resources())
     _check_sizes(resources)
     return Deployment(
@@ -139,7 +123,7 @@ def plan(config: Config, version: str) -> Deployment:
 # ---- what cannot be deployed
 
 
-def _check(config: Config) -> None:
+def _check(config: Config, missing: frozenset[str]) -> None:
     if not config.landing.url.startswith("s3:"):
         raise ConfigInvalid(
             "A landing zone on this machine cannot be deployed: functions have no disk in common",
@@ -158,8 +142,20 @@ def _check(config: Config) -> None:
             hint="Deploy in that account, from a configuration without role_arn.",
             place="source.role_arn",
         )
+    if config.deploy.backfill != "schedule" and "backfill" in missing:
+        raise ConfigInvalid(
+            f"A backfill by {config.deploy.backfill!r} is something that this release does not have yet",
+            hint='Set backfill = "schedule" in [deploy]: it goes on for 14 minutes at a time, too.',
+            place="deploy.backfill",
+        )
     for table in config.tables:
-        if not _deployed_targets(config, table) and load_rule(config, table) != "by_hand":
+        if config.rule(table, "capture", "streams") == "streams":
+            raise ConfigInvalid(
+                f"{table} is captured by a poller, which runs on a server",
+                hint='Set capture = "lambda", or "exports".',
+                place=f"tables.{table}.capture",
+            )
+        if not _deployed_targets(config, table) and config.load_rule_of(table) != "by_hand":
             raise ConfigInvalid(
                 f"{table} goes to DuckDB only, which is a file, and functions have no disk in common",
                 hint='Give it another target; or set load = "by_hand" and run `tailrace load` where the file lies.',
@@ -194,13 +190,17 @@ def _notes(config: Config) -> Iterator[str]:
         left = [name for name in config.targets_of(table) if isinstance(config.targets[name], DuckDbConfig)]
         if left:
             yield f"{table} is not loaded into {', '.join(left)}: run `tailrace load` where that DuckDB file lies."
-        rule = load_rule(config, table)
+        rule = config.load_rule_of(table)
         if not isinstance(rule, str) and _cron(rule.seconds, rule.offset) is None:
             yield f"{table} is loaded up to five minutes late: its times fit no cron expression, so the sweep loads it."
     if config.source.profile or config.source.endpoint_url:
         yield "profile and endpoint_url of [source] say how this machine reaches AWS; the functions do without."
     if config.deploy.bucket == "existing":
         yield "The bucket is not touched: the README says what it must have, and how it calls the functions."
+    if not config.deploy.subnets:
+        for name, target in config.targets.items():
+            if isinstance(target, PostgresConfig) or (isinstance(target, RedshiftConfig) and target.host):
+                yield f"{name} is reached from outside of any VPC: set subnets and security_groups in [deploy] if it lies in one."
 
 
 def config_file(config: Config) -> str:
@@ -253,8 +253,9 @@ class _Worker:
 
 
 class _Planner:
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, missing: frozenset[str] = frozenset()) -> None:
         self.config = config
+        self.missing = missing
         self.deploy = config.deploy
         self.name = config.deploy.name
         self.region = config.source.region or ""
@@ -276,7 +277,7 @@ class _Planner:
             f"make image; then it is in the registry as {self.name}:TAG",
         )
         for table in self.config.tables:
-            if path_of(self.config, table) == "stream":
+            if self.config.by_lambda(table):
                 yield Parameter(
                     _stream_parameter(table),
                     f"The ARN of the stream of {table}",
@@ -300,7 +301,7 @@ class _Planner:
                 tables.append(resource)
                 if isinstance(resource, Permission) and resource.service == "s3.amazonaws.com":
                     permissions.append(resource.id)
-                    notices.append(Notice(resource.function, f"{self._zone(table).home}changes/", ".json.gz"))
+                    notices.append(Notice(resource.function, f"{self.zone(table).home}changes/", ".json.gz"))
         yield from self._shared()
         yield from self._dead_letters([part.name for part in tables if isinstance(part, Function)])
         yield from tables
@@ -320,20 +321,23 @@ class _Planner:
         yield Topic(
             "Alarms", f"{self.name}-alarms", self._created_key, self.deploy.alarm_email, policies.alarm_topic(topic)
         )
-        yield Queue("Parked", f"{self.name}-parked", QUEUE_DAYS, 30)
+        handled = "dead-letters" not in self.missing
+        if handled:
+            yield Queue("Parked", f"{self.name}-parked", QUEUE_DAYS, 30)
         yield Queue(
             "DeadLetters",
             f"{self.name}-dead-letters",
             QUEUE_DAYS,
             6 * DEAD_LETTER_SECONDS,  # what AWS advises for a queue that calls a function
-            parked="Parked",
-            tries=3,
+            parked="Parked" if handled else None,
+            tries=3 if handled else 0,
         )
+        kept = f"{self.name}-parked" if handled else f"{self.name}-dead-letters"
         yield self.alarm(
-            "ParkedAlarm",
-            "parked",
-            "What failed for good waits in the queue of parked messages",
-            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": f"{self.name}-parked"}),
+            "KeptAlarm",
+            "dead-letters",
+            f"Calls that failed for good wait in the queue {kept}; later calls may have made up for them",
+            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": kept}),
             statistic="Maximum",
         )
         yield ScheduleGroup("ScheduleGroup", self.name)
@@ -345,7 +349,7 @@ class _Planner:
 
     def _landing_bucket(self, notices: Sequence[Notice], after: Sequence[str]) -> Bucket:
         quarantines = [
-            Expiry(f"quarantine-{slug_of(table)}", f"{self._zone(table).home}quarantine/", QUARANTINE_DAYS)
+            Expiry(f"quarantine-{slug_of(table)}", f"{self.zone(table).home}quarantine/", QUARANTINE_DAYS)
             for table in self.config.tables
         ]
         probes = Expiry("probes", f"{self.prefix}{policies.OWN_FOLDER}", PROBE_DAYS)
@@ -361,25 +365,35 @@ class _Planner:
         )
 
     def _dead_letters(self, functions: Sequence[str]) -> Iterator[Resource]:
-        """The function that describes, retries, keeps and announces; and the bucket for records that Lambda gave up."""
-        work = _Worker(
+        """The bucket for records that Lambda gave up, and the function that describes, retries, keeps and announces."""
+        handled = "dead-letters" not in self.missing
+        if handled:
+            yield from self.function("", self._dead_letter_worker(functions))
+            yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
+            source = policies.bucket_arn(self.failed_bucket)
+            yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
+        yield Bucket(
+            "GivenUp",
+            self.failed_bucket,
+            self.key,
+            policies.private_bucket(self.failed_bucket),
+            UPLOAD_DAYS,
+            notices=(Notice("DeadLettersFunction", "", ""),) if handled else (),
+            after=("GivenUpPermission",) if handled else (),
+        )
+
+    def _dead_letter_worker(self, functions: Sequence[str]) -> _Worker:
+        receiving = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+        given_up = (f"{policies.bucket_arn(self.failed_bucket)}/*",)
+        return _Worker(
             "dead-letters",
             "Describes what failed for good, retries it once, keeps it and tells the topic",
             (
-                Statement(
-                    "Receive",
-                    ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
-                    (arn_of("DeadLetters"),),
-                ),
+                Statement("Receive", receiving, (arn_of("DeadLetters"),)),
                 policies.sending("Park", arn_of("Parked")),
                 Statement("Tell", ("sns:Publish",), (arn_of("Alarms"),)),
                 policies.invoking(*(arn("lambda", f"function:{name}") for name in functions)),
-                Statement(
-                    "GivenUp",
-                    ("s3:GetObject",),
-                    (f"{policies.bucket_arn(self.failed_bucket)}/*",),
-                    (policies.SAME_ACCOUNT,),
-                ),
+                Statement("GivenUp", ("s3:GetObject",), given_up, (policies.SAME_ACCOUNT,)),
                 *self._relanding(),
                 *policies.key_use(self.key, (self.bucket, self.failed_bucket)),
                 *policies.topic_key_use(self._created_key),
@@ -388,24 +402,10 @@ class _Planner:
             timeout=DEAD_LETTER_SECONDS,
             memory=CAPTURE_MEMORY,
         )
-        yield from self.function("", work)
-        yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
-        yield Permission(
-            "GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", policies.bucket_arn(self.failed_bucket)
-        )
-        yield Bucket(
-            "GivenUp",
-            self.failed_bucket,
-            self.key,
-            policies.private_bucket(self.failed_bucket),
-            UPLOAD_DAYS,
-            notices=(Notice("DeadLettersFunction", "", ""),),
-            after=("GivenUpPermission",),
-        )
 
     def _relanding(self) -> Iterator[Statement]:
         """Records that Lambda gave up go where the capture function would have put them."""
-        zones = [self._zone(t) for t in self.config.tables if path_of(self.config, t) == "stream"]
+        zones = [self.zone(t) for t in self.config.tables if self.config.by_lambda(t)]
         folders = tuple(folder for zone in zones for folder in zone.objects("changes/", "quarantine/"))
         if folders:
             yield Statement("Reland", ("s3:GetObject", "s3:PutObject"), folders, (policies.SAME_ACCOUNT,))
@@ -485,41 +485,57 @@ class _Planner:
             missing=missing,
         )
 
-    def _zone(self, table: str) -> policies.Zone:
+    def zone(self, table: str) -> policies.Zone:
         return policies.Zone(self.bucket, self.prefix, table, self.key)
 
     def _is_used(self, target: str) -> bool:
         return any(target in self.config.targets_of(table) for table in self.config.tables)
 
     def target_statements(self, table: str) -> Iterator[Statement]:
-        """What loading a table needs of its targets; None of it where no function loads."""
-        if load_rule(self.config, table) == "by_hand":
+        """What loading a table needs of its targets; nothing where no function loads."""
+        if self.config.load_rule_of(table) == "by_hand":
             return
         has_password = False
         for number, name in enumerate(_deployed_targets(self.config, table), 1):
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
-                yield from policies.redshift(self._warehouse(f"Redshift{number}", name, target))
+                yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
             has_password |= isinstance(target, PostgresConfig)
         if has_password:
             self.passwords = f"/{self.name}/pgpass"
             yield from policies.password(self.passwords)
 
-    def _warehouse(self, sid: str, name: str, target: RedshiftConfig) -> policies.Warehouse:
-        _, bucket, prefix = split_url(target.staging)
-        resource = (
-            arn("redshift", f"cluster:{target.cluster}") if target.cluster else parameter(_workgroup_parameter(name))
+    def serving(self, table: str) -> tuple[Statement, ...]:
+        """What `tailrace run` needs for a table, all its jobs and a repair together."""
+        config = self.config
+        zone = self.zone(table)
+        reads = () if config.by_exports(table) else (*policies.polling(table), *policies.scanning(table))
+        return (
+            *policies.landing(zone, deletes=True),
+            *reads,
+            *policies.exporting(zone, enables=config.rule(table, "enable_pitr", False)),
+            *policies.settling(table),
+            *self.target_statements(table),
+            *policies.key_use(self.key, (self.bucket,)),
         )
-        return policies.Warehouse(
-            sid,
-            resource,
-            target.cluster,
-            target.database,
-            target.db_user,
-            target.secret_arn,
-            bucket,
-            f"{prefix}/" if prefix else "",
-        )
+
+
+def _warehouse(sid: str, name: str, target: RedshiftConfig) -> policies.Warehouse:
+    _, bucket, prefix = split_url(target.staging)
+    resource = parameter(_workgroup_parameter(name)) if target.workgroup else None
+    held = target.ssm_parameter
+    return policies.Warehouse(
+        sid=sid,
+        by_data_api=target.driver == "data-api",
+        resource=arn("redshift", f"cluster:{target.cluster}") if target.cluster else resource,
+        cluster=target.cluster,
+        database=target.database,
+        db_user=target.db_user,
+        secret=target.secret_arn,
+        parameter=held if held is None or held.startswith("arn:") else arn("ssm", f"parameter/{held.lstrip('/')}"),
+        bucket=bucket,
+        prefix=f"{prefix}/" if prefix else "",
+    )
 
 
 def _stream_parameter(table: str) -> str:
@@ -539,17 +555,16 @@ class _Table:
         self.table = table
         self.slug = slug_of(table)
         self.id = id_of_slug(self.slug)
-        self.zone = planner._zone(table)
-        self.rule = load_rule(planner.config, table)
-        self.path = path_of(planner.config, table)
+        self.zone = planner.zone(table)
+        self.rule = planner.config.load_rule_of(table)
 
     def resources(self) -> Iterator[Resource]:
-        if self.path == "stream":
+        if self.config.by_lambda(self.table):
             yield from self._capture()
             if self.rule in ("continuous", "on_file"):
                 yield from self._load()
         yield from self._tick()
-        if self.path == "stream" and self.config.base_of(self.table) == "scan":
+        if self.config.base_of(self.table) == "scan" and self.config.deploy.backfill != "schedule":
             yield from self._backfill()
 
     # ---- the stream
@@ -562,7 +577,7 @@ class _Table:
             *policies.key_use(planner.key, (planner.bucket, planner.failed_bucket)),
         )
         what = f"Lands what is new in the stream of {self.table}"
-        environment = {LANDING: self.config.landing.url, TABLE: self.table}
+        environment = {LANDING: self.config.landing.url}
         yield from planner.function(
             self.table,
             _Worker("capture", what, statements, environment, timeout=CAPTURE_SECONDS, memory=CAPTURE_MEMORY),
@@ -598,14 +613,14 @@ class _Table:
             ("AWS/Lambda", "Throttles", {"FunctionName": name}),
         )
         for metric, what in (
-            ("OnFailureDestinationDeliveredEventCount", "to the bucket for what was given up: they must land again"),
-            ("DroppedEventCount", "nowhere: a gap"),
+            ("OnFailureDestinationDeliveredEventCount", f"to the bucket {planner.name}-…-given-up"),
+            ("DroppedEventCount", "nowhere"),
         ):
             short = "given-up" if metric.startswith("On") else "dropped"
             yield planner.alarm(
                 f"{function}{id_of_slug(short)}",
                 f"{self.slug}-capture-{short}",
-                f"Lambda gave up changes of {self.table}; they went {what}",
+                f"Lambda gave up changes of {self.table}, which went {what}; the schedule lands them while the stream has them",
                 ("AWS/Lambda", metric, {"EventSourceMappingUUID": id_of(mapping)}),
             )
         yield planner.alarm(
@@ -625,7 +640,14 @@ class _Table:
     def _load(self) -> Iterator[Resource]:
         planner = self.planner
         what = f"Publishes and loads what lands of {self.table}, file by file"
-        yield from planner.function(self.table, self._worker("load", what, self._loading(deletes=False)))
+        statements = (
+            *policies.landing(self.zone, deletes=False),
+            *policies.polling(self.table),
+            *planner.target_statements(self.table),
+            *policies.key_use(planner.key, (planner.bucket,)),
+            policies.sending("Failed", arn_of("DeadLetters")),
+        )
+        yield from planner.function(self.table, self._worker("load", what, statements))
         function = f"{self.id}Load"
         yield Permission(f"{function}Permission", function, "s3.amazonaws.com", policies.bucket_arn(planner.bucket))
         yield Retries(f"{function}Retries", function, 2, 6 * HOUR, arn_of("DeadLetters"))
@@ -633,20 +655,11 @@ class _Table:
 
     def _tick(self) -> Iterator[Resource]:
         planner = self.planner
-        statements = self._loading(deletes=True)
-        if self._exports():
-            enables = self.config.rule(self.table, "enable_pitr", False)
-            statements += policies.exporting(self.zone, enables=enables)
-        if (
-            self.path == "exports"
-            and self.config.windows_of(self.table).step < self.config.windows_of(self.table).width
-        ):
-            statements += policies.settling(self.table)
         what = f"Publishes, compacts and loads what is due of {self.table}"
-        yield from planner.function(self.table, self._worker("tick", what, statements))
+        yield from planner.function(self.table, self._worker("tick", what, planner.serving(self.table)))
         function = f"{self.id}Tick"
         name = f"{planner.name}-{self.slug}-tick"
-        yield Retries(f"{function}Retries", function, 0, HOUR, arn_of("DeadLetters"))
+        yield Retries(f"{function}Retries", function, 0, 300, None)  # a sweep later there is another
         yield self._schedule("Sweep", "sweep", f"Looks after {self.table}, whatever triggers were lost", SWEEP)
         if not isinstance(self.rule, str) and (cron := _cron(self.rule.seconds, self.rule.offset)) is not None:
             yield self._schedule("Due", "due", f"Loads {self.table} when it is time", cron)
@@ -661,23 +674,8 @@ class _Table:
             seconds=SILENT_SECONDS,
         )
 
-    def _exports(self) -> bool:
-        return self.path == "exports" or self.config.base_of(self.table) == "export"
-
-    def _loading(self, *, deletes: bool) -> tuple[Statement, ...]:
-        planner = self.planner
-        failed = policies.sending("Failed", arn_of("DeadLetters"))
-        publishes = policies.publishing(self.table) if self.path == "stream" else ()
-        return (
-            *policies.landing(self.zone, deletes=deletes),
-            *publishes,
-            *planner.target_statements(self.table),
-            *policies.key_use(planner.key, (planner.bucket,)),
-            failed,
-        )
-
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:
-        environment = {CONFIG: CONFIG_PATH, TABLE: self.table}
+        environment = {CONFIG: CONFIG_PATH}
         targets = [self.config.targets[name] for name in _deployed_targets(self.config, self.table)]
         if any(isinstance(target, PostgresConfig) for target in targets) and self.rule != "by_hand":
             environment[PGPASS] = self.planner.passwords
@@ -691,6 +689,7 @@ class _Table:
             "ScheduleGroup",
             expression,
             f"{self.id}Tick",
+            {"tables": self.table},
             "SchedulesRole",
             arn_of("DeadLetters"),
             2,
@@ -820,18 +819,7 @@ def _chain(function: str) -> dict[str, Any]:
 
 
 def server_role(config: Config, table: str) -> Role:
-    """What `tailrace run` needs for one table on a server, all its jobs together; no part of a deployment."""
+    """What `tailrace run` needs for one table on a server; no part of a deployment."""
     planner = _Planner(config)
-    zone = planner._zone(table)
-    statements = policies.landing(zone, deletes=True)
-    if not config.by_exports(table):
-        statements += policies.polling(table)
-    if config.base_of(table) == "scan":
-        statements += policies.scanning(table)
-    if config.by_exports(table) or config.base_of(table) == "export":
-        statements += policies.exporting(zone, enables=config.rule(table, "enable_pitr", False))
-    statements += (*policies.settling(table), *planner.target_statements(table))
-    statements += policies.key_use(planner.key, (planner.bucket,))
-    return Role(
-        f"{id_of_slug(slug_of(table))}Run", f"{planner.name}-{slug_of(table)}-run", "", (), statements, table, "run"
-    )
+    slug = slug_of(table)
+    return Role(f"{id_of_slug(slug)}Run", f"{planner.name}-{slug}-run", "", (), planner.serving(table), table, "run")

@@ -30,6 +30,12 @@ CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "dynamodb": ("DescribeTable",),
         "dynamodbstreams": ("DescribeStream", "GetShardIterator", "GetRecords"),
     },
+    "targets.redshift.credentials": {
+        "redshift": ("GetClusterCredentials", "GetClusterCredentialsWithIAM"),
+        "redshift-serverless": ("GetCredentials",),
+        "secretsmanager": ("GetSecretValue",),
+        "ssm": ("GetParameter",),
+    },
     "targets.redshift.staging": {"s3": ("GetObject", "PutObject", "ListObjectsV2", "DeleteObjects")},
     "targets.redshift.data_api": {
         "redshift-data": (
@@ -172,16 +178,8 @@ def landing(zone: Zone, *, deletes: bool) -> tuple[Statement, ...]:
     )
 
 
-def publishing(table: str) -> tuple[Statement, ...]:
-    """Looks at the table and the lineage of its stream; reads no record."""
-    return (
-        Statement("Table", ("dynamodb:DescribeTable",), (table_arn(table),)),
-        Statement("Lineage", ("dynamodb:DescribeStream",), (table_arn(table, "/stream/*"),)),
-    )
-
-
 def polling(table: str) -> tuple[Statement, ...]:
-    """Reads a stream without Lambda's help."""
+    """Reads a stream: as a poller does, and publication, which proves by the stream itself that all of it has landed."""
     reading = ("dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords")
     return (
         Statement("Table", ("dynamodb:DescribeTable",), (table_arn(table),)),
@@ -202,7 +200,7 @@ def exporting(zone: Zone, *, enables: bool) -> tuple[Statement, ...]:
 
 
 def settling(table: str) -> tuple[Statement, ...]:
-    """Reads single items anew, where windows slide."""
+    """Reads single items anew, where windows slide and where changes were lost."""
     return (Statement("Items", ("dynamodb:BatchGetItem",), (table_arn(table),)),)
 
 
@@ -212,41 +210,52 @@ def scanning(table: str) -> tuple[Statement, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A Redshift target. `sid`: how its statements begin. `resource`: the ARN of its workgroup, or of its cluster.
+    """A Redshift target. `sid`: how its statements begin. `resource`: the ARN of its workgroup, of its cluster, or None.
 
-    `prefix` of the staging folder as in `Zone`.
+    `secret` and `parameter`: ARNs of what holds its login. `prefix` of the staging folder as in `Zone`.
     """
 
     sid: str
-    resource: str
+    by_data_api: bool
+    resource: str | None
     cluster: str | None
     database: str
     db_user: str | None
-    secret_arn: str | None
+    secret: str | None
+    parameter: str | None
     bucket: str
     prefix: str
 
 
 def redshift(warehouse: Warehouse) -> tuple[Statement, ...]:
-    """The Data API, a login for it, and the files of COPY and UNLOAD."""
+    """A login, the files of COPY and UNLOAD, and where no driver does it the Data API."""
     sid = warehouse.sid
-    owner = ("StringEquals", "redshift-data:statement-owner-iam-userid", "${aws:userid}")
     staged = f"{bucket_arn(warehouse.bucket)}/{warehouse.prefix}*"
+    objects = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+    statements = (
+        _login(f"{sid}Login", warehouse),
+        Statement(f"{sid}Stage", objects, (staged,), (SAME_ACCOUNT,)),
+        _listing(f"{sid}StageList", warehouse.bucket, warehouse.prefix),
+    )
+    if not warehouse.by_data_api or warehouse.resource is None:
+        return statements
+    owner = ("StringEquals", "redshift-data:statement-owner-iam-userid", "${aws:userid}")
     found = ("redshift-data:DescribeStatement", "redshift-data:GetStatementResult", "redshift-data:ListStatements")
     run = ("redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement")
     return (
         Statement(f"{sid}Run", run, (warehouse.resource,)),
         Statement(f"{sid}Result", found, ("*",), (owner,)),  # statements are no resources; only its own are shown
-        _login(f"{sid}Login", warehouse),
-        Statement(f"{sid}Stage", ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"), (staged,), (SAME_ACCOUNT,)),
-        _listing(f"{sid}StageList", warehouse.bucket, warehouse.prefix),
+        *statements,
     )
 
 
 def _login(sid: str, warehouse: Warehouse) -> Statement:
-    if warehouse.secret_arn is not None:
-        return Statement(sid, ("secretsmanager:GetSecretValue",), (warehouse.secret_arn,))
+    if warehouse.secret is not None:
+        return Statement(sid, ("secretsmanager:GetSecretValue",), (warehouse.secret,))
+    if warehouse.parameter is not None:
+        return Statement(sid, ("ssm:GetParameter",), (warehouse.parameter,))
     if warehouse.cluster is None:
+        assert warehouse.resource is not None, warehouse
         return Statement(sid, ("redshift-serverless:GetCredentials",), (warehouse.resource,))
     database = arn("redshift", f"dbname:{warehouse.cluster}/{warehouse.database}")
     if warehouse.db_user is None:

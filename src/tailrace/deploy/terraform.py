@@ -255,12 +255,13 @@ def _resource(part: Resource, kinds: Mapping[str, Resource]) -> Iterator[Made]:
             }
             yield Made(kind, name, permission)
         case Retries():
-            retries = {
+            retries: Body = {
                 "function_name": id_of(part.function),
                 "maximum_retry_attempts": part.attempts,
                 "maximum_event_age_in_seconds": part.age_seconds,
-                "destination_config": Block({"on_failure": Block({"destination": part.failed_to})}),
             }
+            if part.failed_to is not None:
+                retries["destination_config"] = Block({"on_failure": Block({"destination": part.failed_to})})
             yield Made(kind, name, retries)
         case StreamMapping():
             yield Made(kind, name, _stream_mapping(part) | _after(kinds, *part.after))
@@ -403,6 +404,7 @@ def _schedule(part: Schedule) -> Body:
     target = {
         "arn": arn_of(part.function),
         "role_arn": arn_of(part.role),
+        "input": Json(part.event),
         "dead_letter_config": Block({"arn": part.dead_letters}),
         "retry_policy": Block(retry),
     }

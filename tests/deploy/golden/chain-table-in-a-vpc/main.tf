@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:c3d414c2bc3f23811ad0db00f4ea87f060b05b1fcfc6e98b279239560cef78f0
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8134bf0c14e4aae3551d5abe7b89e4c48ca2866e956c338769755cd6ba9ad76f
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -144,9 +144,9 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
-  alarm_name = "replica-parked"
-  alarm_description = "What failed for good waits in the queue of parked messages"
+resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
+  alarm_name = "replica-dead-letters"
+  alarm_description = "Calls that failed for good wait in the queue replica-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
   dimensions = {
@@ -571,7 +571,6 @@ resource "aws_lambda_function" "orders_capture" {
   environment {
     variables = {
       TAILRACE_LANDING = "s3://acme-lake/tailrace"
-      TAILRACE_TABLE = "orders"
     }
   }
   logging_config {
@@ -676,7 +675,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name = "replica-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders; they went to the bucket for what was given up: they must land again"
+  alarm_description = "Lambda gave up changes of orders, which went to the bucket replica-…-given-up; the schedule lands them while the stream has them"
   namespace = "AWS/Lambda"
   metric_name = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
@@ -694,7 +693,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
   alarm_name = "replica-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders; they went nowhere: a gap"
+  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
   namespace = "AWS/Lambda"
   metric_name = "DroppedEventCount"
   dimensions = {
@@ -808,9 +807,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Lineage"
+        Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
@@ -891,18 +890,17 @@ resource "aws_lambda_function" "orders_load" {
   function_name = "replica-orders-load"
   description = "Publishes and loads what lands of orders, file by file"
   role = aws_iam_role.orders_load_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image
   image_config {
-    command = ["tailrace.runtimes.aws_lambda.load"]
+    command = ["tailrace.runtimes.aws_lambda.on_object"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
       TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
@@ -1034,10 +1032,50 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Lineage"
+        Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
+      },
+      {
+        Sid = "Scan"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "Export"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:DescribeTable",
+          "dynamodb:DescribeContinuousBackups",
+          "dynamodb:ExportTableToPointInTime",
+          "dynamodb:ListExports",
+        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "ExportWatch"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeExport"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid = "ExportWrite"
+        Effect = "Allow"
+        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/exports/*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Items"
+        Effect = "Allow"
+        Action = ["dynamodb:BatchGetItem"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
         Sid = "Password"
@@ -1058,12 +1096,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
             "kms:EncryptionContext:aws:s3:arn" = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
           }
         }
-      },
-      {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
-        Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
         Sid = "NetworkCreate"
@@ -1117,18 +1149,17 @@ resource "aws_lambda_function" "orders_tick" {
   function_name = "replica-orders-tick"
   description = "Publishes, compacts and loads what is due of orders"
   role = aws_iam_role.orders_tick_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image
   image_config {
-    command = ["tailrace.runtimes.aws_lambda.tick"]
+    command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
       TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
@@ -1146,12 +1177,7 @@ resource "aws_lambda_function" "orders_tick" {
 resource "aws_lambda_function_event_invoke_config" "orders_tick_retries" {
   function_name = aws_lambda_function.orders_tick.function_name
   maximum_retry_attempts = 0
-  maximum_event_age_in_seconds = 3600
-  destination_config {
-    on_failure {
-      destination = aws_sqs_queue.dead_letters.arn
-    }
-  }
+  maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "orders_sweep" {
@@ -1166,6 +1192,9 @@ resource "aws_scheduler_schedule" "orders_sweep" {
   target {
     arn = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
+    input = jsonencode({
+      tables = "orders"
+    })
     dead_letter_config {
       arn = aws_sqs_queue.dead_letters.arn
     }
@@ -1338,7 +1367,7 @@ resource "aws_lambda_function" "orders_backfill" {
   function_name = "replica-orders-backfill"
   description = "Reads what orders held before, for 14 minutes at a time"
   role = aws_iam_role.orders_backfill_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:44e46add0c6698fd7cd5219049572a6fd76982e3a0639ec6c7dd218d09da47fc
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:2c478e8760fad71125db6cd2faa7068d63c9457bbdc32c366b87b23ce3511378
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -85,9 +85,9 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
-  alarm_name = "tailrace-parked"
-  alarm_description = "What failed for good waits in the queue of parked messages"
+resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
+  alarm_name = "tailrace-dead-letters"
+  alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
   dimensions = {
@@ -167,7 +167,6 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Action = ["lambda:InvokeFunction"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load",
           "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
         ]
       },
@@ -498,7 +497,6 @@ resource "aws_lambda_function" "orders_capture" {
   environment {
     variables = {
       TAILRACE_LANDING = "s3://acme-lake"
-      TAILRACE_TABLE = "orders"
     }
   }
   logging_config {
@@ -602,7 +600,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders; they went to the bucket for what was given up: they must land again"
+  alarm_description = "Lambda gave up changes of orders, which went to the bucket tailrace-…-given-up; the schedule lands them while the stream has them"
   namespace = "AWS/Lambda"
   metric_name = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
@@ -620,7 +618,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
   alarm_name = "tailrace-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders; they went nowhere: a gap"
+  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
   namespace = "AWS/Lambda"
   metric_name = "DroppedEventCount"
   dimensions = {
@@ -643,230 +641,6 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
   metric_name = "Quarantined"
   dimensions = {
     Table = "orders"
-  }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_cloudwatch_log_group" "orders_load_logs" {
-  name = "/aws/lambda/tailrace-orders-load"
-  retention_in_days = 30
-}
-
-resource "aws_iam_role" "orders_load_role" {
-  name = "tailrace-orders-load"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid = "Trust"
-        Effect = "Allow"
-        Principal = {
-          Service = "lambda.amazonaws.com"
-        }
-        Action = ["sts:AssumeRole"]
-      },
-    ]
-  })
-}
-
-resource "aws_iam_role_policy" "orders_load_role" {
-  name = "load"
-  role = aws_iam_role.orders_load_role.name
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid = "Logs"
-        Effect = "Allow"
-        Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:log-group:/aws/lambda/tailrace-orders-load:*",
-        ]
-      },
-      {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/*"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-        }
-      },
-      {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/.tailrace/*"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-        }
-      },
-      {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-          StringLike = {
-            "s3:prefix" = ["orders/*"]
-          }
-        }
-      },
-      {
-        Sid = "Table"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable"]
-        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
-      },
-      {
-        Sid = "Lineage"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
-        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
-      },
-      {
-        Sid = "Redshift1Run"
-        Effect = "Allow"
-        Action = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
-        Resource = ["arn:${data.aws_partition.current.partition}:redshift:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:cluster:analytics"]
-      },
-      {
-        Sid = "Redshift1Result"
-        Effect = "Allow"
-        Action = [
-          "redshift-data:DescribeStatement",
-          "redshift-data:GetStatementResult",
-          "redshift-data:ListStatements",
-        ]
-        Resource = ["*"]
-        Condition = {
-          StringEquals = {
-            "redshift-data:statement-owner-iam-userid" = "$${aws:userid}"
-          }
-        }
-      },
-      {
-        Sid = "Redshift1Login"
-        Effect = "Allow"
-        Action = ["redshift:GetClusterCredentials"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:redshift:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:dbuser:analytics/loader",
-          "arn:${data.aws_partition.current.partition}:redshift:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:dbname:analytics/dev",
-        ]
-      },
-      {
-        Sid = "Redshift1Stage"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-staging/*"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-        }
-      },
-      {
-        Sid = "Redshift1StageList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-staging"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-          StringLike = {
-            "s3:prefix" = ["*"]
-          }
-        }
-      },
-      {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource = ["arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"]
-        Condition = {
-          StringEquals = {
-            "kms:ViaService" = "s3.${data.aws_region.current.region}.amazonaws.com"
-          }
-          StringLike = {
-            "kms:EncryptionContext:aws:s3:arn" = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
-          }
-        }
-      },
-      {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
-        Resource = [aws_sqs_queue.dead_letters.arn]
-      },
-    ]
-  })
-}
-
-resource "aws_lambda_function" "orders_load" {
-  function_name = "tailrace-orders-load"
-  description = "Publishes and loads what lands of orders, file by file"
-  role = aws_iam_role.orders_load_role.arn
-  memory_size = 2048
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
-  image_config {
-    command = ["tailrace.runtimes.aws_lambda.load"]
-  }
-  environment {
-    variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
-    }
-  }
-  logging_config {
-    log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_load_logs.name
-  }
-  depends_on = [aws_iam_role_policy.orders_load_role]
-}
-
-resource "aws_lambda_permission" "orders_load_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.orders_load.function_name
-  principal = "s3.amazonaws.com"
-  source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::acme-lake"
-}
-
-resource "aws_lambda_function_event_invoke_config" "orders_load_retries" {
-  function_name = aws_lambda_function.orders_load.function_name
-  maximum_retry_attempts = 2
-  maximum_event_age_in_seconds = 21600
-  destination_config {
-    on_failure {
-      destination = aws_sqs_queue.dead_letters.arn
-    }
-  }
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_load_errors" {
-  alarm_name = "tailrace-orders-load-errors"
-  alarm_description = "Loads of orders fail; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
-  dimensions = {
-    FunctionName = "tailrace-orders-load"
   }
   statistic = "Sum"
   period = 300
@@ -957,10 +731,50 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Lineage"
+        Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
+      },
+      {
+        Sid = "Scan"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "Export"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:DescribeTable",
+          "dynamodb:DescribeContinuousBackups",
+          "dynamodb:ExportTableToPointInTime",
+          "dynamodb:ListExports",
+        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "ExportWatch"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeExport"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid = "ExportWrite"
+        Effect = "Allow"
+        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/exports/*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Items"
+        Effect = "Allow"
+        Action = ["dynamodb:BatchGetItem"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
         Sid = "Redshift1Run"
@@ -1031,40 +845,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           }
         }
       },
-      {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
-        Resource = [aws_sqs_queue.dead_letters.arn]
-      },
-      {
-        Sid = "Export"
-        Effect = "Allow"
-        Action = [
-          "dynamodb:DescribeTable",
-          "dynamodb:DescribeContinuousBackups",
-          "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
-        ]
-        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
-      },
-      {
-        Sid = "ExportWatch"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeExport"]
-        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
-      },
-      {
-        Sid = "ExportWrite"
-        Effect = "Allow"
-        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/exports/*"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-        }
-      },
     ]
   })
 }
@@ -1073,17 +853,16 @@ resource "aws_lambda_function" "orders_tick" {
   function_name = "tailrace-orders-tick"
   description = "Publishes, compacts and loads what is due of orders"
   role = aws_iam_role.orders_tick_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image
   image_config {
-    command = ["tailrace.runtimes.aws_lambda.tick"]
+    command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
   environment {
     variables = {
       TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
     }
   }
   logging_config {
@@ -1096,12 +875,7 @@ resource "aws_lambda_function" "orders_tick" {
 resource "aws_lambda_function_event_invoke_config" "orders_tick_retries" {
   function_name = aws_lambda_function.orders_tick.function_name
   maximum_retry_attempts = 0
-  maximum_event_age_in_seconds = 3600
-  destination_config {
-    on_failure {
-      destination = aws_sqs_queue.dead_letters.arn
-    }
-  }
+  maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "orders_sweep" {
@@ -1116,6 +890,34 @@ resource "aws_scheduler_schedule" "orders_sweep" {
   target {
     arn = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
+    input = jsonencode({
+      tables = "orders"
+    })
+    dead_letter_config {
+      arn = aws_sqs_queue.dead_letters.arn
+    }
+    retry_policy {
+      maximum_retry_attempts = 2
+      maximum_event_age_in_seconds = 300
+    }
+  }
+}
+
+resource "aws_scheduler_schedule" "orders_due" {
+  name = "tailrace-orders-due"
+  description = "Loads orders when it is time"
+  group_name = aws_scheduler_schedule_group.schedule_group.name
+  schedule_expression = "cron(5 * * * ? *)"
+  schedule_expression_timezone = "UTC"
+  flexible_time_window {
+    mode = "OFF"
+  }
+  target {
+    arn = aws_lambda_function.orders_tick.arn
+    role_arn = aws_iam_role.schedules_role.arn
+    input = jsonencode({
+      tables = "orders"
+    })
     dead_letter_config {
       arn = aws_sqs_queue.dead_letters.arn
     }

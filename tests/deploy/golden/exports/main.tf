@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:0ebd85b149c4dfbc18db03f3eebdf031c38b8e6443466458b980fb35083fb5b4
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:d89b0fa9fa31f849f9d457b1b00dec39bfe9c993564cf157a49ecb2d56f7aa39
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -80,9 +80,9 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
-  alarm_name = "tailrace-parked"
-  alarm_description = "What failed for good waits in the queue of parked messages"
+resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
+  alarm_name = "tailrace-dead-letters"
+  alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
   dimensions = {
@@ -384,18 +384,6 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         }
       },
       {
-        Sid = "Password"
-        Effect = "Allow"
-        Action = ["ssm:GetParameter"]
-        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/tailrace/pgpass"]
-      },
-      {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
-        Resource = [aws_sqs_queue.dead_letters.arn]
-      },
-      {
         Sid = "Export"
         Effect = "Allow"
         Action = [
@@ -430,6 +418,12 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         Action = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users"]
       },
+      {
+        Sid = "Password"
+        Effect = "Allow"
+        Action = ["ssm:GetParameter"]
+        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/tailrace/pgpass"]
+      },
     ]
   })
 }
@@ -438,18 +432,17 @@ resource "aws_lambda_function" "prod_users8ff1665f_tick" {
   function_name = "tailrace-prod-users-8ff1665f-tick"
   description = "Publishes, compacts and loads what is due of Prod.Users"
   role = aws_iam_role.prod_users8ff1665f_tick_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image
   image_config {
-    command = ["tailrace.runtimes.aws_lambda.tick"]
+    command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
       TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "Prod.Users"
       TAILRACE_PGPASS_PARAMETER = "/tailrace/pgpass"
     }
   }
@@ -463,12 +456,7 @@ resource "aws_lambda_function" "prod_users8ff1665f_tick" {
 resource "aws_lambda_function_event_invoke_config" "prod_users8ff1665f_tick_retries" {
   function_name = aws_lambda_function.prod_users8ff1665f_tick.function_name
   maximum_retry_attempts = 0
-  maximum_event_age_in_seconds = 3600
-  destination_config {
-    on_failure {
-      destination = aws_sqs_queue.dead_letters.arn
-    }
-  }
+  maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "prod_users8ff1665f_sweep" {
@@ -483,6 +471,9 @@ resource "aws_scheduler_schedule" "prod_users8ff1665f_sweep" {
   target {
     arn = aws_lambda_function.prod_users8ff1665f_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
+    input = jsonencode({
+      tables = "Prod.Users"
+    })
     dead_letter_config {
       arn = aws_sqs_queue.dead_letters.arn
     }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:7f8d76b0b356f77aa6b259f20c1d4b5dad9f0deb4a7229c70c11bacab8d18554
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cec90aae910678b94763918f3f4bdc3d79b6ad7bd67e555f676750c4659a8457
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -90,9 +90,9 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
-  alarm_name = "tailrace-parked"
-  alarm_description = "What failed for good waits in the queue of parked messages"
+resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
+  alarm_name = "tailrace-dead-letters"
+  alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
   dimensions = {
@@ -174,7 +174,6 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
           "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
           "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load",
           "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-backfill",
         ]
       },
       {
@@ -464,7 +463,6 @@ resource "aws_lambda_function" "orders_capture" {
   environment {
     variables = {
       TAILRACE_LANDING = "s3://acme-lake/tailrace"
-      TAILRACE_TABLE = "orders"
     }
   }
   logging_config {
@@ -569,7 +567,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders; they went to the bucket for what was given up: they must land again"
+  alarm_description = "Lambda gave up changes of orders, which went to the bucket tailrace-…-given-up; the schedule lands them while the stream has them"
   namespace = "AWS/Lambda"
   metric_name = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
@@ -587,7 +585,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
   alarm_name = "tailrace-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders; they went nowhere: a gap"
+  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
   namespace = "AWS/Lambda"
   metric_name = "DroppedEventCount"
   dimensions = {
@@ -700,9 +698,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Lineage"
+        Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
@@ -771,18 +769,17 @@ resource "aws_lambda_function" "orders_load" {
   function_name = "tailrace-orders-load"
   description = "Publishes and loads what lands of orders, file by file"
   role = aws_iam_role.orders_load_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image
   image_config {
-    command = ["tailrace.runtimes.aws_lambda.load"]
+    command = ["tailrace.runtimes.aws_lambda.on_object"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
       TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
     }
   }
   logging_config {
@@ -908,10 +905,50 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Lineage"
+        Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
+      },
+      {
+        Sid = "Scan"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "Export"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:DescribeTable",
+          "dynamodb:DescribeContinuousBackups",
+          "dynamodb:ExportTableToPointInTime",
+          "dynamodb:ListExports",
+        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "ExportWatch"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeExport"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid = "ExportWrite"
+        Effect = "Allow"
+        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/exports/*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Items"
+        Effect = "Allow"
+        Action = ["dynamodb:BatchGetItem"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
         Sid = "Redshift1Run"
@@ -965,12 +1002,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           }
         }
       },
-      {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
-        Resource = [aws_sqs_queue.dead_letters.arn]
-      },
     ]
   })
 }
@@ -979,18 +1010,17 @@ resource "aws_lambda_function" "orders_tick" {
   function_name = "tailrace-orders-tick"
   description = "Publishes, compacts and loads what is due of orders"
   role = aws_iam_role.orders_tick_role.arn
-  memory_size = 2048
+  memory_size = 1024
   timeout = 900
   package_type = "Image"
   image_uri = var.worker_image
   image_config {
-    command = ["tailrace.runtimes.aws_lambda.tick"]
+    command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
       TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
     }
   }
   logging_config {
@@ -1003,12 +1033,7 @@ resource "aws_lambda_function" "orders_tick" {
 resource "aws_lambda_function_event_invoke_config" "orders_tick_retries" {
   function_name = aws_lambda_function.orders_tick.function_name
   maximum_retry_attempts = 0
-  maximum_event_age_in_seconds = 3600
-  destination_config {
-    on_failure {
-      destination = aws_sqs_queue.dead_letters.arn
-    }
-  }
+  maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "orders_sweep" {
@@ -1023,6 +1048,9 @@ resource "aws_scheduler_schedule" "orders_sweep" {
   target {
     arn = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
+    input = jsonencode({
+      tables = "orders"
+    })
     dead_letter_config {
       arn = aws_sqs_queue.dead_letters.arn
     }
@@ -1065,247 +1093,6 @@ resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
   threshold = 1
   comparison_operator = "LessThanThreshold"
   treat_missing_data = "breaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_cloudwatch_log_group" "orders_backfill_logs" {
-  name = "/aws/lambda/tailrace-orders-backfill"
-  retention_in_days = 30
-}
-
-resource "aws_iam_role" "orders_backfill_role" {
-  name = "tailrace-orders-backfill"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid = "Trust"
-        Effect = "Allow"
-        Principal = {
-          Service = "lambda.amazonaws.com"
-        }
-        Action = ["sts:AssumeRole"]
-      },
-    ]
-  })
-}
-
-resource "aws_iam_role_policy" "orders_backfill_role" {
-  name = "backfill"
-  role = aws_iam_role.orders_backfill_role.name
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid = "Logs"
-        Effect = "Allow"
-        Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:logs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:log-group:/aws/lambda/tailrace-orders-backfill:*",
-        ]
-      },
-      {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/*"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-        }
-      },
-      {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-        }
-      },
-      {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
-        Condition = {
-          StringEquals = {
-            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
-          }
-          StringLike = {
-            "s3:prefix" = ["tailrace/orders/*"]
-          }
-        }
-      },
-      {
-        Sid = "Scan"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
-        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
-      },
-    ]
-  })
-}
-
-resource "aws_lambda_function" "orders_backfill" {
-  function_name = "tailrace-orders-backfill"
-  description = "Reads what orders held before, for 14 minutes at a time"
-  role = aws_iam_role.orders_backfill_role.arn
-  memory_size = 2048
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
-  image_config {
-    command = ["tailrace.runtimes.aws_lambda.backfill"]
-  }
-  reserved_concurrent_executions = 1
-  environment {
-    variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
-      TAILRACE_TABLE = "orders"
-    }
-  }
-  logging_config {
-    log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_backfill_logs.name
-  }
-  depends_on = [aws_iam_role_policy.orders_backfill_role]
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_backfill_errors" {
-  alarm_name = "tailrace-orders-backfill-errors"
-  alarm_description = "The backfill of orders fails; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
-  dimensions = {
-    FunctionName = "tailrace-orders-backfill"
-  }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_iam_role" "orders_backfill_machine_role" {
-  name = "tailrace-orders-backfill-chain"
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid = "Trust"
-        Effect = "Allow"
-        Principal = {
-          Service = "states.amazonaws.com"
-        }
-        Action = ["sts:AssumeRole"]
-        Condition = {
-          StringEquals = {
-            "aws:SourceAccount" = data.aws_caller_identity.current.account_id
-          }
-          ArnEquals = {
-            "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:states:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:stateMachine:tailrace-orders-backfill"
-          }
-        }
-      },
-    ]
-  })
-}
-
-resource "aws_iam_role_policy" "orders_backfill_machine_role" {
-  name = "chain"
-  role = aws_iam_role.orders_backfill_machine_role.name
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [aws_lambda_function.orders_backfill.arn]
-      },
-    ]
-  })
-}
-
-resource "aws_sfn_state_machine" "orders_backfill_machine" {
-  name = "tailrace-orders-backfill"
-  role_arn = aws_iam_role.orders_backfill_machine_role.arn
-  definition = jsonencode({
-    Comment = "A backfill in links of 14 minutes"
-    StartAt = "Link"
-    States = {
-      Link = {
-        Type = "Task"
-        Resource = "arn:${data.aws_partition.current.partition}:states:::lambda:invoke"
-        Parameters = {
-          FunctionName = aws_lambda_function.orders_backfill.arn
-          "Payload.$" = "$"
-        }
-        OutputPath = "$.Payload"
-        TimeoutSeconds = 960
-        Retry = [
-          {
-            ErrorEquals = [
-              "Lambda.ServiceException",
-              "Lambda.AWSLambdaException",
-              "Lambda.SdkClientException",
-              "Lambda.TooManyRequestsException",
-            ]
-            IntervalSeconds = 5
-            MaxAttempts = 20
-            BackoffRate = 2
-            MaxDelaySeconds = 300
-            JitterStrategy = "FULL"
-          },
-          {
-            ErrorEquals = ["States.ALL"]
-            IntervalSeconds = 60
-            MaxAttempts = 5
-            BackoffRate = 2
-          },
-        ]
-        Next = "Is it done?"
-      }
-      "Is it done?" = {
-        Type = "Choice"
-        Choices = [
-          {
-            Variable = "$.done"
-            BooleanEquals = true
-            Next = "Done"
-          },
-        ]
-        Default = "Link"
-      }
-      Done = {
-        Type = "Succeed"
-      }
-    }
-  })
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_backfill_machine_failed" {
-  alarm_name = "tailrace-orders-backfill-chain"
-  alarm_description = "The backfill of orders has ended before it was done: start it again, it goes on where it was"
-  namespace = "AWS/States"
-  metric_name = "ExecutionsFailed"
-  dimensions = {
-    StateMachineArn = aws_sfn_state_machine.orders_backfill_machine.arn
-  }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
   alarm_actions = [aws_sns_topic.alarms.arn]
   ok_actions = [aws_sns_topic.alarms.arn]
 }
