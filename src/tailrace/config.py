@@ -328,6 +328,33 @@ class TableConfig(_Rules):
     name: TargetTable | None = None
 
 
+_KEY: Final = r"^(create|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)$"
+
+
+class DeployConfig(_Section):
+    """What `tailrace deploy render` cannot know from the rest."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "tailrace"
+    bucket: Literal["create", "existing"] = "create"
+    kms_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    backfill: Literal["schedule", "step_functions", "chain_table"] = "schedule"
+    subnets: list[Annotated[str, Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
+    security_groups: list[Annotated[str, Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
+    alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_name)] | None = None
+    log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    memory: Annotated[int, Field(ge=512, le=10_240)] = 1024
+    reserve_concurrency: bool = True
+
+    @model_validator(mode="after")
+    def _check_network(self) -> DeployConfig:
+        if bool(self.subnets) != bool(self.security_groups):
+            raise _Finding(
+                "subnets and security_groups go together",
+                hint="A function in a VPC needs both; leave out both without.",
+            )
+        return self
+
+
 class Config(_Section):
     """The whole file. `targets_of` and `rule` give what holds for one table."""
 
@@ -335,6 +362,7 @@ class Config(_Section):
     source: SourceConfig = SourceConfig()
     targets: dict[str, TargetConfig] = Field(min_length=1)
     defaults: _Rules = _Rules()
+    deploy: DeployConfig = DeployConfig()
     tables: dict[str, TableConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -570,7 +598,8 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **TARGETS
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig,
+        "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config
     if place[-2:] == ("load", "every"):
