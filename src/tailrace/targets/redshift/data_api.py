@@ -24,6 +24,7 @@ import pyarrow as pa
 from tailrace.aws import translate
 from tailrace.clock import Clock
 from tailrace.errors import (
+    NotFound,
     OutcomeUnknown,
     ServiceUnavailable,
     TailraceError,
@@ -40,6 +41,7 @@ BATCH_STATEMENTS: Final = 40
 LONG_POLL_SECONDS: Final = 20  # below the client's own timeout for an answer
 POLL_SECONDS: Final = (0.05, 2.0)  # first and longest pause where an answer does not wait for the end
 TRIES: Final = 5  # of a request, each of which botocore repeats on its own
+OF_ONE: Final = ("DescribeStatement", "GetStatementResult")  # of a statement that was taken, and is kept for a day
 ACTIVE: Final = ("SUBMITTED", "PICKED", "STARTED")
 _NEVER: Final = threading.Event()
 
@@ -228,6 +230,9 @@ class DataApiConnection:
                 return dict(method(**request))
             except Exception as error:
                 translated = translate(error, operation=operation)
+                if isinstance(translated, NotFound) and operation in OF_ONE:
+                    hint = "It is asked again; a load looks at the ledger first."
+                    translated = ServiceUnavailable(f"Redshift knows no such statement any more: {error}", hint=hint)
                 if not isinstance(translated, Transient) or attempt == tries:
                     raise translated from error
                 self._pause(attempt)

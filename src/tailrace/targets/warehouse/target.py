@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -292,16 +292,39 @@ class WarehouseTarget:
         if through > 0 and (not beyond or beyond[0][0] != through):
             raise self._refused(table, "has rows, while its ledger was emptied", _FORGET)
         ours = self._columns(names, literal)
+        altered = self._why_altered(table, ours, columns)
+        if altered:  # unless another loader came between what was read
+            columns = self._actual_columns(table).get(self._dialect.fold(table.name), {})
+            altered = self._why_altered(table, ours, columns)
+            if rows(f"SELECT version FROM {names.internal('tables')} WHERE name = {literal}") != [(version,)]:
+                raise TargetContended("Another loader changed the table while it was looked at", hint="It is repeated.")
+            if altered:
+                raise self._refused(table, altered)
         known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
         foreign = tuple(name for name in columns if self._dialect.fold(name) not in known)
         return _State(version, ours, foreign, through, through_ms, {n: ms for n, ms in beyond if n > through})
 
-    def _actual_columns(self, table: TableSpec) -> dict[str, list[str]]:
-        """The column names of our first table and of this one, views included, as far as they exist."""
+    def _why_altered(self, table: TableSpec, ours: Sequence[Column], actual: Mapping[str, str]) -> str | None:
+        """What somebody else has done to our columns, so that rows could not be loaded, or not exactly. None: nothing."""
+        fold = self._dialect.fold
+        if not {(a.name, a.tag) for a in table.keys.attributes} <= {(c.attribute, c.tag) for c in ours}:
+            return "has rows, while _tailrace_columns no longer says which columns they have"
+        absent = [name for name in (*(c.name for c in ours), *META_NAMES[table.mode]) if fold(name) not in actual]
+        if absent:
+            return f"no longer has the column {absent[0]!r:.100}"
+        for column in ours:
+            type_ = actual[fold(column.name)]
+            if not self._dialect.holds(type_, column.type):
+                made = self._dialect.column_type(column.type)
+                return f"has a column {column.name!r:.100} of type {type_}, which was made as {made}"
+        return None
+
+    def _actual_columns(self, table: TableSpec) -> dict[str, dict[str, str]]:
+        """Names and types of the columns of our first table and of this one, views included, as far as they exist."""
         wanted = ("_tailrace_ledger", self._dialect.fold(table.name))
-        found: dict[str, list[str]] = {}
-        for name, column in self._connection.rows(self._dialect.columns_of(self._schema, wanted)):
-            found.setdefault(name, []).append(column)
+        found: dict[str, dict[str, str]] = {}
+        for name, column, type_ in self._connection.rows(self._dialect.columns_of(self._schema, wanted)):
+            found.setdefault(name, {})[column] = type_
         return found
 
     def _columns(self, names: Names, literal: str) -> tuple[Column, ...]:
