@@ -44,12 +44,17 @@ def order_prefix_of(segment: Segment) -> str:
 
 
 def pending(
-    segments: Iterable[Segment], applied_through: int, applied_beyond: Collection[int], limits: LoadLimits
+    segments: Iterable[Segment],
+    applied_through: int,
+    applied_beyond: Collection[int],
+    limits: LoadLimits,
+    begun_through: int = 0,
 ) -> tuple[Segment, ...]:
     """The next load: segments that are not applied, in publish order, of one order prefix, within the limits.
 
     Those of one export's window belong together, because half a window is no state the table ever had: for them limits are
     `WINDOW_LIMITS` times as high. Reads no more of `segments` than it needs. Empty: everything is applied.
+    `begun_through`: where a load ended that was begun before, so that this one is the same.
     """
     chosen: list[Segment] = []
     rows = size = 0
@@ -59,7 +64,8 @@ def pending(
         rows, size = rows + segment.rows, size + segment.bytes
         times = 1 if segment.window_end is None else WINDOW_LIMITS
         full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
-        if chosen and (full or _company(segment) != _company(chosen[0])):
+        is_begun = bool(chosen) and chosen[0].number <= begun_through < segment.number
+        if chosen and (full or is_begun or _company(segment) != _company(chosen[0])):
             break
         chosen.append(segment)
     return tuple(chosen)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments, rejecting
 from tailrace.decide.load import LoadLimits, order_prefix_of, pending, side_by_side
-from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.errors import OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
 from tailrace.model.quarantine import QuarantinedRecord
@@ -92,13 +92,14 @@ class Loader:
         """Load until everything published is applied, something blocks, or the budget is spent."""
         report = LoadReport(more=True)
         while report.more and not budget.spent():
-            report = report.then(self.step())
+            report = report.then(self.step(budget=budget))
         return report
 
-    def step(self, manifest: Manifest | None = None) -> LoadReport:
+    def step(self, manifest: Manifest | None = None, budget: Budget | None = None) -> LoadReport:
         """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead.
 
-        `manifest` saves reading it, where the caller has just published it.
+        `manifest` saves reading it, where the caller has just published it. Where the warehouse is still at work when `budget`
+        is spent, nothing was loaded and there is more: a later step goes on with it.
         """
         if manifest is None:
             published = self._landing.load()
@@ -106,33 +107,52 @@ class Loader:
                 return LoadReport()
             manifest = published.manifest
         table = table_spec(manifest, self._name, self._mode)
-        ledger = self._ledger = self._ledger or self._target.ledger(table)
-        segments = self._pending(manifest, ledger)
-        if not segments:
-            return LoadReport()
-        self._ledger = None
-        report = self._load_some(table, manifest, segments, ledger)
+        ledger = self._ledger
+        try:
+            ledger = self._ledger = ledger or self._target.ledger(table, budget)
+            segments = self._pending(manifest, ledger)
+            if not segments:
+                return LoadReport()
+            self._ledger = None
+            report = self._load_some(table, manifest, segments, ledger, budget)
+        except OutOfTime as error:
+            log.info("%s into %s: %s %s", self._name, self._target.name, error, error.hint)
+            return LoadReport(more=True, unloaded=unloaded(manifest, ledger or Ledger()))
         return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
     def _pending(self, manifest: Manifest, ledger: Ledger) -> tuple[Segment, ...]:
         listed = self._landing.segments(manifest, after=ledger.applied_through)
-        return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits)
+        return pending(
+            listed, ledger.applied_through, ledger.applied_beyond, self._limits, begun_through=ledger.begun_through
+        )
 
     def _load_some(
-        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger
+        self,
+        table: TableSpec,
+        manifest: Manifest,
+        segments: tuple[Segment, ...],
+        ledger: Ledger,
+        budget: Budget | None,
     ) -> LoadReport:
         """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
         try:
-            return self._load(table, manifest, segments, ledger)
+            return self._load(table, manifest, segments, ledger, budget)
         except (SegmentMissing, SegmentCorrupt) as error:
             if len(segments) > 1 and segments[0].window_end is None:
-                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger)
+                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger, budget)
             at = segments[error.facts.pop("part", 0)]
             error.facts = {"table": table.source, "segment": at.name, **error.facts}
             log.error("%s", error)
             return LoadReport(blocked=error)
 
-    def _load(self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger) -> LoadReport:
+    def _load(
+        self,
+        table: TableSpec,
+        manifest: Manifest,
+        segments: tuple[Segment, ...],
+        ledger: Ledger,
+        budget: Budget | None,
+    ) -> LoadReport:
         groups = side_by_side(segments)
         decoded = self._begun_before(segments) or self._decode(table, groups, ledger)
         if any(decoded.rejected) and len(groups) < len(segments):
@@ -147,7 +167,8 @@ class Loader:
         loaded = _counted(groups, decoded)
         self._set_aside(groups, decoded)
         applied = self._target.apply(
-            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
+            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms()),
+            budget,
         )
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
             self._ledger = ledger.after((segment.number for segment in segments), applied.columns)

@@ -11,7 +11,9 @@ from urllib.parse import unquote
 from tailrace.local.streams import table_of_iterator
 
 RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
-StatementFault: TypeAlias = Literal["serialization", "statement_timeout", "connection_lost", "reply_lost"]
+StatementFault: TypeAlias = Literal[
+    "serialization", "statement_timeout", "connection_lost", "reply_lost", "slow_statement"
+]
 EventFault: TypeAlias = Literal["event_lost", "event_twice", "event_late"]
 RecordFault: TypeAlias = Literal["refuse_records"]
 ChangeFault: TypeAlias = Literal["change_twice", "change_late"]
@@ -39,7 +41,7 @@ class Fault:
 
     The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
     ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
-    ``reply_lost``: it is carried out, then the connection ends.
+    ``reply_lost``: it is carried out, then the connection ends. ``slow_statement``: waits `seconds` first.
     """
 
     kind: RequestFault | StatementFault | EventFault | RecordFault | ChangeFault
@@ -100,10 +102,9 @@ class Faults:
         """The fault that meets this request, which counts as met."""
         return self._struck(REQUEST_KINDS, operation, tables)
 
-    def strike_statement(self, verb: str, warehouse: str) -> str | None:
-        """The kind of the fault that meets this statement, which counts as met."""
-        fault = self._struck(STATEMENT_KINDS, verb, {warehouse})
-        return None if fault is None else fault.kind
+    def strike_statement(self, verb: str, warehouse: str) -> Fault | None:
+        """The fault that meets this statement, which counts as met."""
+        return self._struck(STATEMENT_KINDS, verb, {warehouse})
 
     def strike_event(self, function: str) -> Fault | None:
         """The fault that meets this asynchronous call, which counts as met."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.local.emulator import Emulator, Owner, ServiceError
+from tailrace.local.faults import Fault
 from tailrace.local.redshift.lexer import RedshiftError, tokens_of
 from tailrace.local.redshift.session import Databases, Result, Session
 from tailrace.local.redshift.wire import Driver
@@ -82,7 +83,7 @@ class DataApi:
     """`now` gives the movable clock's Unix seconds; `strike` the fault that meets a statement of a warehouse."""
 
     def __init__(
-        self, emulator: Emulator, now: Callable[[], float], strike: Callable[[str, str], str | None], seed: int
+        self, emulator: Emulator, now: Callable[[], float], strike: Callable[[str, str], Fault | None], seed: int
     ) -> None:
         self._emulator = emulator
         self._now = now

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import psycopg
 from psycopg import sql as composed
 
+from tailrace.local.faults import Fault
 from tailrace.local.redshift.catalog import CATALOG
 from tailrace.local.redshift.copying import Column, GetObject, LoadFailed, csv_of, files_of_manifest
 from tailrace.local.redshift.lexer import RedshiftError
@@ -21,8 +22,8 @@ from tailrace.local.redshift.types import SqlType
 from tailrace.local.redshift.unloading import PutObject, arrow_of, files_of
 
 DATABASE: Final = "dev"
-Strike: TypeAlias = Callable[[str], str | None]
-"""Asked with the first word of each statement; the kind of the fault that meets it."""
+Strike: TypeAlias = Callable[[str], Fault | None]
+"""Asked with the first word of each statement; the fault that meets it."""
 
 # Strings as Redshift reads them, and its isolation SNAPSHOT.
 _OPTIONS: Final = {
@@ -171,7 +172,10 @@ class Session:
         """One statement. Raises RedshiftError, after which an open transaction takes nothing but ROLLBACK."""
         try:
             statement = read_statement(sql, in_transaction=self.in_transaction)
-            fault = self._strike(statement.verb) if statement.verb != "BEGIN" else None
+            planned = self._strike(statement.verb) if statement.verb != "BEGIN" else None
+            fault = None if planned is None else planned.kind
+            if planned is not None and fault == "slow_statement":
+                await asyncio.sleep(planned.seconds)
             if fault == "connection_lost":
                 await self.close()
                 raise ConnectionLost
