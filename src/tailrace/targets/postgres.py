@@ -136,6 +136,9 @@ class PostgresConnection(OneSession):
             for at, statement in enumerate(statements):
                 self._execute(connection, statement, at)
 
+    def alone(self, statement: str) -> None:
+        self.transaction([statement])
+
     def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         with self._session() as connection:
             for at, statement in enumerate(create):

@@ -74,6 +74,9 @@ class ConnectorConnection(OneSession):
     def transaction(self, statements: Sequence[str], name: str = "") -> None:
         self._transaction(statements)
 
+    def alone(self, statement: str) -> None:
+        self._transaction([statement], alone=True)
+
     def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         """Lists arrive as JSON in VARBYTE; other columns as they are, so JSON is to come in bytes, too, where it may be long."""
         with self._staging.staged(table, rows, self._left) as copy:
@@ -88,17 +91,19 @@ class ConnectorConnection(OneSession):
 
     # ---- sessions
 
-    def _transaction(self, statements: Sequence[str]) -> list[_Result]:
-        """Names and rows that each statement gave."""
+    def _transaction(self, statements: Sequence[str], *, alone: bool = False) -> list[_Result]:
+        """Names and rows that each statement gave. `alone`: each for itself, in no transaction."""
         with self.opened():
             connection = self._connection = self._connection or self._connect()
             results: list[_Result] = []
+            connection.autocommit = alone
             try:
                 with connection.cursor() as cursor:
                     for at, statement in enumerate(statements):
                         self._run(at, False, cursor.execute, statement)
                         results.append(([], []) if cursor.description is None else _result(cursor))
-                self._run(len(statements), True, connection.commit)
+                if not alone:
+                    self._run(len(statements), True, connection.commit)
             except OutOfTime:
                 self._close()  # an answer may still come, and nobody waits for it
                 raise

@@ -126,6 +126,9 @@ class DataApiConnection:
     def transaction(self, statements: Sequence[str], name: str = "") -> None:
         self._finished(statements, name)
 
+    def alone(self, statement: str) -> None:
+        self._finished([statement], writes=False)
+
     def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         """Lists arrive as JSON in VARBYTE; other columns as they are, so JSON is to come in bytes, too, where it may be long."""
         with self._staging.staged(table, rows, self._left) as copy:

@@ -44,6 +44,9 @@ class Connection(Protocol):
         Where they go on without their caller, whoever comes with the same `name` waits for them instead.
         """
 
+    def alone(self, statement: str) -> None:
+        """Carry this out outside a transaction. Repeating it changes nothing."""
+
     def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         """Carry out `create`, which makes the quoted `table`, and fill it with `rows`: all, or nothing. `name`: see above."""
 

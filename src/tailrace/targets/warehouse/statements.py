@@ -185,12 +185,12 @@ class Writer:
         ]
 
     def widened(
-        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str]
+        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str], *, is_grown: bool
     ) -> list[str]:
-        """`columns`: all that the table has, as they are now; `foreign`: those of others."""
+        """`columns`: all that the table has, as they are now; `foreign`: those of others; `is_grown`: there is room already."""
         forgotten = f"DELETE FROM {self._n.internal('columns')} WHERE table_name = {self._name} AND place = {place}"
         statements: list[str] | None = []
-        if old.type != new.type:
+        if old.type != new.type and not is_grown:
             statements = self._d.widen(self._n.target, new.name, old.type, new.type)
         if statements is None:
             statements = self._made_anew(old, new, columns, foreign)

@@ -109,18 +109,19 @@ class WarehouseTarget:
         return min(ends, default=0)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        attempt = 1
+        attempt, is_refused = 1, False
         budget = budget or Budget(self._clock)
         while True:
             with self._connection.opened(budget):
                 before = self._state(load.table)
                 try:
-                    return self._apply(load, before)
+                    return self._apply(load, before, is_refused=is_refused)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
+                    is_refused = True
                     is_as_before = _version(self._state(load.table)) == _version(before)
                     # Another loader may also have taken our staging table for one that was left behind.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
@@ -162,7 +163,8 @@ class WarehouseTarget:
 
     # ---- one attempt
 
-    def _apply(self, load: Load, state: _State | None) -> Applied:
+    def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
+        """`is_refused`: a statement of the attempt before this one was."""
         table = load.table
         held = [] if state is None else [s.segment.number for s in load.segments if state.holds(s.segment.number)]
         segments, changes = fresh(load, held)
@@ -175,7 +177,8 @@ class WarehouseTarget:
         rows = self._spelled(
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
         )
-        writer = self._writer(table, self._evolve(table, plan, state))
+        plan = self._sized(plan, rows, table, state)
+        writer = self._writer(table, self._evolve(table, plan, state, is_refused=is_refused))
         stage = None
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
@@ -218,8 +221,27 @@ class WarehouseTarget:
         changed = [c for c in columns if before.get((c.attribute, c.tag), c.type) != c.type]
         return ColumnPlan(columns, columns[len(known) :], tuple(changed))
 
-    def _evolve(self, table: TableSpec, plan: ColumnPlan, state: _State | None) -> int:
-        """Bring the table's columns to the plan, each step with its record. The version behind the last one."""
+    def _sized(self, plan: ColumnPlan, rows: pa.Table, table: TableSpec, state: _State | None) -> ColumnPlan:
+        """The plan with room for the texts in these rows; what has room already keeps it."""
+        known = () if state is None else state.columns
+        keys = {column.name: part for part, column in enumerate(key_columns(plan.columns, table.keys))}
+        columns = []
+        for place, (column, values) in enumerate(zip(plan.columns, rows.columns, strict=False)):
+            longest = (pc.max(pc.binary_length(values)).as_py() or 0) if column.type.kind == "string" else 0
+            type_ = self._dialect.roomy(column, longest, keys.get(column.name))
+            has_room = (
+                place < len(known)
+                and known[place].type.kind == "string"
+                and not (0 < known[place].type.scale < type_.scale)
+            )
+            columns.append(column if has_room else replace(column, type=type_))
+        return replace(plan, columns=tuple(columns), added=tuple(columns[len(known) :]))
+
+    def _evolve(self, table: TableSpec, plan: ColumnPlan, state: _State | None, *, is_refused: bool) -> int:
+        """Bring the table's columns to the plan, each step with its record. The version behind the last one.
+
+        `is_refused`: where a text does not fit, somebody has taken its column's room away, and is to be contradicted.
+        """
         known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
@@ -227,14 +249,27 @@ class WarehouseTarget:
             run(writer.internal_tables())
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
+            is_grown = (new.type != old.type or is_refused) and self._grown(table, old, new)
             if new != old:
                 now = (*plan.columns[:place], *known[place:])
-                run(self._writer(table, version).widened(old, new, place, now, foreign))
+                run(self._writer(table, version).widened(old, new, place, now, foreign, is_grown=is_grown))
                 version += 1
         for place in range(len(known), len(plan.columns), at_once):
             run(self._writer(table, version).added(plan.columns[place : place + at_once], place))
             version += 1
         return version
+
+    def _grown(self, table: TableSpec, old: Column, new: Column) -> bool:
+        """Make room in a text column, if the server can. Before it is on record: so it has at least the room that we know of."""
+        statement = self._dialect.grow(self._names(table).target, new.name, new.type)
+        if statement is None or old.type.kind != "string":
+            return False
+        try:
+            self._connection.alone(statement)
+        except StatementFailed as error:
+            log.info("%s: %s; the table is made anew", self.name, error)
+            return False
+        return True
 
     def _stage(
         self, writer: Writer, left: Sequence[str], stage: str, columns: Sequence[Column], rows: pa.Table
