@@ -104,6 +104,14 @@ class Dialect:
         """The type, or a wider one where the server has no such type."""
         return column
 
+    def roomy(self, column: Column, longest: int, part_of_key: int | None) -> ColumnType:
+        """The type with room for texts of so many bytes. `part_of_key`: 0 for HASH, 1 for RANGE, None for another attribute."""
+        return column.type
+
+    def grow(self, table: str, column: str, new: ColumnType) -> str | None:
+        """The statement, outside a transaction, that makes room in a text column; None: nothing is to be made."""
+        return None
+
     def column_type(self, column: ColumnType) -> str:
         """The type of a column of an attribute."""
         raise NotImplementedError
