@@ -16,6 +16,7 @@ from tailrace.config import find_config
 from tailrace.errors import TailraceError
 from tailrace.jobs.publish import LambdaCapturer
 from tailrace.landing import split_url
+from tailrace.landing.names import is_changes
 from tailrace.pipeline import Pipeline, TableRun
 from tailrace.runtimes.aws_lambda.objects import created_objects, segment_of
 from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
@@ -37,14 +38,15 @@ def on_object(event: Any, context: Any) -> dict[str, Any]:
     budget = Budget(pipeline.clock, seconds)
     segments = _segments(pipeline, event)
     for table, names in segments.items():
-        if pipeline.config.by_lambda(table):
+        landed = [name for name in names if is_changes(name)]  # not a page of a scan, nor what compaction made
+        if landed and pipeline.config.by_lambda(table):
             capturer = pipeline.capturer(table)
             assert isinstance(capturer, LambdaCapturer)
             try:
-                listed = capturer.publish(budget, names)
+                listed = capturer.publish(budget, landed)
             finally:
                 capturer.close()
-            log.info("%s: %d of %d segments were not listed yet", table, listed.segments, len(names))
+            log.info("%s: %d of %d segments were not listed yet", table, listed.segments, len(landed))
     runs = [
         run
         for table in segments
