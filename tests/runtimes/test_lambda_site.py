@@ -14,6 +14,7 @@ from functions import Lambda, until
 from stream_reader import Account
 
 from tailrace.local.client import LocalAws
+from tailrace.model.manifest import Manifest
 from tailrace.pipeline import Pipeline
 
 pytestmark = pytest.mark.embedded
@@ -73,6 +74,7 @@ class Site:
         """One of ours; its name."""
         name = f"{self.name}-{handler.replace('_', '-')}"
         variables = {"TAILRACE_LANDING": f"s3://{self.name}/zone", "TAILRACE_CONFIG": f"{self.folder}/tailrace.toml"}
+        variables |= settings.pop("variables", {})
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("empty.txt", "the package is installed")
@@ -123,6 +125,12 @@ class Site:
         if not (self.folder / "warehouse.duckdb").exists():
             return None
         return self.pipeline.query(sql)["n"][0].as_py()
+
+    @property
+    def manifest(self) -> Manifest:
+        published = self.pipeline.landing(self.table).load()
+        assert published is not None
+        return published.manifest
 
     def verify(self) -> None:
         (report,) = self.pipeline.verify()
@@ -217,6 +225,64 @@ def test_a_schedule_ends_where_a_function_has_yet_to_land_something(site: Site) 
     schedule = site.function("on_schedule")
     assert site.call(schedule, {})[site.table]["state"] == "CAPTURING"
     assert site.landed() == [], "what is young is left to the function"
+
+
+def test_a_state_machine_calls_until_the_base_is_read(site: Site) -> None:
+    site.configure("scan_segments = 4")
+    site.account.put_many(site.table, 200)
+    arn = site.functions.client.get_function(FunctionName=site.function("backfill"))["Configuration"]["FunctionArn"]
+    machine = {
+        "StartAt": "Step",
+        "States": {
+            "Step": {"Type": "Task", "Resource": arn, "ResultPath": "$.last", "Next": "Done?"},
+            "Done?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.last.done", "BooleanEquals": True, "Next": "End"}],
+                "Default": "Pause",
+            },
+            "Pause": {"Type": "Wait", "SecondsPath": "$.last.wait_seconds", "Next": "Step"},
+            "End": {"Type": "Succeed"},
+        },
+    }
+    states = site.account.client("stepfunctions")
+    made = states.create_state_machine(
+        name=site.name, definition=json.dumps(machine), roleArn="arn:aws:iam::000000000000:role/tests"
+    )
+    run = states.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps({"tables": site.table}))[
+        "executionArn"
+    ]
+    until(lambda: states.describe_execution(executionArn=run)["status"] != "RUNNING", 60)
+    told = states.describe_execution(executionArn=run)
+    assert told["status"] == "SUCCEEDED", told
+    assert json.loads(told["output"])["last"]["tables"][site.table]["parts_done"] == 4
+    assert sum(s.rows for s in site.manifest.segments) == 200
+
+
+def test_an_item_of_a_chain_table_calls_until_the_base_is_read(site: Site) -> None:
+    site.configure("scan_segments = 12\nbackfill_units = 2")
+    site.account.put_many(site.table, 600, text={"S": "x" * 100})
+    chain = f"{site.name}-chain"
+    site.account.dynamodb.create_table(
+        TableName=chain,
+        KeySchema=[{"AttributeName": "chain", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "chain", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )
+    function = site.function("chain", Timeout=8, variables={"TAILRACE_CHAIN_TABLE": chain})
+    site.functions.map(function, chain, BatchSize=1)
+    item = {"chain": {"S": "orders"}, "step": {"N": "0"}, "tables": {"S": site.table}}
+    site.account.dynamodb.put_item(TableName=chain, Item=item)
+
+    def found() -> dict[str, Any]:
+        answer = site.account.dynamodb.get_item(TableName=chain, Key={"chain": item["chain"]}, ConsistentRead=True)
+        return dict(answer["Item"])
+
+    until(lambda: found().get("done", {}).get("BOOL"), 120)
+    assert int(found()["step"]["N"]) > 1
+    assert sum(s.rows for s in site.manifest.segments) == 600
+    event = {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": item}}]}
+    assert site.call(function, event) == {"orders": True}, "a step that comes again finds nothing to do"
 
 
 def test_events_that_are_not_ours_are_left_alone(site: Site) -> None:
