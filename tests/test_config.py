@@ -20,6 +20,7 @@ from tailrace.config import (
     parse_duration,
     parse_size,
 )
+from tailrace.decide.load import Every
 from tailrace.errors import ConfigInvalid
 
 GOOD = """\
@@ -281,6 +282,20 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),
         ("tables__orders__scan_segments", 0, "greater than or equal to 1"),
+        # when to load
+        ("tables__orders__load", "on_flie", "tables.orders.load is 'on_flie', which is not known"),
+        ("defaults__load", 3600, "defaults.load is 3600, which is not known"),
+        ("defaults__load", {}, "defaults.load.every is missing"),
+        ("defaults__load", {"every": "1h", "ofset": 1}, "defaults.load.ofset is not a setting; did you mean 'offset'?"),
+        ("tables__load", {"load": {"every": "1h", "x": 1}}, "tables.load.load.x is not a setting"),
+        ("defaults__load", {"every": "hourly"}, "defaults.load.every: 'hourly' is no duration"),
+        ("defaults__load", {"every": "59s"}, "defaults.load.every: Input should be greater than or equal to 60"),
+        ("defaults__load", {"every": "169h"}, "defaults.load.every: Input should be less than or equal to 604800"),
+        ("defaults__load", {"every": "7m"}, "defaults.load: 420 s neither divide a day nor make whole days"),
+        ("defaults__load", {"every": "25h"}, "defaults.load: 90000 s neither divide a day nor make whole days"),
+        ("defaults__load", {"every": 90.5}, "defaults.load: every and offset are whole seconds"),
+        ("defaults__load", {"every": "1h", "offset": "1h"}, "defaults.load: an offset of 3600 s is not less than the 3600 s"),
+        ("defaults__load", {"every": "1h", "offset": -1}, "defaults.load.offset: Input should be greater than or equal to 0"),
         # the landing zone
         ("landing__url", "https://bucket.s3.amazonaws.com/x", "begins with https:"),
         ("landing__url", "gs://bucket", "begins with gs:"),
@@ -325,6 +340,53 @@ def test_every_mistake_has_its_sentence(place: str, value: Any, said: str) -> No
     assert str(error.facts["place"]).startswith("tables" if first == "targets" and "alike" in said else first)
 
 
+REDSHIFT = {
+    "kind": "redshift",
+    "database": "dev",
+    "iam_role": "arn:aws:iam::111122223333:role/RedshiftCopy",
+    "staging": "s3://lake/staging",
+}
+SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:dwh-x"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"workgroup": "analytics"},
+        {"workgroup": "analytics", "secret_arn": SECRET},
+        {"cluster": "main", "db_user": "loader"},
+        {"driver": "connector", "host": "main.abc.eu-west-1.redshift.amazonaws.com", "cluster": "main", "port": 5440},
+        {"driver": "connector", "host": "10.0.0.1", "workgroup": "analytics"},
+        {"driver": "connector", "host": "10.0.0.1", "secret_arn": SECRET},
+        {"driver": "connector", "host": "10.0.0.1", "ssm_parameter": "/dwh/password", "db_user": "loader"},
+    ],
+)
+def test_redshift_is_reached_either_way(more: dict[str, Any]) -> None:
+    assert check_config(document(targets__dwh={**REDSHIFT, **more}), Path("t")).targets["dwh"].kind == "redshift"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "one of workgroup and cluster is needed"),
+        ({"workgroup": "analytics", "cluster": "main"}, "workgroup and cluster exclude one another"),
+        ({"workgroup": "analytics", "host": "10.0.0.1"}, "host is for the driver"),
+        ({"workgroup": "analytics", "ssm_parameter": "/dwh"}, "ssm_parameter is for the driver"),
+        ({"workgroup": "analytics", "db_user": "x"}, "db_user goes with cluster, or with ssm_parameter"),
+        ({"driver": "connector", "cluster": "main"}, "needs host"),
+        ({"driver": "connector", "host": "10.0.0.1"}, "needs credentials"),
+        ({"driver": "connector", "host": "user@10.0.0.1", "cluster": "main"}, "targets.dwh.host"),
+        ({"driver": "connector", "host": "h", "secret_arn": SECRET, "ssm_parameter": "/x"}, "exclude one another"),
+        ({"driver": "connector", "host": "h", "password": "canary"}, "targets.dwh.password is not a setting"),
+        ({"driver": "jdbc", "workgroup": "analytics"}, "targets.dwh.driver is 'jdbc', which is not known"),
+    ],
+)
+def test_a_redshift_that_could_not_be_reached_is_refused(more: dict[str, Any], said: str) -> None:
+    error = refusal("targets__dwh", {**REDSHIFT, **more})
+    assert said in error.message
+    assert "canary" not in f"{error} {error.hint}"
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
@@ -343,6 +405,14 @@ def test_windows_that_would_leave_something_behind_are_refused(rules: dict[str, 
         check_config(text, Path("t"))
     assert said in str(caught.value)
     assert "tables.orders" in str(caught.value)
+
+
+def test_a_tables_own_load_rule_wins_over_the_default() -> None:
+    assert check_config(document(), Path("f")).load_rule_of("orders") == "continuous"
+    every = document(defaults__load={"every": "1h", "offset": "5m"}, tables__users__load="on_file")
+    rules = [check_config(every, Path("f")).load_rule_of(table) for table in ("orders", "users")]
+    assert rules == [Every(3600, 300), "on_file"]
+    assert check_config(document(defaults__load={"every": "48h"}), Path("f")).load_rule_of("orders") == Every(172_800)
 
 
 def test_exports_need_a_bucket_to_land_in() -> None:

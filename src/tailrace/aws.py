@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from tailrace.errors import (
@@ -18,9 +21,12 @@ from tailrace.errors import (
     Throttled,
     UserFault,
 )
+from tailrace.model.facts import Identity, Unknown
 
 if TYPE_CHECKING:
     from botocore.session import Session
+
+Answer = TypeVar("Answer")
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 30
@@ -131,6 +137,15 @@ _ACTIONS: Final = {
     "GetCredentials": "redshift-serverless:GetCredentials",
     "GetSecretValue": "secretsmanager:GetSecretValue",
     "GetParameter": "ssm:GetParameter",
+    "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
+    "HeadBucket": "s3:ListBucket",
+    "GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
+    "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "GetCallerIdentity": "sts:GetCallerIdentity",
+    "SimulatePrincipalPolicy": "iam:SimulatePrincipalPolicy",
 }  # everything else is DynamoDB's, whose actions are called like its operations
 
 
@@ -236,6 +251,44 @@ class Aws:
         if region:
             assumed.set_config_variable("region", region)
         return assumed
+
+
+def identify(aws: Aws) -> Identity | Unknown:
+    """Who we are to AWS, and how far our clock is ahead of the one in its answer, to the second."""
+    answer = found("GetCallerIdentity", lambda: aws.client("sts").get_caller_identity())
+    if isinstance(answer, Unknown):
+        return answer
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    ahead = None if date is None else (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+    return Identity(answer["Account"], answer["Arn"], ahead)
+
+
+def simulate(aws: Aws, principal: str, action: str, resource: str) -> bool | Unknown:
+    """Whether a user's or a role's policies allow an action that cannot be tried without doing it."""
+    answer = found(
+        "SimulatePrincipalPolicy",
+        lambda: aws.client("iam").simulate_principal_policy(
+            PolicySourceArn=principal, ActionNames=[action], ResourceArns=[resource]
+        ),
+    )
+    if isinstance(answer, Unknown):
+        return answer
+    return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
+
+
+def found(operation: str, call: Callable[[], Answer], **facts: Any) -> Answer | Unknown:
+    """What a call gives, or why it gave nothing."""
+    try:
+        return call()
+    except Exception as error:
+        ours = translate(error, operation=operation, **facts)
+        return Unknown(ours.message, ours.hint, isinstance(ours, PermissionMissing))
+
+
+def tried(operation: str, call: Callable[[], Any], **facts: Any) -> Unknown | None:
+    """None where a call works, else why it does not."""
+    answer = found(operation, call, **facts)
+    return answer if isinstance(answer, Unknown) else None
 
 
 def is_refused_by_condition(error: Exception) -> bool:

@@ -20,13 +20,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from tailrace.aws import AwsSettings, check_endpoint
+from tailrace.decide.load import DAY_SECONDS, Every, LoadRule
 from tailrace.decide.windows import QUARTER_SECONDS, WindowRule
 from tailrace.errors import ConfigInvalid, TailraceError
 from tailrace.landing import split_url
@@ -203,28 +206,55 @@ class PostgresConfig(_Section):
 
 
 class RedshiftConfig(_Section):
-    """A schema of a Redshift database, reached by the Data API; credentials are those of AWS, or a secret by its ARN."""
+    """A schema of a Redshift database, by the Data API or by its own driver. Passwords are fetched, never written here."""
 
     kind: Literal["redshift"]
+    driver: Literal["data-api", "connector"] = "data-api"
     workgroup: Annotated[str, Field(pattern=r"^[a-z0-9-]{3,64}$")] | None = None
     cluster: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] | None = None
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     database: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_name)]
     iam_role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")]
     staging: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$"), AfterValidator(_name)]
     schema_: Annotated[str, Field(min_length=1, max_length=127, alias="schema"), AfterValidator(_name)] = "public"
     db_user: Annotated[str, AfterValidator(_name)] | None = None
     secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
+    ssm_parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:-]{1,2048}$")] | None = None
     mode: Mode | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> RedshiftConfig:
-        if (self.workgroup is None) == (self.cluster is None):
-            raise _Finding("exactly one of workgroup and cluster is needed", hint="Serverless has a workgroup.")
+        if self.workgroup is not None and self.cluster is not None:
+            raise _Finding("workgroup and cluster exclude one another", hint="Serverless has a workgroup.")
+        if self.db_user is not None and (self.secret_arn or not (self.cluster or self.ssm_parameter)):
+            hint = "With a workgroup the user is the caller's own role; a secret holds its user."
+            raise _Finding("db_user goes with cluster, or with ssm_parameter", hint=hint)
+        if self.driver == "connector":
+            self._check_connector()
+            return self
+        if self.workgroup is None and self.cluster is None:
+            raise _Finding("one of workgroup and cluster is needed", hint="Serverless has a workgroup.")
+        for name in ("host", "port", "ssm_parameter"):
+            if getattr(self, name) is not None:
+                raise _Finding(f"{name} is for the driver", hint='Set driver = "connector", or leave it away.')
         return self
+
+    def _check_connector(self) -> None:
+        if self.host is None:
+            hint = "It stands in the workgroup's or cluster's endpoint, before the port."
+            raise _Finding('driver = "connector" needs host', hint=hint)
+        if self.secret_arn is not None and self.ssm_parameter is not None:
+            raise _Finding(
+                "secret_arn and ssm_parameter exclude one another", hint="Keep the one that holds the login."
+            )
+        if (self.secret_arn, self.ssm_parameter, self.workgroup, self.cluster) == (None, None, None, None):
+            hint = "By IAM: workgroup or cluster; with a password: secret_arn or ssm_parameter."
+            raise _Finding('driver = "connector" needs credentials', hint=hint)
 
     def place(self, table: str) -> tuple[str, ...]:
         """What no two tables may share."""
-        return f"{self.workgroup or self.cluster}/{self.database}", self.schema_.lower(), table.lower()
+        return f"{self.workgroup or self.cluster or self.host}/{self.database}", self.schema_.lower(), table.lower()
 
 
 TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]]] = {
@@ -233,6 +263,40 @@ TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]
     "redshift": RedshiftConfig,
 }
 TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig | RedshiftConfig, Field(discriminator="kind")]
+
+
+class LoadEvery(_Section):
+    """At whole multiples of `every` in UTC, and `offset` later."""
+
+    every: Annotated[Seconds, Field(ge=60, le=7 * DAY_SECONDS)]
+    offset: Annotated[Seconds, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> LoadEvery:
+        if self.every % 1 or self.offset % 1:
+            raise _Finding("every and offset are whole seconds", hint=_EVERY_HINT)
+        self.rule()
+        return self
+
+    def rule(self) -> Every:
+        """Raises what pydantic shows where both do not fit together."""
+        try:
+            return Every(int(self.every), int(self.offset))
+        except ValueError as error:
+            raise _Finding(str(error), hint=_EVERY_HINT) from error
+
+
+_EVERY_HINT: Final = 'For example { every = "1h", offset = "5m" }, or every = "15m", "24h", "48h".'
+
+
+def _kind_of_rule(value: object) -> str:
+    return "every" if isinstance(value, dict | LoadEvery) else "word"
+
+
+LoadSetting: TypeAlias = Annotated[
+    Annotated[Literal["continuous", "on_file", "by_hand"], Tag("word")] | Annotated[LoadEvery, Tag("every")],
+    Discriminator(_kind_of_rule),
+]
 
 
 class _Rules(_Section):
@@ -249,6 +313,7 @@ class _Rules(_Section):
     flush_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 30)] | None = None
     heartbeat_seconds: Annotated[Seconds, Field(ge=1, le=3600)] | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    load: LoadSetting | None = None
     load_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 34)] | None = None
     window: Annotated[Seconds, Field(ge=900, le=86_400)] | None = None
     step: Annotated[Seconds, Field(ge=60, le=86_400)] | None = None
@@ -263,6 +328,33 @@ class TableConfig(_Rules):
     name: TargetTable | None = None
 
 
+_KEY: Final = r"^(create|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)$"
+
+
+class DeployConfig(_Section):
+    """What `tailrace deploy render` cannot know from the rest."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "tailrace"
+    bucket: Literal["create", "existing"] = "create"
+    kms_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    backfill: Literal["schedule", "step_functions", "chain_table"] = "schedule"
+    subnets: list[Annotated[str, Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
+    security_groups: list[Annotated[str, Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
+    alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_name)] | None = None
+    log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    memory: Annotated[int, Field(ge=512, le=10_240)] = 1024
+    reserve_concurrency: bool = True
+
+    @model_validator(mode="after")
+    def _check_network(self) -> DeployConfig:
+        if bool(self.subnets) != bool(self.security_groups):
+            raise _Finding(
+                "subnets and security_groups go together",
+                hint="A function in a VPC needs both; leave out both without.",
+            )
+        return self
+
+
 class Config(_Section):
     """The whole file. `targets_of` and `rule` give what holds for one table."""
 
@@ -270,6 +362,7 @@ class Config(_Section):
     source: SourceConfig = SourceConfig()
     targets: dict[str, TargetConfig] = Field(min_length=1)
     defaults: _Rules = _Rules()
+    deploy: DeployConfig = DeployConfig()
     tables: dict[str, TableConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -365,6 +458,12 @@ class Config(_Section):
         mode: Mode = self.tables[table].mode or self.targets[target].mode or self.defaults.mode or "current"
         return mode
 
+    def load_rule_of(self, table: str) -> LoadRule:
+        """When the table's segments are loaded."""
+        setting = self.rule(table, "load", "continuous")
+        rule: LoadRule = setting.rule() if isinstance(setting, LoadEvery) else setting
+        return rule
+
     def hash_of(self, table: str) -> str:
         """Changes when what decides a table's capture changes; recorded in its manifest."""
         facts = {"capture": self.rule(table, "capture", "streams"), "base": self.base_of(table)}
@@ -459,6 +558,9 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     kind, parts = fault["type"], list(fault["loc"])
     if parts[0:1] == ["targets"] and len(parts) > 2:
         del parts[2]  # pydantic names the target's kind there
+    at = {"defaults": 1, "tables": 2}.get(str(parts[0]) if parts else "", len(parts))
+    if parts[at : at + 1] == ["load"]:
+        del parts[at + 1 : at + 2]  # and the form of the rule
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         parts.append("kind")
     place = ".".join(str(part) for part in parts)
@@ -483,7 +585,8 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
         if isinstance(value, str) and value in PLANNED:
             what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
         else:
-            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}."
+            other = ', or { every = "1h" }' if parts[-1] == "load" else ""
+            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}{other}."
         return ConfigInvalid(what, hint=hint, file=path, place=place)
     cause = fault.get("ctx", {}).get("error")
     place = getattr(cause, "place", "") or place
@@ -495,9 +598,12 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **TARGETS
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig,
+        "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config
+    if place[-2:] == ("load", "every"):
+        model = LoadEvery
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -13,12 +13,13 @@ import pytest
 from botocore.stub import Stubber
 
 from tailrace.clock import ManualClock
-from tailrace.errors import NotFound, UserFault
+from tailrace.errors import NotFound, TailraceError, UserFault
 from tailrace.local.client import LocalAws
 from tailrace.targets.redshift.credentials import (
     Credentials,
     Login,
     cluster_login,
+    login_from,
     parameter_login,
     secret_login,
     workgroup_login,
@@ -95,6 +96,30 @@ def test_iam_gives_a_login_that_ends() -> None:
             {"workgroupName": "analytics", "dbName": "dev", "durationSeconds": 900},
         )
         assert workgroup_login(serverless, "analytics", "dev")() == Login("IAMR:loader", CANARY, ms)
+
+
+def test_a_password_is_fetched_where_one_is_named_and_iam_is_asked_elsewhere() -> None:
+    class Asked(Exception):
+        pass
+
+    def client(service: str) -> Any:
+        class Client:
+            def __getattr__(self, method: str) -> Any:
+                raise Asked(f"{service} {method}")
+
+        return Client()
+
+    nothing = {"workgroup": None, "cluster": None, "db_user": None, "secret": None, "parameter": None}
+    for given, called in {
+        ("secret", "cluster"): "secretsmanager get_secret_value",
+        ("parameter", "workgroup"): "ssm get_parameter",
+        ("cluster",): "redshift get_cluster_credentials_with_iam",
+        ("cluster", "db_user"): "redshift get_cluster_credentials ",
+        ("workgroup",): "redshift-serverless get_credentials",
+    }.items():
+        fetch = login_from(client, "dev", **nothing | dict.fromkeys(given, "x"))
+        with pytest.raises(TailraceError, match=called):
+            fetch()
 
 
 def test_a_login_is_kept_until_it_ends_or_is_refused() -> None:

@@ -18,6 +18,7 @@ from tailrace.targets.redshift.credentials import Credentials
 from tailrace.targets.redshift.staging import Staging
 from tailrace.targets.warehouse.connection import OneSession, StatementFailed, shown
 
+PORT: Final = 5439  # where Redshift listens, unless it was told otherwise
 CONNECT_SECONDS: Final = 30
 GRACE_SECONDS: Final = 30  # an answer is waited for so much longer than a statement may take
 VARBYTE: Final = 6551  # its number among Redshift's types

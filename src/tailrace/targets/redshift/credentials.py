@@ -54,6 +54,28 @@ class Credentials:
                 self._login = None
 
 
+def login_from(
+    client: Callable[[str], Any],
+    database: str,
+    *,
+    workgroup: str | None,
+    cluster: str | None,
+    db_user: str | None,
+    secret: str | None,
+    parameter: str | None,
+) -> Callable[[], Login]:
+    """The way to a login: a secret or a parameter where one is named, else IAM. `client` makes boto3 clients by service."""
+    if secret is not None:
+        return secret_login(client("secretsmanager"), secret)
+    if parameter is not None:
+        return parameter_login(client("ssm"), parameter, db_user)
+    if cluster is not None:
+        return cluster_login(client("redshift"), cluster, database, db_user)
+    if workgroup is not None:
+        return workgroup_login(client("redshift-serverless"), workgroup, database)
+    raise ValueError("nothing gives a login")
+
+
 def cluster_login(redshift: Any, cluster: str, database: str, db_user: str | None = None) -> Callable[[], Login]:
     """By IAM: as a user of the database, or as the caller's own role where none is named. `redshift`: a boto3 client."""
 

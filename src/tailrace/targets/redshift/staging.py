@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace.aws import is_refused_by_condition, translate
@@ -162,7 +163,20 @@ def _parquet(rows: pa.Table) -> bytes:
 def _written(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_list(column.type):
         return column
+    if pa.types.is_integer(column.type.value_type):
+        return _bracketed(pc.binary_join(column.cast(pa.list_(pa.string())), ","))
+    if pa.types.is_string(column.type.value_type) and not _needs_escapes(pc.list_flatten(column)):
+        quoted = _bracketed(pc.binary_join(column, '","'), '"')
+        return pc.if_else(pc.equal(pc.list_value_length(column), 0), pa.scalar(b"[]"), quoted)
     return pa.chunked_array([pa.array(map(_list_json, column.to_pylist()), pa.binary())])
+
+
+def _bracketed(texts: pa.ChunkedArray, quote: str = "") -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(f"[{quote}", texts, f"{quote}]", "").cast(pa.binary())
+
+
+def _needs_escapes(texts: pa.ChunkedArray) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, r'["\\\x00-\x1f]')).as_py())
 
 
 def _list_json(values: list[Any] | None) -> bytes | None:

@@ -233,6 +233,7 @@ class Writer:
         self,
         stage: str | None,
         rows: int,
+        oldest: str | None,
         columns: Sequence[Column],
         load: Load,
         known_ms: int,
@@ -240,13 +241,13 @@ class Writer:
         is_replay: bool,
         sweeps: bool,
     ) -> list[str]:
-        """Rows and ledger together. `stage` None: there is no row."""
+        """Rows and ledger together. `stage` None: there is no row. `oldest`: the least order key of the staged ones."""
         merge = _Merge(self._d, self._n, self._spec, columns, load.loaded_ms, known_ms)
         statements = self.begun()
-        if stage is not None:
+        if stage is not None and oldest is not None:
             table = self._d.quote(self._n.schema, stage)
             statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", "staged rows are missing"))
-            statements += merge.run(stage, is_replay=is_replay)
+            statements += merge.run(stage, oldest, is_replay=is_replay)
             statements.append(f"DROP TABLE {table}")
         if sweeps:
             statements += merge.sweep(load.epoch)
@@ -288,11 +289,11 @@ class _Merge:
         self._known = dialect.moment_literal(known_ms)
         self._stage = ""
 
-    def run(self, stage: str, *, is_replay: bool) -> list[str]:
+    def run(self, stage: str, oldest: str, *, is_replay: bool) -> list[str]:
         self._stage = self._d.quote(self._n.schema, stage)
         mode = self._spec.mode
         if mode == "current":
-            return self._replaced()
+            return self._replaced(oldest)
         if mode == "soft_delete":
             return self._marked()
         return self._appended(is_replay) if mode == "changelog" else self._versioned(stage)
@@ -327,7 +328,8 @@ class _Merge:
 
     # ---- current: the newest change of each key; deleted keys leave a tombstone
 
-    def _replaced(self) -> list[str]:
+    def _replaced(self, oldest: str) -> list[str]:
+        """Only a row as new as the oldest staged one can win: that is asked first, because it spares nearly all of the join."""
         own, target, stage, tombstones, buried = (
             self._n.own,
             self._n.target,
@@ -342,8 +344,14 @@ class _Merge:
             for c, name in zip(self._keys, self._key_places, strict=True)
         )
         return [
-            f"DELETE FROM {stage} USING {target} WHERE {lost} AND {own}._tr_pos >= {staged}.pos",
-            f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.key = {staged_key} AND {buried}.pos >= {staged}.pos",
+            (
+                f"DELETE FROM {stage} USING {target} WHERE {own}._tr_pos >= '{oldest}' AND {lost}"
+                f" AND {own}._tr_pos >= {staged}.pos"
+            ),
+            (
+                f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.pos >= '{oldest}' AND {buried}.key = {staged_key}"
+                f" AND {buried}.pos >= {staged}.pos"
+            ),
             f"DELETE FROM {target} USING {stage} s WHERE {self._same_key()}",
             f"DELETE FROM {tombstones} USING {stage} s WHERE {buried}.key = {key}",
             f"INSERT INTO {tombstones} SELECT {key}, s.pos FROM {stage} s WHERE s.op = 'd'",

@@ -6,10 +6,12 @@ import logging
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tailrace.clock import Clock
 from tailrace.codec import arrow_type
@@ -79,7 +81,7 @@ class WarehouseTarget:
     # ---- the port
 
     def ledger(self, table: TableSpec) -> Ledger:
-        with self._connection.opened():
+        with self._connection.opened(), self._reading(table):
             state = self._state(table)
             if state is None:
                 return Ledger()
@@ -103,15 +105,17 @@ class WarehouseTarget:
         attempt = 1
         while True:
             with self._connection.opened():
-                before = self._state(load.table)
+                before: _State | None = None
                 try:
+                    before = self._state(load.table)
                     return self._apply(load, before)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
-                    is_as_before = _version(self._state(load.table)) == _version(before)
+                    with self._reading(load.table):
+                        is_as_before = _version(self._state(load.table)) == _version(before)
                     # Another loader may also have taken our staging table for one that was left behind.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
@@ -122,13 +126,13 @@ class WarehouseTarget:
             attempt += 1
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
-        with self._connection.opened():
+        with self._connection.opened(), self._reading(table):
             state = self._state(table)
             if state is not None:
                 yield from self._connection.batches(self._live_rows(table, state), _schema(table, state))
 
     def find(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]]) -> pa.Table:
-        with self._connection.opened():
+        with self._connection.opened(), self._reading(table):
             state = self._state(table)
             if state is None or not keys:
                 return pa.table({})
@@ -169,6 +173,7 @@ class WarehouseTarget:
         statements = writer.applied(
             stage,
             rows.num_rows,
+            pc.min(rows["pos"]).as_py(),
             plan.columns,
             load,
             known,
@@ -243,6 +248,14 @@ class WarehouseTarget:
         self._tidied.add(names.table)
 
     # ---- what is there
+
+    @contextmanager
+    def _reading(self, table: TableSpec) -> Iterator[None]:
+        """A statement that only reads is refused where somebody has changed what it reads."""
+        try:
+            yield
+        except StatementFailed as error:
+            raise self._refused(table, f"cannot be read: {error}") from error
 
     def _state(self, table: TableSpec) -> _State | None:
         """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
