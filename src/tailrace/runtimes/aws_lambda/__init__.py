@@ -5,8 +5,7 @@
 | ``tailrace.runtimes.aws_lambda.capture`` | an event source mapping on a DynamoDB stream |
 | ``tailrace.runtimes.aws_lambda.on_object`` | S3, or EventBridge, when an object is created in the landing zone |
 | ``tailrace.runtimes.aws_lambda.on_schedule`` | EventBridge Scheduler, or anybody |
-| ``tailrace.runtimes.aws_lambda.backfill`` | a Step Functions state machine, until it says that it is done |
-| ``tailrace.runtimes.aws_lambda.chain`` | the stream of a chain table |
+| ``tailrace.runtimes.aws_lambda.backfill`` | a Step Functions state machine, or the stream of a chain table |
 """
 
 from __future__ import annotations
@@ -38,12 +37,5 @@ def on_schedule(event: Any, context: Any) -> dict[str, Any]:
 def backfill(event: Any, context: Any) -> dict[str, Any]:
     """Read on with bases that take longer than one call; says whether they are done."""
     from tailrace.runtimes.aws_lambda.chaining import backfill as handle
-
-    return handle(event, context)
-
-
-def chain(event: Any, context: Any) -> dict[str, Any]:
-    """The same, called by an item of a DynamoDB table, again and again until it is done."""
-    from tailrace.runtimes.aws_lambda.chaining import chain as handle
 
     return handle(event, context)

@@ -1,7 +1,7 @@
 """Bases that take longer than Lambda lets a function run: a step a call, and somebody calls again until all is done.
 
-All positions are in the manifest, so a step that comes twice, or two at once, read nothing twice into a target. The caller is a
-Step Functions state machine, or an item of a DynamoDB table whose stream calls the function.
+All positions are in the manifest, so a step that comes twice, or two at once, publish nothing twice. The caller is a state
+machine of Step Functions, or an item of a DynamoDB table whose stream calls the function.
 """
 
 from __future__ import annotations
@@ -20,34 +20,28 @@ from tailrace.runtimes.aws_lambda.telemetry import set_up_logging
 
 log = logging.getLogger(__name__)
 
+TABLE: Final = "TAILRACE_TABLE"
 CHAIN_TABLE: Final = "TAILRACE_CHAIN_TABLE"
 WAIT_SECONDS: Final = 60  # while AWS writes an export there is nothing to do
 
 
 def backfill(event: Any, context: Any) -> dict[str, Any]:
-    """Read on with the bases of all tables, or of ``{"tables": "orders*"}``, for as long as Lambda allows.
+    """Read on with bases for as long as Lambda allows: of ``{"tables": "orders*"}``, else of TAILRACE_TABLE, else of all.
 
-    Answers ``{"done": false, "wait_seconds": 0, "tables": {…}}``; call again after so many seconds unless it is done. Raises the
-    first failure, when all tables had their turn.
+    Answers ``{"done": false, "wait_seconds": 0, "tables": "orders*", "progress": {…}}``: unless it is done, call again after
+    so many seconds, with this very answer. An event of a chain table's stream is a step for each item that is not done; the
+    item then moves on, which calls the next step. Raises the first failure, when all tables had their turn.
     """
     set_up_logging()
-    return _step(pipeline_here(), _tables(event), context)
-
-
-def chain(event: Any, context: Any) -> dict[str, Any]:
-    """A step for each item of the chain table that has changed and is not done; then the item moves on, which calls the next one.
-
-    The item is ``{"chain": "any name", "step": 0, "tables": "orders*"}``; `chain` is the key of its table, which
-    TAILRACE_CHAIN_TABLE names. Whoever comes second with a step moves nothing.
-    """
-    set_up_logging()
-    pipeline, done = pipeline_here(), {}
+    pipeline = pipeline_here()
+    if not (isinstance(event, Mapping) and "Records" in event):
+        return _step(pipeline, _tables(event), context)
+    answer: dict[str, Any] = {"done": True}
     for item in _items(event):
-        answer = _step(pipeline, item.get("tables", {}).get("S", "*"), context)
-        done[item["chain"]["S"]] = answer["done"]
+        answer = _step(pipeline, item["table"]["S"], context)
         Budget(pipeline.clock, seconds_for(context)).wait(answer["wait_seconds"])
-        _move_on(pipeline, item, answer)
-    return done
+        _move_on(pipeline, item, is_done=answer["done"])
+    return answer
 
 
 def _step(pipeline: Pipeline, tables: str, context: Any) -> dict[str, Any]:
@@ -61,15 +55,13 @@ def _step(pipeline: Pipeline, tables: str, context: Any) -> dict[str, Any]:
     )
     announced(pipeline, runs)
     waits = [run.backfill is not None and run.backfill.waits_for_aws for run in runs]
+    progress = {run.table: _progress(run) for run in runs}
     return {
-        "done": all(_is_done(run) for run in runs),
+        "done": all(told["done"] for told in progress.values()),
         "wait_seconds": WAIT_SECONDS if any(waits) else 0,
-        "tables": {run.table: _progress(run) for run in runs},
+        "tables": tables,
+        "progress": progress,
     }
-
-
-def _is_done(run: TableRun) -> bool:
-    return run.backfill is None or run.backfill.done
 
 
 def _progress(run: TableRun) -> dict[str, Any]:
@@ -81,48 +73,43 @@ def _progress(run: TableRun) -> dict[str, Any]:
 
 
 def _tables(event: Any) -> str:
-    tables = event.get("tables", "*") if isinstance(event, Mapping) else "*"
-    return str(tables)
+    tables = event.get("tables") if isinstance(event, Mapping) else None
+    return tables if isinstance(tables, str) else os.environ.get(TABLE, "*")
 
 
-def _items(event: Any) -> list[Mapping[str, Any]]:
+def _items(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Items that are to be carried on. Raises UsageInvalid for what is no event of a chain table."""
-    records = event.get("Records") if isinstance(event, Mapping) else None
     found = []
-    for record in records or ():
-        item = record.get("dynamodb", {}).get("NewImage")
-        if item is None:
-            continue  # somebody deleted it: the chain ends
-        if "S" not in item.get("chain", {}) or "N" not in item.get("step", {}):
+    for record in event["Records"]:
+        item = record.get("dynamodb", {}).get("NewImage") if isinstance(record, Mapping) else None
+        if item is None and isinstance(record, Mapping) and record.get("eventName") == "REMOVE":
+            continue  # somebody ended the chain
+        if item is None or "S" not in item.get("table", {}):
             raise UsageInvalid(
                 "This is no item of a chain table",
-                hint='Put {"chain": {"S": "orders"}, "step": {"N": "0"}, "tables": {"S": "orders"}}; '
-                "the stream needs new images.",
+                hint='Put {"table": {"S": "orders"}} into a table with the key `table` and a stream of new images.',
             )
         if not item.get("done", {}).get("BOOL", False):
             found.append(item)
     return found
 
 
-def _move_on(pipeline: Pipeline, item: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+def _move_on(pipeline: Pipeline, item: Mapping[str, Any], *, is_done: bool) -> None:
+    """Put the next step in the place of this one, unless another call has: the stream tells the function of it."""
     table = os.environ.get(CHAIN_TABLE, "")
     if not table:
         raise ConfigInvalid(f"{CHAIN_TABLE} is not set", hint="Name the chain table in the function's variables.")
+    step = item.get("step")
     try:
-        pipeline.dynamodb.update_item(
+        pipeline.dynamodb.put_item(
             TableName=table,
-            Key={"chain": item["chain"]},
-            UpdateExpression="SET #step = :next, #done = :done",
-            ConditionExpression="#step = :step",
-            ExpressionAttributeNames={"#step": "step", "#done": "done"},
-            ExpressionAttributeValues={
-                ":step": item["step"],
-                ":next": {"N": str(int(item["step"]["N"]) + 1)},
-                ":done": {"BOOL": answer["done"]},
-            },
+            Item={**item, "step": {"N": str(int(step["N"] if step else 0) + 1)}, "done": {"BOOL": is_done}},
+            ConditionExpression="#step = :step" if step else "attribute_exists(#table) AND attribute_not_exists(#step)",
+            ExpressionAttributeNames={"#step": "step", **({} if step else {"#table": "table"})},
+            **({"ExpressionAttributeValues": {":step": step}} if step else {}),
         )
     except Exception as error:
-        ours = translate(error, operation="UpdateItem", table=table)
+        ours = translate(error, operation="PutItem", table=table)
         if ours.facts.get("aws_code") != "ConditionalCheckFailedException":
             raise ours from error
-        log.info("chain %s: another call has moved on from step %s", item["chain"]["S"], item["step"]["N"])
+        log.info("%s: another call has moved on, or somebody has ended the chain", item["table"]["S"])
