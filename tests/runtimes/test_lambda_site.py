@@ -7,7 +7,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from functions import Lambda, until
@@ -47,6 +47,15 @@ def site(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
     for name, value in aws.env().items():
         monkeypatch.setenv(name, value)
     return Site(aws, tmp_path)
+
+
+class Buried(NamedTuple):
+    """Where dead letters come from, and go to: queues by their URLs. `arn`: of the first."""
+
+    letters: str
+    arn: str
+    parked: str
+    told: str
 
 
 class Site:
@@ -101,14 +110,29 @@ class Site:
         )
 
     def load_each_object(self) -> None:
-        arn = self.functions.client.get_function(FunctionName=self.function("on_object"))["Configuration"][
-            "FunctionArn"
-        ]
+        self.notify(self.name, self.function("on_object"))
+
+    def dead_letters(self) -> Buried:
+        """The function that sees to what failed, with its queues, its topic and its bucket."""
+        letters, arn = self.functions.queue()
+        (parked, _), (told, listener) = self.functions.queue(), self.functions.queue()
+        sns = self.account.client("sns")
+        topic = sns.create_topic(Name=self.name)["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=listener)
+        variables = {"TAILRACE_TOPIC": topic, "TAILRACE_PARKED_QUEUE": parked}
+        function = self.function("dead_letters", variables=variables)
+        self.functions.client.create_event_source_mapping(FunctionName=function, EventSourceArn=arn, BatchSize=1)
+        self.account.s3.create_bucket(Bucket=f"{self.name}-given-up")
+        self.notify(f"{self.name}-given-up", function)
+        return Buried(letters, arn, parked, told)
+
+    def arn(self, function: str) -> str:
+        return str(self.functions.client.get_function(FunctionName=function)["Configuration"]["FunctionArn"])
+
+    def notify(self, bucket: str, function: str) -> None:
+        notice = {"LambdaFunctionArn": self.arn(function), "Events": ["s3:ObjectCreated:*"]}
         self.account.s3.put_bucket_notification_configuration(
-            Bucket=self.name,
-            NotificationConfiguration={
-                "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]
-            },
+            Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [notice]}
         )
 
     def call(self, function: str, event: Any) -> dict[str, Any]:
@@ -230,7 +254,7 @@ def test_a_schedule_ends_where_a_function_has_yet_to_land_something(site: Site) 
 def test_a_state_machine_calls_until_the_base_is_read(site: Site) -> None:
     site.configure("scan_segments = 4")
     site.account.put_many(site.table, 200)
-    arn = site.functions.client.get_function(FunctionName=site.function("backfill"))["Configuration"]["FunctionArn"]
+    arn = site.arn(site.function("backfill"))
     machine = {
         "StartAt": "Step",
         "States": {
@@ -285,6 +309,55 @@ def test_an_item_of_a_chain_table_calls_until_the_base_is_read(site: Site) -> No
     event = {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": item}}]}
     assert site.call(function, event)["done"], "a step that comes again finds nothing to do"
     assert found() == before
+
+
+def test_what_fails_for_good_is_kept_and_announced_and_what_may_pass_is_sent_once_more(site: Site) -> None:
+    site.configure('base = "none"')
+    buried = site.dead_letters()
+    schedule = site.function("on_schedule")
+    site.capture()
+    site.account.put_many(site.table, 20)
+    until(site.landed, 60)
+    failed = {
+        "requestContext": {
+            "functionArn": f"{site.arn(schedule)}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "requestPayload": {"tables": site.table},
+        "responsePayload": {"errorType": "ServiceUnavailable", "errorMessage": "planned"},
+    }
+    site.functions.sqs.send_message(QueueUrl=buried.letters, MessageBody=json.dumps(failed))
+    until(lambda: site.value("SELECT count(*) AS n FROM orders") == 20, 60)
+    assert site.functions.messages(buried.parked) == []
+    site.functions.client.put_function_event_invoke_config(
+        FunctionName=schedule,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": buried.arn}},
+    )
+    site.functions.client.invoke(
+        FunctionName=schedule, InvocationType="Event", Payload=json.dumps({"tables": "no such table"})
+    )
+    (kept,) = until(lambda: site.functions.messages(buried.parked), 60)
+    assert json.loads(kept["Body"])["requestPayload"] == {"tables": "no such table"}
+    (told,) = until(lambda: site.functions.messages(buried.told), 60)
+    assert "No configured table matches" in told["Body"]
+
+
+def test_records_that_lambda_gave_up_land_after_all(site: Site) -> None:
+    site.configure('base = "none"')
+    site.dead_letters()
+    site.functions.map(
+        site.function("capture", variables={"TAILRACE_LANDING": "nowhere"}),
+        site.table,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": f"arn:aws:s3:::{site.name}-given-up"}},
+    )
+    site.account.put_many(site.table, 30)
+    until(site.landed, 60)
+    schedule = site.function("on_schedule")
+    until(lambda: site.call(schedule, {}) and site.value("SELECT count(*) AS n FROM orders") == 30, 60)
+    site.verify()
 
 
 def test_events_that_are_not_ours_are_left_alone(site: Site) -> None:
