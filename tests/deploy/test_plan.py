@@ -288,7 +288,7 @@ class TestHandlers:
             )
 
     def test_without_a_handler_dead_letters_wait_in_their_queue_and_ring(self) -> None:
-        deployment = deployment_of(STREAM, NOT_THERE_YET)
+        deployment = deployment_of(STREAM, frozenset({"dead-letters"}))
         assert list(parts(deployment, Queue)) == ["DeadLetters"]
         assert parts(deployment, Alarm)["KeptAlarm"].dimensions == {"QueueName": "tailrace-dead-letters"}
         assert parts(deployment, Bucket)["GivenUp"].notices == ()
@@ -296,7 +296,7 @@ class TestHandlers:
     @pytest.mark.parametrize("kind", ["step_functions", "chain_table"])
     def test_a_chain_without_a_handler_is_refused(self, kind: str) -> None:
         with pytest.raises(ConfigInvalid, match="does not have yet") as caught:
-            deployment_of(STREAM + f'[deploy]\nbackfill = "{kind}"\n', NOT_THERE_YET)
+            deployment_of(STREAM + f'[deploy]\nbackfill = "{kind}"\n', frozenset({"backfill"}))
         assert "schedule" in caught.value.hint
 
 

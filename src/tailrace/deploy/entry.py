@@ -15,7 +15,7 @@ HANDLERS: Final = {
     "dead-letters": "tailrace.runtimes.aws_lambda.dead_letters",  # what failed for good
 }
 
-NOT_THERE_YET: Final[frozenset[str]] = frozenset(["backfill", "dead-letters"])
+NOT_THERE_YET: Final[frozenset[str]] = frozenset()
 """Duties whose handlers this release does not have; their functions are left out until they are there."""
 
 LANDING: Final = "TAILRACE_LANDING"  # the landing url; all that the slim capture function knows
