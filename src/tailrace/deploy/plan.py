@@ -274,7 +274,7 @@ class _Planner:
         yield Parameter(
             "WorkerImage",
             "The container image of the functions that load, by tag or digest",
-            f"make image; then it is in the registry as {self.name}:TAG",
+            f"see the README; pushed as {self.name}:TAG",
         )
         for table in self.config.tables:
             if self.config.by_lambda(table):

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8134bf0c14e4aae3551d5abe7b89e4c48ca2866e956c338769755cd6ba9ad76f
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:78af050747e08444bece67edce05d275e0163ff21763351c7056e859dbfcd138
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -19,7 +19,7 @@ provider "aws" {
 
 variable "worker_image" {
   type = string
-  description = "The container image of the functions that load, by tag or digest: make image; then it is in the registry as replica:TAG"
+  description = "The container image of the functions that load, by tag or digest: see the README; pushed as replica:TAG"
 }
 
 variable "orders_stream" {
@@ -304,7 +304,7 @@ resource "aws_lambda_function" "dead_letters_function" {
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TOPIC = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
@@ -900,7 +900,7 @@ resource "aws_lambda_function" "orders_load" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
@@ -1159,7 +1159,7 @@ resource "aws_lambda_function" "orders_tick" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
@@ -1377,7 +1377,7 @@ resource "aws_lambda_function" "orders_backfill" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TABLE = "orders"
       TAILRACE_CHAIN_TABLE = "replica-orders-backfill"
     }
