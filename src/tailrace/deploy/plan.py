@@ -642,7 +642,7 @@ class _Table:
         what = f"Publishes and loads what lands of {self.table}, file by file"
         statements = (
             *policies.landing(self.zone, deletes=False),
-            *policies.polling(self.table),
+            *policies.publishing(self.table),
             *planner.target_statements(self.table),
             *policies.key_use(planner.key, (planner.bucket,)),
             policies.sending("Failed", arn_of("DeadLetters")),

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:78af050747e08444bece67edce05d275e0163ff21763351c7056e859dbfcd138
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cf30a42d35e13c3489264e4e296e65650980c1f928aa7a233ec7befabfa65b6f
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -809,7 +809,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
       {
         Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Action = ["dynamodb:DescribeStream"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:1f2f07b5c0acdf1ff3e42106c466eefe0c801790768216eb7108574c24df747a
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fd6a0de5bd5462a38e741a0541650102aa423c8c850dce6d56c0bfdf9de59cdf
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -700,7 +700,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
       {
         Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Action = ["dynamodb:DescribeStream"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
