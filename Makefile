@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults backfill sim sim-long fuzz lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults backfill sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,9 +64,13 @@ sim-long: setup  ## long: a million of them
 fuzz: setup  ## long: damaged files for the decoder and the readers, each for so long (SECONDS=3600 SEED=0)
 	@$(BIN)/python tests/fuzz/fuzz.py all --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0)
 
+deploy-check: setup  ## rendered deployments through cfn-lint, SAM, the CDK and a parser of HCL; needs node
+	@scripts/deploy-check
+
 lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/bench.in -o requirements/bench.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/deploy.in -o requirements/deploy.txt
 
 clean:
-	rm -rf .venv core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-deploy core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -58,7 +58,7 @@ class TestStream:
             "OrdersTick": "on_schedule",
         }
         assert functions["OrdersCapture"].environment == {LANDING: "s3://acme-lake/tailrace"}
-        assert functions["OrdersLoad"].environment == {CONFIG: "/var/task/tailrace.toml"}
+        assert functions["OrdersLoad"].environment == {CONFIG: "tailrace.toml"}
 
     def test_only_the_capture_function_is_slim_and_only_workers_run_one_at_a_time(self) -> None:
         functions = of(MACHINE, Function)

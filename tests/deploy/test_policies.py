@@ -162,12 +162,9 @@ def role_of(text: str, duty: str, table: str = "orders") -> list[dict[str, Any]]
         ("load", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", False),
         ("load", "s3:GetObject", f"{BUCKET}/tailrace/customers/changes/x.json.gz", False),
         ("load", "dynamodb:Scan", f"{TABLE}/orders", False),
-        (
-            "load",
-            "dynamodb:GetRecords",
-            f"{TABLE}/orders/stream/2026",
-            True,
-        ),  # publication proves by it what has landed
+        ("load", "dynamodb:GetRecords", f"{TABLE}/orders/stream/2026", False),
+        ("load", "dynamodb:DescribeStream", f"{TABLE}/orders/stream/2026", True),
+        ("tick", "dynamodb:GetRecords", f"{TABLE}/orders/stream/2026", True),  # it proves by it what has landed
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"], True),
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"].replace("0a1b", "other"), False),
         ("tick", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", True),

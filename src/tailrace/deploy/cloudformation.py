@@ -46,15 +46,15 @@ _WORDS: Final = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", 
 
 
 def template(deployment: Deployment, code: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The whole template. Without `code` it is two more parameters, CodeBucket and CodeKey."""
+    """The whole template. Without `code` it is two more parameters, CodeBucket and CodeKey, where a function needs it."""
     kinds = {part.id: part for part in deployment.resources}
     parameters = {p.id: {"Type": "String", "Description": f"{p.what}: {p.ask}"} for p in deployment.parameters}
-    if code is None:
+    if code is None and deployment.captures:
         parameters |= {
             "CodeBucket": {"Type": "String", "Description": "The bucket of the capture function's zip"},
             "CodeKey": {"Type": "String", "Description": "The object of the capture function's zip"},
         }
-        code = {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
+    code = code or {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
     resources: dict[str, Any] = {}
     for part in deployment.resources:
         for identifier, resource in _resource(part, code).items():

@@ -25,4 +25,4 @@ CHAIN: Final = "TAILRACE_CHAIN_TABLE"  # where a link of a backfill leaves its p
 PGPASS: Final = "TAILRACE_PGPASS_PARAMETER"  # an SSM SecureString that holds lines of a .pgpass file
 TOPIC: Final = "TAILRACE_TOPIC"  # whom the dead-letter function tells
 PARKED: Final = "TAILRACE_PARKED_QUEUE"  # where it keeps what cannot be retried
-CONFIG_PATH: Final = "/var/task/tailrace.toml"
+CONFIG_PATH: Final = "tailrace.toml"  # in the folder of the function's code

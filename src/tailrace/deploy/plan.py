@@ -274,7 +274,7 @@ class _Planner:
         yield Parameter(
             "WorkerImage",
             "The container image of the functions that load, by tag or digest",
-            f"make image; then it is in the registry as {self.name}:TAG",
+            f"see the README; pushed as {self.name}:TAG",
         )
         for table in self.config.tables:
             if self.config.by_lambda(table):
@@ -642,7 +642,7 @@ class _Table:
         what = f"Publishes and loads what lands of {self.table}, file by file"
         statements = (
             *policies.landing(self.zone, deletes=False),
-            *policies.polling(self.table),
+            *policies.publishing(self.table),
             *planner.target_statements(self.table),
             *policies.key_use(planner.key, (planner.bucket,)),
             policies.sending("Failed", arn_of("DeadLetters")),

@@ -178,8 +178,16 @@ def landing(zone: Zone, *, deletes: bool) -> tuple[Statement, ...]:
     )
 
 
+def publishing(table: str) -> tuple[Statement, ...]:
+    """Looks at the table and the shards of its stream; reads no record."""
+    return (
+        Statement("Table", ("dynamodb:DescribeTable",), (table_arn(table),)),
+        Statement("Stream", ("dynamodb:DescribeStream",), (table_arn(table, "/stream/*"),)),
+    )
+
+
 def polling(table: str) -> tuple[Statement, ...]:
-    """Reads a stream: as a poller does, and publication, which proves by the stream itself that all of it has landed."""
+    """Reads a stream: as a poller does, and a schedule, which proves by the stream itself that all of it has landed."""
     reading = ("dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords")
     return (
         Statement("Table", ("dynamodb:DescribeTable",), (table_arn(table),)),

@@ -119,7 +119,8 @@ def snake(identifier: str) -> str:
 
 
 def _head(deployment: Deployment, writer: _Writer) -> Iterator[str]:
-    required = {name: {"source": source, "version": version} for name, (source, version) in PROVIDERS.items()}
+    used = {name: found for name, found in PROVIDERS.items() if name != "archive" or deployment.captures}
+    required = {name: {"source": source, "version": version} for name, (source, version) in used.items()}
     terraform_block = {"required_version": ">= 1.5", "required_providers": Block(required)}
     code = {
         "type": "zip",
@@ -133,7 +134,8 @@ def _head(deployment: Deployment, writer: _Writer) -> Iterator[str]:
         yield from _section(f'variable "{snake(given.id)}"', described, writer)
     for data in ("aws_caller_identity", "aws_region", "aws_partition"):
         yield from _section(f'data "{data}" "current"', {}, writer)
-    yield from _section('data "archive_file" "capture"', code, writer)
+    if deployment.captures:
+        yield from _section('data "archive_file" "capture"', code, writer)
 
 
 def _section(head: str, body: Body, writer: _Writer) -> Iterator[str]:

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8134bf0c14e4aae3551d5abe7b89e4c48ca2866e956c338769755cd6ba9ad76f
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cf30a42d35e13c3489264e4e296e65650980c1f928aa7a233ec7befabfa65b6f
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -19,7 +19,7 @@ provider "aws" {
 
 variable "worker_image" {
   type = string
-  description = "The container image of the functions that load, by tag or digest: make image; then it is in the registry as replica:TAG"
+  description = "The container image of the functions that load, by tag or digest: see the README; pushed as replica:TAG"
 }
 
 variable "orders_stream" {
@@ -304,7 +304,7 @@ resource "aws_lambda_function" "dead_letters_function" {
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TOPIC = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
@@ -809,7 +809,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
       {
         Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Action = ["dynamodb:DescribeStream"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
@@ -900,7 +900,7 @@ resource "aws_lambda_function" "orders_load" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
@@ -1159,7 +1159,7 @@ resource "aws_lambda_function" "orders_tick" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
@@ -1377,7 +1377,7 @@ resource "aws_lambda_function" "orders_backfill" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TABLE = "orders"
       TAILRACE_CHAIN_TABLE = "replica-orders-backfill"
     }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:2c478e8760fad71125db6cd2faa7068d63c9457bbdc32c366b87b23ce3511378
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:2ce3ffdec2e06d4c997c7f743df965727027bae277ee6095da57a97155ffa83a
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -19,7 +19,7 @@ provider "aws" {
 
 variable "worker_image" {
   type = string
-  description = "The container image of the functions that load, by tag or digest: make image; then it is in the registry as tailrace:TAG"
+  description = "The container image of the functions that load, by tag or digest: see the README; pushed as tailrace:TAG"
 }
 
 variable "orders_stream" {
@@ -231,7 +231,7 @@ resource "aws_lambda_function" "dead_letters_function" {
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TOPIC = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
@@ -862,7 +862,7 @@ resource "aws_lambda_function" "orders_tick" {
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
     }
   }
   logging_config {

@@ -1,14 +1,10 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:d89b0fa9fa31f849f9d457b1b00dec39bfe9c993564cf157a49ecb2d56f7aa39
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f94b4d1a9c85cc77b2e2511ba4a99dd9d5942bd2c52a937b642ddb7c17936bfb
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
       source = "hashicorp/aws"
       version = ">= 6.0, < 7.0"
-    }
-    archive = {
-      source = "hashicorp/archive"
-      version = ">= 2.4, < 3.0"
     }
   }
 }
@@ -19,7 +15,7 @@ provider "aws" {
 
 variable "worker_image" {
   type = string
-  description = "The container image of the functions that load, by tag or digest: make image; then it is in the registry as tailrace:TAG"
+  description = "The container image of the functions that load, by tag or digest: see the README; pushed as tailrace:TAG"
 }
 
 data "aws_caller_identity" "current" {}
@@ -27,12 +23,6 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
 data "aws_partition" "current" {}
-
-data "archive_file" "capture" {
-  type = "zip"
-  source_dir = "${path.module}/build/capture"
-  output_path = "${path.module}/build/capture.zip"
-}
 
 
 resource "aws_sns_topic" "alarms" {
@@ -192,7 +182,7 @@ resource "aws_lambda_function" "dead_letters_function" {
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TOPIC = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
@@ -442,7 +432,7 @@ resource "aws_lambda_function" "prod_users8ff1665f_tick" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/tailrace/pgpass"
     }
   }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cec90aae910678b94763918f3f4bdc3d79b6ad7bd67e555f676750c4659a8457
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fd6a0de5bd5462a38e741a0541650102aa423c8c850dce6d56c0bfdf9de59cdf
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -19,7 +19,7 @@ provider "aws" {
 
 variable "worker_image" {
   type = string
-  description = "The container image of the functions that load, by tag or digest: make image; then it is in the registry as tailrace:TAG"
+  description = "The container image of the functions that load, by tag or digest: see the README; pushed as tailrace:TAG"
 }
 
 variable "orders_stream" {
@@ -218,7 +218,7 @@ resource "aws_lambda_function" "dead_letters_function" {
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
       TAILRACE_TOPIC = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
@@ -700,7 +700,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
       {
         Sid = "Stream"
         Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Action = ["dynamodb:DescribeStream"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
@@ -779,7 +779,7 @@ resource "aws_lambda_function" "orders_load" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
     }
   }
   logging_config {
@@ -1020,7 +1020,7 @@ resource "aws_lambda_function" "orders_tick" {
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "/var/task/tailrace.toml"
+      TAILRACE_CONFIG = "tailrace.toml"
     }
   }
   logging_config {
