@@ -156,6 +156,28 @@ def test_a_late_file_goes_into_the_hour_of_its_records_and_is_found(world: Lambd
     world.check()
 
 
+def test_names_on_pages_are_known_and_each_page_is_read_once(
+    world: LambdaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.landing.landing.SEGMENTS_MAX", 6)
+    monkeypatch.setattr("tailrace.landing.landing.SEGMENTS_KEPT", 2)
+    records, publisher = [world.source.write("a", n) for n in range(30)], world.publisher()
+    for record in records:
+        world.deliver(record)
+        publisher.publish(Budget(world.clock))
+    manifest = world.manifest
+    assert (len(manifest.pages) > 3, manifest.next_number) == (True, 31)
+    reads: list[str] = []
+    read = world.store.read
+    world.store.read = lambda name: reads.append(name) or read(name)  # type: ignore[method-assign, func-returns-value]
+    publisher.publish(Budget(world.clock))
+    publisher.publish(Budget(world.clock))
+    assert world.manifest.next_number == 31
+    assert max(reads.count(f"orders/{page.name}") for page in manifest.pages) <= 1
+    world.publisher().publish(Budget(world.clock))
+    assert world.manifest.next_number == 31
+
+
 def test_a_compacted_segment_that_comes_again_is_not_listed_again(world: LambdaWorld) -> None:
     records = [world.source.write("a", n) for n in range(4)]
     for record in records:

@@ -108,7 +108,12 @@ class Faulty(PostgresConnection):
             raise ServiceUnavailable("struck")
         return super().rows(sql)
 
-    def transaction(self, statements: Sequence[str]) -> None:
+    def results(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        if self.strike.meets("rows", 0):
+            raise ServiceUnavailable("struck")
+        return super().results(statements)
+
+    def transaction(self, statements: Sequence[str], name: str = "") -> None:
         struck, how = self.strike.meets("transaction", len(statements)), self.strike.how
         if struck and how == "before":
             raise ServiceUnavailable("struck")
@@ -118,7 +123,7 @@ class Faulty(PostgresConnection):
         if struck:
             raise OutcomeUnknown("struck")
 
-    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         struck, how = self.strike.meets("stage", len(create)), self.strike.how
         if struck and how == "before":
             raise ServiceUnavailable("struck")

@@ -194,6 +194,10 @@ class Landing:
         for page in reversed(manifest.pages):
             yield from reversed(self._page(page))
 
+    def entries_of(self, page: Page) -> tuple[Segment, ...]:
+        """What one page holds, in publish order. Raises ManifestInvalid."""
+        return self._page(page)
+
     def changes_between(self, first_ms: int, last_ms: int) -> Iterator[str]:
         """The names of all segments of changes in the folders of these days and of those between, listed or not."""
         for folder in day_folders(first_ms, last_ms):
