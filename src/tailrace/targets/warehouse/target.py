@@ -186,7 +186,8 @@ class WarehouseTarget:
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            self._stage(writer, () if state is None else state.stages, stage, plan.columns, rows)
+            left = () if state is None else state.stages
+            self._stage(writer, left, stage, plan.columns, rows, is_refused=is_refused)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -275,16 +276,29 @@ class WarehouseTarget:
         return True
 
     def _stage(
-        self, writer: Writer, left: Sequence[str], stage: str, columns: Sequence[Column], rows: pa.Table
+        self,
+        writer: Writer,
+        left: Sequence[str],
+        stage: str,
+        columns: Sequence[Column],
+        rows: pa.Table,
+        *,
+        is_refused: bool,
     ) -> None:
-        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended."""
+        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended.
+
+        `is_refused`: what is left may be what was refused, such as the rows of a file that was changed on its way.
+        """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        if names.table not in self._tidied:
-            for name in left:
-                if name != stage:  # one that is under way elsewhere begins anew
-                    self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-            self._tidied.add(names.table)
-        if stage in left:
+        is_usable = stage in left and not is_refused
+        others = [] if names.table in self._tidied else [name for name in left if name != stage]
+        for name in [
+            *others,
+            *([stage] if stage in left and not is_usable else []),
+        ]:  # one under way elsewhere begins anew
+            self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+        self._tidied.add(names.table)
+        if is_usable:
             self._connection.staged_before(table)
             return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
