@@ -20,13 +20,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from tailrace.aws import AwsSettings, check_endpoint
+from tailrace.decide.load import DAY_SECONDS, Every, LoadRule
 from tailrace.decide.windows import QUARTER_SECONDS, WindowRule
 from tailrace.errors import ConfigInvalid, TailraceError
 from tailrace.landing import split_url
@@ -235,6 +238,40 @@ TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]
 TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig | RedshiftConfig, Field(discriminator="kind")]
 
 
+class LoadEvery(_Section):
+    """At whole multiples of `every` in UTC, and `offset` later."""
+
+    every: Annotated[Seconds, Field(ge=60, le=7 * DAY_SECONDS)]
+    offset: Annotated[Seconds, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> LoadEvery:
+        if self.every % 1 or self.offset % 1:
+            raise _Finding("every and offset are whole seconds", hint=_EVERY_HINT)
+        self.rule()
+        return self
+
+    def rule(self) -> Every:
+        """Raises what pydantic shows where both do not fit together."""
+        try:
+            return Every(int(self.every), int(self.offset))
+        except ValueError as error:
+            raise _Finding(str(error), hint=_EVERY_HINT) from error
+
+
+_EVERY_HINT: Final = 'For example { every = "1h", offset = "5m" }, or every = "15m", "24h", "48h".'
+
+
+def _kind_of_rule(value: object) -> str:
+    return "every" if isinstance(value, dict | LoadEvery) else "word"
+
+
+LoadSetting: TypeAlias = Annotated[
+    Annotated[Literal["continuous", "on_file", "by_hand"], Tag("word")] | Annotated[LoadEvery, Tag("every")],
+    Discriminator(_kind_of_rule),
+]
+
+
 class _Rules(_Section):
     """What `[defaults]` and a table may both say."""
 
@@ -249,6 +286,7 @@ class _Rules(_Section):
     flush_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 30)] | None = None
     heartbeat_seconds: Annotated[Seconds, Field(ge=1, le=3600)] | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    load: LoadSetting | None = None
     load_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 34)] | None = None
     window: Annotated[Seconds, Field(ge=900, le=86_400)] | None = None
     step: Annotated[Seconds, Field(ge=60, le=86_400)] | None = None
@@ -353,6 +391,12 @@ class Config(_Section):
         mode: Mode = self.tables[table].mode or self.targets[target].mode or self.defaults.mode or "current"
         return mode
 
+    def load_rule_of(self, table: str) -> LoadRule:
+        """When the table's segments are loaded."""
+        setting = self.rule(table, "load", "continuous")
+        rule: LoadRule = setting.rule() if isinstance(setting, LoadEvery) else setting
+        return rule
+
     def hash_of(self, table: str) -> str:
         """Changes when what decides a table's capture changes; recorded in its manifest."""
         facts = {"capture": self.rule(table, "capture", "streams"), "base": self.base_of(table)}
@@ -447,6 +491,9 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     kind, parts = fault["type"], list(fault["loc"])
     if parts[0:1] == ["targets"] and len(parts) > 2:
         del parts[2]  # pydantic names the target's kind there
+    at = {"defaults": 1, "tables": 2}.get(str(parts[0]) if parts else "", len(parts))
+    if parts[at : at + 1] == ["load"]:
+        del parts[at + 1 : at + 2]  # and the form of the rule
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         parts.append("kind")
     place = ".".join(str(part) for part in parts)
@@ -471,7 +518,8 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
         if isinstance(value, str) and value in PLANNED:
             what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
         else:
-            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}."
+            other = ', or { every = "1h" }' if parts[-1] == "load" else ""
+            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}{other}."
         return ConfigInvalid(what, hint=hint, file=path, place=place)
     cause = fault.get("ctx", {}).get("error")
     place = getattr(cause, "place", "") or place
@@ -486,6 +534,8 @@ def _settings_at(place: tuple[Any, ...]) -> list[str]:
         "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config
+    if place[-2:] == ("load", "every"):
+        model = LoadEvery
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

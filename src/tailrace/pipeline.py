@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,16 @@ from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
-from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
+from tailrace.decide.load import (
+    Every,
+    LoadLimits,
+    LoadRule,
+    due,
+    shown_state,
+    watermark,
+    weighted_percentile,
+    when_told,
+)
 from tailrace.decide.windows import moment_text, window_text
 from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
@@ -52,8 +62,9 @@ COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the wait
 class TargetStatus:
     """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
 
-    `waiting_since_ms`: when the oldest segment that is not applied was published. `problem`: why the target could not be
-    asked; then only its name, kind and mode are known.
+    `waiting_since_ms`: when the oldest segment that is not applied was published; `due_since_ms`: since when the table's rule
+    lets it be loaded, None where nothing is due. `next_load_ms`: when segments that wait for their time are.
+    `problem`: why the target could not be asked; then only its name, kind, mode and rule are known.
     """
 
     name: str
@@ -67,6 +78,9 @@ class TargetStatus:
     latency_ms_p50: int | None = None  # from the write to the committed load, over the newest loads
     latency_ms_p99: int | None = None
     problem: str = ""
+    load: LoadRule = "continuous"
+    due_since_ms: int | None = None
+    next_load_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +319,9 @@ class Pipeline:
             on_published=on_published,
         )
 
-    def loader(self, table: str, target: str) -> Loader:
+    def loader(self, table: str, target: str, *, everything: bool = False) -> Loader:
+        """`everything`: whatever the table's rule leaves until later, too."""
+        rule = self.config.load_rule_of(table)
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
         return Loader(
@@ -315,6 +331,7 @@ class Pipeline:
             mode,
             self.clock,
             limits,
+            when_told(rule) if everything else rule,
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
         )
@@ -340,19 +357,20 @@ class Pipeline:
         backfill: bool = True,
         load: bool = True,
         compact: bool = True,
+        load_all: bool = False,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
         """Capture, scan, load and compact until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
-        One table's trouble does not stop the others: it is logged, shown in the result, and tried again.
+        What a table's `load` setting leaves until later is left, except with `load_all`. One table's trouble does not stop the
+        others: it is logged, shown in the result, and tried again.
         """
         from tailrace.runtimes.daemon import Daemon
 
         budget = Budget(self.clock, budget_seconds, stop)
-        return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(
-            capture=capture, backfill=backfill, load=load, compact=compact
-        )
+        daemon = Daemon(self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all)
+        return daemon.run(capture=capture, backfill=backfill, load=load, compact=compact)
 
     def verify(
         self,
@@ -449,22 +467,33 @@ class Pipeline:
         )
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
-        target, mode = self.target(name), self.config.mode_of(table, name)
+        target, mode, rule = self.target(name), self.config.mode_of(table, name), self.config.load_rule_of(table)
         try:
             ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
-            return TargetStatus(name, target.kind, mode, segments_unloaded=manifest.next_number - 1, problem=problem)
-        waiting = next(iter(self.landing(table).segments(manifest, after=ledger.applied_through)), None)
+            count = manifest.next_number - 1
+            return TargetStatus(name, target.kind, mode, segments_unloaded=count, problem=problem, load=rule)
+        listed = self.landing(table).segments(manifest, after=ledger.applied_through)
+        unapplied = (segment for segment in listed if not ledger.holds(segment.number))
+        waiting = list(unapplied if isinstance(rule, Every) else itertools.islice(unapplied, 1))
+        oldest_ms = min((segment.published_ms for segment in waiting), default=None)
+        is_due = due(rule, self.clock.now_ms(), waiting, manifest.next_number - 1)
+        due_since_ms = None
+        if oldest_ms is not None and waiting[0].number <= is_due.through:
+            due_since_ms = rule.load_ms(oldest_ms) if isinstance(rule, Every) else oldest_ms
         mark = watermark(manifest, ledger.applied_through, ledger.through_ms).ms
         recent = ledger.recent
         return TargetStatus(
             name=name,
             kind=target.kind,
             mode=mode,
+            load=rule,
             rows=ledger.rows,
             segments_unloaded=unloaded(manifest, ledger),
-            waiting_since_ms=None if waiting is None else waiting.published_ms,
+            waiting_since_ms=oldest_ms,
+            due_since_ms=due_since_ms,
+            next_load_ms=is_due.again_ms,
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
             latency_ms_p50=weighted_percentile(

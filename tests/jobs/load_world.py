@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tailrace.clock import Budget, ManualClock
-from tailrace.decide.load import LoadLimits
+from tailrace.decide.load import LoadLimits, LoadRule
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.landing import Landing, SegmentDraft
 from tailrace.model.manifest import Incarnation, Manifest
@@ -61,10 +61,15 @@ class World:
         self.replica.applied[number] = [change for change in changes if isinstance(change, Change)]
         return entry
 
-    def loader(self, target: Target | None = None, landing: Landing | None = None, **limits: int) -> Loader:
-        return Loader(
-            landing or self.landing, target or self.target, "orders", self.mode, self.clock, LoadLimits(**limits)
-        )
+    def loader(
+        self,
+        target: Target | None = None,
+        landing: Landing | None = None,
+        rule: LoadRule = "continuous",
+        **limits: int,
+    ) -> Loader:
+        target, landing = target or self.target, landing or self.landing
+        return Loader(landing, target, "orders", self.mode, self.clock, LoadLimits(**limits), rule)
 
     def tick(self, **limits: int) -> LoadReport:
         return self.loader(**limits).tick(Budget(self.clock))

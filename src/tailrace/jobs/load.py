@@ -1,15 +1,17 @@
-"""The load job: what is landed and not yet applied goes into the target, oldest first."""
+"""The load job: what is landed, not yet applied and due goes into the target, oldest first."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments, rejecting
-from tailrace.decide.load import LoadLimits, order_prefix_of, pending, side_by_side
+from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
 from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
@@ -21,10 +23,15 @@ from tailrace.targets.target import Ledger, Load, LoadedSegment, Mode, TableSpec
 
 log = logging.getLogger(__name__)
 
+DUE_SECONDS: Final = 60.0  # a look at what is due holds so long at most: clocks jump, and entries may lie on many pages
+
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a step or tick did. `blocked`: the next segment is missing or damaged, and nothing behind it is applied."""
+    """What a step or tick did. `blocked`: the next segment is missing or damaged, and nothing behind it is applied.
+
+    `again_ms`: segments wait, and this is when the next one is due (Unix milliseconds).
+    """
 
     loads: int = 0
     segments: int = 0
@@ -35,6 +42,7 @@ class LoadReport:
     added: tuple[str, ...] = ()
     widened: tuple[str, ...] = ()
     unloaded: int = 0  # segments that are published and not applied
+    again_ms: int | None = None
     more: bool = False
     blocked: TailraceError | None = None
 
@@ -62,8 +70,9 @@ def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
 class Loader:
     """Loads one table into one target. What it remembers between steps is a cache of the target's ledger.
 
-    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. `threads` read and decode
-    that many files at once; with `ahead` the next load's files are decoded there while the target is busy with this one's.
+    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. `rule`: what it leaves until
+    later. `threads` read and decode that many files at once; with `ahead` the next load's files are decoded there while the
+    target is busy with this one's.
     """
 
     def __init__(
@@ -74,6 +83,7 @@ class Loader:
         mode: Mode,
         clock: Clock,
         limits: LoadLimits = LoadLimits(),  # noqa: B008  (frozen)
+        rule: LoadRule = "continuous",
         threads: int = 1,
         ahead: Executor | None = None,
     ) -> None:
@@ -83,13 +93,15 @@ class Loader:
         self._mode: Mode = mode
         self._clock = clock
         self._limits = limits
+        self._rule: LoadRule = rule
         self._threads = threads
         self._ahead = ahead
         self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
+        self._due: tuple[float, Due] | None = None  # the monotonic moment of the look, and what it showed
 
     def tick(self, budget: Budget) -> LoadReport:
-        """Load until everything published is applied, something blocks, or the budget is spent."""
+        """Load until everything due is applied, something blocks, or the budget is spent."""
         report = LoadReport(more=True)
         while report.more and not budget.spent():
             report = report.then(self.step())
@@ -105,34 +117,56 @@ class Loader:
             if published is None:
                 return LoadReport()
             manifest = published.manifest
+        if self._rule == "by_hand":
+            return LoadReport()  # the target is not even asked
         table = table_spec(manifest, self._name, self._mode)
         ledger = self._ledger = self._ledger or self._target.ledger(table)
-        segments = self._pending(manifest, ledger)
+        is_due = self._look(manifest, ledger)
+        segments = self._pending(manifest, ledger, is_due)
         if not segments:
-            return LoadReport()
+            return LoadReport(unloaded=unloaded(manifest, ledger), again_ms=is_due.again_ms)
         self._ledger = None
-        report = self._load_some(table, manifest, segments, ledger)
+        report = self._load_some(table, manifest, segments, ledger, is_due)
         return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
-    def _pending(self, manifest: Manifest, ledger: Ledger) -> tuple[Segment, ...]:
+    def _look(self, manifest: Manifest, ledger: Ledger) -> Due:
+        """What is due now. What was due is due, and what was not is not before its time, so not every step reads the entries."""
+        now, now_ms = self._clock.monotonic(), self._clock.now_ms()
+        if self._due is not None and now < self._due[0] + DUE_SECONDS:
+            known = self._due[1]
+            if ledger.applied_through < known.through or (known.again_ms is not None and now_ms < known.again_ms):
+                return known
         listed = self._landing.segments(manifest, after=ledger.applied_through)
-        return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits)
+        waiting = (segment for segment in listed if not ledger.holds(segment.number))
+        found = due(self._rule, now_ms, waiting, manifest.next_number - 1)
+        self._due = (now, found) if isinstance(self._rule, Every) else None
+        return found
+
+    def _pending(self, manifest: Manifest, ledger: Ledger, is_due: Due) -> tuple[Segment, ...]:
+        if is_due.through <= ledger.applied_through:
+            return ()  # without a look at the entries, which may lie on pages
+        listed = self._landing.segments(manifest, after=ledger.applied_through)
+        listed = itertools.takewhile(lambda segment: segment.number <= is_due.through, listed)
+        one_each = self._rule == "on_file"
+        return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits, one_each=one_each)
 
     def _load_some(
-        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger
+        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger, is_due: Due
     ) -> LoadReport:
         """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
         try:
-            return self._load(table, manifest, segments, ledger)
+            return self._load(table, manifest, segments, ledger, is_due)
         except (SegmentMissing, SegmentCorrupt) as error:
             if len(segments) > 1 and segments[0].window_end is None:
-                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger)
+                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger, is_due)
             at = segments[error.facts.pop("part", 0)]
             error.facts = {"table": table.source, "segment": at.name, **error.facts}
             log.error("%s", error)
             return LoadReport(blocked=error)
 
-    def _load(self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger) -> LoadReport:
+    def _load(
+        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger, is_due: Due
+    ) -> LoadReport:
         groups = side_by_side(segments)
         decoded = self._begun_before(segments) or self._decode(table, groups, ledger)
         if any(decoded.rejected) and len(groups) < len(segments):
@@ -140,7 +174,7 @@ class Loader:
             decoded = self._decode(table, groups, ledger)
         if self._ahead is not None:
             then = ledger.after((segment.number for segment in segments), ledger.columns)
-            following = self._pending(manifest, then)
+            following = self._pending(manifest, then, is_due)
             if following:
                 job = self._ahead.submit(self._decode, table, side_by_side(following), ledger)
                 self._begun = following, job

@@ -69,11 +69,15 @@ class _Turn:
     pace: _Pace = field(default_factory=_Pace)
     more: bool = True
     looked: float = 0.0  # when the store was asked for the manifest
+    due: float = float("inf")  # when segments that wait for their time may be loaded
     done: bool = False
 
 
 class Daemon:
-    """One run. Threads share the newest manifests and the results, both behind one lock."""
+    """One run. Threads share the newest manifests and the results, both behind one lock.
+
+    `load_all`: a person wants everything loaded, whatever a table's rule leaves until later.
+    """
 
     def __init__(
         self,
@@ -82,6 +86,8 @@ class Daemon:
         budget: Budget,
         until_caught_up: bool,
         on_change: Callable[[TableRun], None],
+        *,
+        load_all: bool = False,
     ) -> None:
         from tailrace.pipeline import TableRun
 
@@ -90,6 +96,7 @@ class Daemon:
         self._budget = budget
         self._until_caught_up = until_caught_up
         self._on_change = on_change
+        self._load_all = load_all
         self._lock = threading.Lock()
         self._runs = {table: TableRun(table, CaptureReport()) for table in tables}
         targets = sorted({target for table in tables for target in self._targets(table)})
@@ -299,12 +306,12 @@ class Daemon:
             return
         with self._lock:
             manifest = self._manifests.pop((target, turn.table), None)
-        if manifest is None and not (turn.more or at_end or now - turn.looked >= SWEEP_SECONDS):
+        if manifest is None and not (turn.more or at_end or now >= min(turn.due, turn.looked + SWEEP_SECONDS)):
             return
         if manifest is None or at_end:
             manifest, turn.looked = None, now  # the store's: another worker may have published
         try:
-            turn.loader = turn.loader or self._pipeline.loader(turn.table, target)
+            turn.loader = turn.loader or self._pipeline.loader(turn.table, target, everything=self._load_all)
             report = turn.loader.step(manifest)
             self._loaded(turn.table, target, report)
             if report.blocked is not None:
@@ -316,7 +323,13 @@ class Daemon:
             return
         turn.pace.went_well()
         turn.more = report.more
+        turn.due = self._moment_of(report.again_ms)
         turn.done = at_end and not report.more
+
+    def _moment_of(self, ms: int | None) -> float:
+        """A moment of the wall clock on the monotonic one; if the former jumps, the next sweep sees it."""
+        clock = self._budget.clock
+        return float("inf") if ms is None else clock.monotonic() + max(0, ms - clock.now_ms()) / 1000
 
     def _loaded(self, table: str, target: str, report: LoadReport) -> None:
         with self._lock:
@@ -324,13 +337,15 @@ class Daemon:
             loads = {**before.loads, target: before.loads.get(target, LoadReport()).then(report)}
             errors = before.errors if report.blocked else _without(before.errors, target)
             run = self._runs[table] = replace(before, loads=loads, errors=errors)
-        if report.loads or errors != before.errors:
+        waits_anew = report.again_ms != before.loads.get(target, LoadReport()).again_ms
+        if report.loads or waits_anew or errors != before.errors:
             self._on_change(run)
 
     def _wait_for_news(self, news: threading.Event, turns: Sequence[_Turn]) -> None:
         """Until something is published, a pause is over or a sweep is due; in short pieces, so that a stop is noticed."""
         clock = self._budget.clock
-        until = min((max(t.pace.again, t.looked if t.more else t.looked + SWEEP_SECONDS) for t in turns), default=0.0)
+        due = (max(t.pace.again, t.looked if t.more else min(t.due, t.looked + SWEEP_SECONDS)) for t in turns)
+        until = min(due, default=0.0)
         while clock.monotonic() < until and not self._budget.spent() and not news.wait(NEWS_SECONDS):
             pass
 

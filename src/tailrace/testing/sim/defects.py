@@ -542,7 +542,7 @@ PITR: Final = (
         "window_load_mixes",
         "one load takes segments of several windows under one order",
         "tailrace.decide.load:pending",
-        "_company(segment) != _company(chosen[0])",
+        "_company(segment, one_each) != _company(chosen[0], one_each)",
         "False",
         "exports",
     ),
