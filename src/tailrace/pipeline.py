@@ -24,6 +24,7 @@ from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
+from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
     Every,
     LoadLimits,
@@ -41,12 +42,15 @@ from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
 from tailrace.landing import Landing, Store, open_store, split_url
+from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
+from tailrace.runtimes.holders import is_gone, new_holder
 from tailrace.targets.target import LedgerRow, Target
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
@@ -63,7 +67,8 @@ class TargetStatus:
     """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
 
     `waiting_since_ms`: when the oldest segment that is not applied was published; `due_since_ms`: since when the table's rule
-    lets it be loaded, None where nothing is due. `next_load_ms`: when segments that wait for their time are.
+    lets it be loaded, None where nothing is due. `next_load_ms`: when segments that wait for their time are. `loader`: who
+    loads.
     `problem`: why the target could not be asked; then only its name, kind, mode and rule are known.
     """
 
@@ -81,6 +86,7 @@ class TargetStatus:
     load: LoadRule = "continuous"
     due_since_ms: int | None = None
     next_load_ms: int | None = None
+    loader: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +325,12 @@ class Pipeline:
             on_published=on_published,
         )
 
-    def loader(self, table: str, target: str, *, everything: bool = False) -> Loader:
-        """`everything`: whatever the table's rule leaves until later, too."""
+    def loader(self, table: str, target: str, *, everything: bool = False, take_over: bool = False) -> Loader:
+        """`everything`: whatever the table's rule leaves until later, too. `take_over`: beside another one that is at work."""
         rule = self.config.load_rule_of(table)
+        lease = LoaderLease(
+            self.landing(table), target, new_holder(), self.clock, is_gone=is_gone, takes_over=take_over, keeps=True
+        )
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
         return Loader(
@@ -332,6 +341,7 @@ class Pipeline:
             self.clock,
             limits,
             when_told(rule) if everything else rule,
+            lease,
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
         )
@@ -358,18 +368,22 @@ class Pipeline:
         load: bool = True,
         compact: bool = True,
         load_all: bool = False,
+        take_over: bool = False,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
         """Capture, scan, load and compact until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
-        What a table's `load` setting leaves until later is left, except with `load_all`. One table's trouble does not stop the
-        others: it is logged, shown in the result, and tried again.
+        What a table's `load` setting leaves until later is left, except with `load_all`. A loader that is at work elsewhere is
+        waited for, except with `take_over`. One table's trouble does not stop the others: it is logged, shown in the result,
+        and tried again.
         """
         from tailrace.runtimes.daemon import Daemon
 
         budget = Budget(self.clock, budget_seconds, stop)
-        daemon = Daemon(self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all)
+        daemon = Daemon(
+            self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all, take_over=take_over
+        )
         return daemon.run(capture=capture, backfill=backfill, load=load, compact=compact)
 
     def verify(
@@ -468,12 +482,16 @@ class Pipeline:
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
         target, mode, rule = self.target(name), self.config.mode_of(table, name), self.config.load_rule_of(table)
+        loader = None
         try:
+            loader = self._loader_of(table, name)
             ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
             count = manifest.next_number - 1
-            return TargetStatus(name, target.kind, mode, segments_unloaded=count, problem=problem, load=rule)
+            return TargetStatus(
+                name, target.kind, mode, segments_unloaded=count, problem=problem, load=rule, loader=loader
+            )
         listed = self.landing(table).segments(manifest, after=ledger.applied_through)
         unapplied = (segment for segment in listed if not ledger.holds(segment.number))
         waiting = list(unapplied if isinstance(rule, Every) else itertools.islice(unapplied, 1))
@@ -494,6 +512,7 @@ class Pipeline:
             waiting_since_ms=oldest_ms,
             due_since_ms=due_since_ms,
             next_load_ms=is_due.again_ms,
+            loader=loader,
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
             latency_ms_p50=weighted_percentile(
@@ -503,6 +522,11 @@ class Pipeline:
                 [(r.lag_ms_p99, r.rows) for r in recent if r.lag_ms_p99 is not None], 0.99
             ),
         )
+
+    def _loader_of(self, table: str, target: str) -> Lease | None:
+        """The lease of whoever loads now."""
+        lease = self.landing(table).lease(target).lease
+        return lease if is_held(lease, self.clock.now_ms()) else None
 
     def why(self, name: str) -> SegmentStory:
         """The life of one segment, named as in the landing zone (a part that is unique is enough)."""

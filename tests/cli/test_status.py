@@ -55,6 +55,7 @@ def test_the_json_document_has_these_fields_and_no_others(loaded: Project) -> No
                 "problem": "",
                 "waiting_since": None,
                 "next_load": None,
+                "loader": None,
             }
         ],
         "gaps": [],
