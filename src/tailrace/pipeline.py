@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
 from tailrace.capture.exports import DynamoDbExportSource
@@ -47,11 +48,12 @@ from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
+from tailrace.jobs.why import Destination, SegmentStory, find_orphan, find_segment, tell
 from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.runtimes.holders import is_gone, new_holder
-from tailrace.targets.target import LedgerRow, Target
+from tailrace.targets.target import Target
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
@@ -135,29 +137,6 @@ class TableRun:
     @property
     def quarantined(self) -> int:
         return self.capture.quarantined + sum(load.quarantined for load in self.loads.values())
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentLoad:
-    """Where and when a segment was applied, or that it was not."""
-
-    target: str
-    applied: bool
-    row: LedgerRow | None
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentStory:
-    """A segment's whole life, as `tailrace why` tells it."""
-
-    table: str
-    name: str
-    published: bool
-    entry: dict[str, Any] | None
-    intact: bool | None
-    problem: str
-    loads: tuple[SegmentLoad, ...]
-    quarantined: tuple[str, ...]
 
 
 class Pipeline:
@@ -529,46 +508,41 @@ class Pipeline:
         return lease if is_held(lease, self.clock.now_ms()) else None
 
     def why(self, name: str) -> SegmentStory:
-        """The life of one segment, named as in the landing zone (a part that is unique is enough)."""
-        for table in self.tables():
+        """The life of one segment: by its name in the landing zone, a part that is unique, or the path or URL of its object."""
+        tables, name = self._place_of(name)
+        for table in tables:
             published = self.landing(table).load()
-            if published is None:
-                continue
-            segments = list(self.landing(table).segments(published.manifest))
-            found = [s for s in segments if name in s.name]
-            if len(found) > 1 and not any(s.name == name for s in found):
-                raise UsageInvalid(
-                    f"{len(found)} segments of {table} match {name!r:.80}", hint=f"For example {found[0].name}"
-                )
-            if found:
-                segment = next((s for s in found if s.name == name), found[0])
-                return self._story(table, published.manifest, segment)
-            inside = [s for s in segments if s.place is not None and name in s.place.name]
-            if inside:
-                raise UsageInvalid(
-                    f"{name!r:.80} holds {len(inside)} segments of {table} that were compacted, "
-                    f"numbers {inside[0].number} to {inside[-1].number}",
-                    hint=f"Ask for one of them, for example {inside[0].name}",
-                )
+            segment = None if published is None else find_segment(self.landing(table), published.manifest, name)
+            if published is not None and segment is not None:
+                places = [
+                    self._destination(table, target, published.manifest) for target in self.config.targets_of(table)
+                ]
+                return tell(self.landing(table), published.manifest, segment, places, self.clock.now_ms())
+        for table in tables:
+            orphan = find_orphan(self.landing(table), name)
+            if orphan is not None:
+                return orphan
         raise NotFound(
             f"No manifest lists a segment {name!r:.80}",
             hint="It was never published, so nothing of it counts, or its table is not in this configuration.",
         )
 
-    def _story(self, table: str, manifest: Manifest, segment: Any) -> SegmentStory:
-        problem, intact = "", True
-        try:
-            self.landing(table).verify_segment(segment)
-        except TailraceError as error:
-            problem, intact = f"{error} {error.hint}".strip(), False
-        loads = []
-        for target in self.config.targets_of(table):
-            spec = table_spec(manifest, self.config.name_of(table), self.config.mode_of(table, target))
-            ledger = self.target(target).ledger(spec)
-            row = next((r for r in ledger.recent if r.number == segment.number), None)
-            loads.append(SegmentLoad(target, ledger.holds(segment.number), row))
-        aside = [f.name for f in self.landing(table).quarantined() if any(r.segment == segment.name for r in f.records)]
-        return SegmentStory(table, segment.name, True, segment.to_json(), intact, problem, tuple(loads), tuple(aside))
+    def _place_of(self, name: str) -> tuple[list[str], str]:
+        """The tables that may have a segment of that name, and its name in their folders."""
+        if name.startswith(("s3:", "file:", "/")):
+            url, place = self.store.url, name
+            if not name.startswith("s3:"):
+                url = unquote(urlsplit(url).path)
+                place = unquote(urlsplit(name).path) if name.startswith("file:") else name
+            if not place.startswith(f"{url}/"):
+                raise UsageInvalid(f"{name!r:.200} is not in the landing zone", hint=f"That is {self.store.url}.")
+            name = place.removeprefix(f"{url}/")
+        table, _, rest = name.partition("/")
+        return ([table], rest) if table in self.config.tables and rest else (self.tables(), name)
+
+    def _destination(self, table: str, target: str, manifest: Manifest) -> Destination:
+        spec = table_spec(manifest, self.config.name_of(table), self.config.mode_of(table, target))
+        return Destination(self.target(target), spec, self.config.load_rule_of(table))
 
     # ---- inside
 
