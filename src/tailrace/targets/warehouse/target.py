@@ -20,6 +20,7 @@ from tailrace.targets.planning import (
     LIVE,
     META_NAMES,
     META_TYPES,
+    check_fence,
     fresh,
     key_columns,
     known_ms,
@@ -50,6 +51,7 @@ class _State:
     """What the server holds of a table: the last load's columns, and its own ones that are not ours."""
 
     version: int
+    fence: int
     columns: tuple[Column, ...]
     foreign: tuple[str, ...]
     applied_through: int
@@ -84,11 +86,7 @@ class WarehouseTarget:
             if state is None:
                 return Ledger()
             names, rows = self._names(table), self._connection.rows
-            recent = rows(
-                "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._name(table)}"
-                f" ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}"
-            )
+            recent = self._ledger_rows(table, f"ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}")
             [(count,)] = rows(f"SELECT count(*) FROM {names.target}{_live(table)}")
             return Ledger(
                 applied_through=state.applied_through,
@@ -96,8 +94,15 @@ class WarehouseTarget:
                 columns=state.columns,
                 rows=count,
                 through_ms=state.through_ms,
-                recent=tuple(LedgerRow(*row) for row in recent),
+                recent=recent,
+                fence=state.fence,
             )
+
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        with self._connection.opened():
+            if self._state(table) is None:
+                return None
+            return next(iter(self._ledger_rows(table, f"AND number = {number}")), None)
 
     def apply(self, load: Load) -> Applied:
         attempt = 1
@@ -153,6 +158,8 @@ class WarehouseTarget:
 
     def _apply(self, load: Load, state: _State | None) -> Applied:
         table = load.table
+        if state is not None:
+            check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
         held = [] if state is None else [s.segment.number for s in load.segments if state.holds(s.segment.number)]
         segments, changes = fresh(load, held)
         skipped = len(load.segments) - len(segments)
@@ -179,7 +186,8 @@ class WarehouseTarget:
         beyond.update((s.segment.number, s.segment.through_ms) for s in segments)
         before = (0, None) if state is None else (state.applied_through, state.through_ms)
         through, through_ms = moved_on(*before, beyond)
-        statements += writer.entered(ledger_rows(load, segments, changes, self._clock.now_ms()), through, through_ms)
+        entries = ledger_rows(load, segments, changes, self._clock.now_ms())
+        statements += writer.entered(entries, through, through_ms, load.fence)
         self._connection.transaction(statements)
         return Applied(
             segments=len(segments),
@@ -250,8 +258,11 @@ class WarehouseTarget:
         names, literal, rows = self._names(table), self._name(table), self._connection.rows
         found: list[tuple[Any, ...]] = []
         if "_tailrace_ledger" in actual:
+            if "fence" not in actual["_tailrace_ledger"]:
+                hint = f"Drop it and {', '.join(INTERNAL)}, and load it again from the landing zone."
+                raise self._refused(table, "was written in format 1, before there was a release", hint)
             found = rows(
-                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version"
+                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version, fence"
                 f" FROM {names.internal('tables')} WHERE name = {literal}"
             )
         columns = actual.get(self._dialect.fold(table.name))
@@ -263,13 +274,15 @@ class WarehouseTarget:
                     "Rename it, or set another `name` for this table.",
                 )
             return None
-        format_, source, mode, keys, incarnation, through, through_ms, version = found[0]
+        format_, source, mode, keys, incarnation, through, through_ms, version, fence = found[0]
         if format_ != FORMAT:
             hint = "Upgrade this Tailrace to the release that wrote it."
             raise self._refused(table, f"was written in format {format_}", hint)
         strange = why_foreign(table, (source, mode, keys, incarnation))
         if strange is not None:
             raise self._refused(table, strange, "Give this table another `name` in the target.")
+        if columns is None:  # unless another loader has made it since we looked
+            columns = self._actual_columns(table).get(self._dialect.fold(table.name))
         if columns is None:
             raise self._refused(table, "is gone, while the ledger says that it was loaded", _FORGET)
         beyond = rows(
@@ -281,7 +294,14 @@ class WarehouseTarget:
         ours = self._columns(names, literal)
         known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
         foreign = tuple(name for name in columns if self._dialect.fold(name) not in known)
-        return _State(version, ours, foreign, through, through_ms, {n: ms for n, ms in beyond if n > through})
+        return _State(version, fence, ours, foreign, through, through_ms, {n: ms for n, ms in beyond if n > through})
+
+    def _ledger_rows(self, table: TableSpec, which: str) -> tuple[LedgerRow, ...]:
+        rows = self._connection.rows(
+            "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
+            f" lag_ms_p99, fence FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
+        )
+        return tuple(LedgerRow(*row) for row in rows)
 
     def _actual_columns(self, table: TableSpec) -> dict[str, list[str]]:
         """The column names of our first table and of this one, views included, as far as they exist."""
