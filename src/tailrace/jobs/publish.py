@@ -19,10 +19,10 @@ from tailrace.capture.records import head_of, key_text
 from tailrace.capture.source import StreamSource
 from tailrace.clock import Budget, Clock
 from tailrace.decide.publish import DUE_MS, is_of_this_epoch, known_names, look, may_be_unproven, unproven
-from tailrace.errors import DataInvalid, NotFound, StateContended
+from tailrace.errors import DataInvalid, NotFound, SegmentMissing, StateContended
 from tailrace.jobs.capture import CONTENDED_MAX, Capturer, CaptureReport, CaptureSettings, counted, totalled
 from tailrace.landing import LandedFile, Landing, Published, WrittenSegment
-from tailrace.landing.names import QUARANTINE, changes_name
+from tailrace.landing.names import QUARANTINE, changes_name, day_folders
 from tailrace.landing.segments import name_digest, unpacked
 from tailrace.model.manifest import Manifest
 from tailrace.model.positions import SequenceNumber
@@ -87,7 +87,6 @@ class LandedChanges:
         segments = unproven(self._landing.newest_first(manifest), manifest)
         self._read &= {segment.number for segment in segments}
         fresh = [segment for segment in segments if segment.number not in self._read]
-
         for segment, changes in zip(fresh, pool.map(self._changes_of, fresh), strict=True):
             self.take(segment.number, changes, segment.newest_change_ms or 0)
 
@@ -98,8 +97,13 @@ class LandedChanges:
             self._changes[change] = max(newest_ms, self._changes.get(change, 0))
 
     def _changes_of(self, segment: Segment) -> list[int]:
-        lines = b"".join(unpacked(self._landing.read_segment(segment))).split(b"\n")[:-1]
-        return [change for _, _, change in _changes_in(lines)]
+        """Nothing where it is damaged or gone, which loads tell of: then what the stream still has of it is landed again."""
+        try:
+            lines = b"".join(unpacked(self._landing.read_segment(segment))).split(b"\n")[:-1]
+            return [change for _, _, change in _changes_in(lines)]
+        except (SegmentMissing, DataInvalid) as error:
+            log.error("%s: a listed segment proves nothing: %s", self._landing.table, error)
+            return []
 
 
 def _changes_in(lines: Iterable[bytes]) -> Iterable[tuple[SequenceNumber, int, int]]:
@@ -143,11 +147,10 @@ class Publisher:
         published = self._opened()
         manifest = published.manifest
         span = look(manifest, self._clock.now_ms())
-        there = (
-            sorted(set(names))
-            if names is not None
-            else list(self._landing.changes_between(span.first_ms, span.last_ms))
-        )
+        if names is None:
+            there = list(self._landing.changes_between(span.first_ms, span.last_ms))
+        else:
+            there = self._recent(names, day_folders(span.first_ms, span.last_ms))
         known = known_names(self._named(manifest), span.known_ms)
         fresh = [name for name in there if name not in known and not self._is_refused(manifest, name)]
         report = CaptureReport()
@@ -159,6 +162,13 @@ class Publisher:
                 published, done = self._list(published, found, span.known_ms)
                 report = totalled(report, done)
         return report
+
+    def _recent(self, names: Sequence[str], folders: Sequence[str]) -> list[str]:
+        """Those that a look would find, too. What is older was listed, perhaps compacted and deleted since, and came again."""
+        recent = sorted({name for name in names if name.startswith(tuple(folders))})
+        for name in set(names).difference(recent):
+            log.info("%s: %s is so old that it must have been listed before", self._landing.table, name)
+        return recent
 
     def _opened(self) -> Published:
         published = self._landing.load()
