@@ -110,10 +110,10 @@ def site(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     site.stream = site.account.dynamodb.describe_table(TableName="orders")["Table"]["LatestStreamArn"]
     made: Callable[..., Any] = Aws.client
     monkeypatch.setattr(Aws, "client", lambda *given, **more: site.watch(made(*given, **more)))
-    for cache in (capturing._store, running._pipeline):
+    for cache in (capturing._store, running._opened):
         cache.cache_clear()
     yield site
-    for cache in (capturing._store, running._pipeline):
+    for cache in (capturing._store, running._opened):
         cache.cache_clear()
 
 

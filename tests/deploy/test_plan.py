@@ -11,7 +11,7 @@ from configurations import CONFIGURATIONS, HEAD, NETWORK, ORDERS, POSTGRES, REDS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.config import load_config
+from tailrace.config import ENVIRONMENT, load_config
 from tailrace.deploy import plan as planning
 from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, NOT_THERE_YET, PGPASS
 from tailrace.deploy.model import (
@@ -36,6 +36,7 @@ from tailrace.deploy.model import (
 from tailrace.deploy.names import SLUG_MAX, id_of_slug, slug_of
 from tailrace.deploy.terraform import snake
 from tailrace.errors import ConfigInvalid
+from tailrace.runtimes.aws_lambda import capturing, passwords
 
 STREAM = CONFIGURATIONS["stream-to-redshift"]
 MACHINE = STREAM + '[deploy]\nbackfill = "step_functions"\n'
@@ -274,6 +275,9 @@ class TestLoadRules:
 
 
 class TestHandlers:
+    def test_variables_are_called_as_the_handlers_call_them(self) -> None:
+        assert (LANDING, CONFIG, PGPASS) == (capturing.LANDING, ENVIRONMENT, passwords.PARAMETER)
+
     def test_every_handler_that_is_deployed_is_there(self) -> None:
         for text in (STREAM, EXPORTS, EXISTING):
             for function in parts(deployment_of(text, NOT_THERE_YET), Function).values():

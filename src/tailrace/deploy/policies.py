@@ -30,6 +30,7 @@ CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "dynamodb": ("DescribeTable",),
         "dynamodbstreams": ("DescribeStream", "GetShardIterator", "GetRecords"),
     },
+    "runtimes.aws_lambda.passwords": {"ssm": ("GetParameter",)},
     "targets.redshift.credentials": {
         "redshift": ("GetClusterCredentials", "GetClusterCredentialsWithIAM"),
         "redshift-serverless": ("GetCredentials",),

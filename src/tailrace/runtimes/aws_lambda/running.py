@@ -18,6 +18,7 @@ from tailrace.jobs.publish import LambdaCapturer
 from tailrace.landing import split_url
 from tailrace.pipeline import Pipeline, TableRun
 from tailrace.runtimes.aws_lambda.objects import created_objects, segment_of
+from tailrace.runtimes.aws_lambda.passwords import put_passwords
 from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
 
 log = logging.getLogger(__name__)
@@ -129,8 +130,14 @@ def _unloaded(run: TableRun) -> int:
     return max((load.unloaded for load in run.loads.values()), default=0)
 
 
-@functools.cache
 def _pipeline() -> Pipeline:
+    pipeline = _opened()
+    put_passwords(pipeline.aws)
+    return pipeline
+
+
+@functools.cache
+def _opened() -> Pipeline:
     path = find_config(None)
     return Pipeline.from_config(
         path if path.is_absolute() else os.path.join(os.environ.get("LAMBDA_TASK_ROOT", ""), path)
