@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill backfill sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults backfill sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ bench: setup  ## compare with real alternatives on this machine; results in benc
 
 kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, comparing all (KILLS=1000 LANDING=s3://lake/kill)
 	@$(BIN)/python tests/processes/kill_loop.py --kills $(or $(KILLS),1000) --landing $(or $(LANDING),file:./landing)
+
+faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
+	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
 
 backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
 	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)

@@ -134,6 +134,12 @@ class TargetContended(Transient):
     code = "TAILRACE-206"
 
 
+class OutOfTime(Transient):
+    """The caller's time is up. What was begun goes on without it or was undone, and the next tick goes on from there."""
+
+    code = "TAILRACE-207"
+
+
 class GapFound(TailraceError):
     """Changes are known to be missing. Recorded in the manifest before anything else happens."""
 

@@ -26,8 +26,9 @@ class Recorder(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(endpoint).netloc
         self.seen: list[tuple[str, str]] = []
+        self.date: str | None = None  # what the answers' Date says, instead of the truth
         self._refused: set[str] = set()
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
@@ -93,8 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, headers: Any, body: bytes) -> None:
         self.send_response_only(status)
         for name, value in headers:
-            if name.lower() not in HOP:
+            if name.lower() not in HOP and not (name.lower() == "date" and self.server.date):
                 self.send_header(name, value)
+        if self.server.date:
+            self.send_header("Date", self.server.date)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tailrace.config import ENVIRONMENT, load_config
 from tailrace.deploy import plan as planning
-from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, NOT_THERE_YET, PGPASS
+from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PARKED, PGPASS, TABLE, TOPIC
 from tailrace.deploy.model import (
     ACCOUNT,
     REGION,
@@ -36,7 +36,7 @@ from tailrace.deploy.model import (
 from tailrace.deploy.names import SLUG_MAX, id_of_slug, slug_of
 from tailrace.deploy.terraform import snake
 from tailrace.errors import ConfigInvalid
-from tailrace.runtimes.aws_lambda import capturing, passwords
+from tailrace.runtimes.aws_lambda import burying, capturing, chaining, passwords
 
 STREAM = CONFIGURATIONS["stream-to-redshift"]
 MACHINE = STREAM + '[deploy]\nbackfill = "step_functions"\n'
@@ -132,9 +132,9 @@ class TestStream:
             ("AWS/Lambda", "Throttles"),
             ("AWS/Lambda", "Invocations"),
             ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"),
-            ("AWS/Lambda", "DroppedEventCount"),
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
             ("AWS/States", "ExecutionsFailed"),
+            ("Tailrace", "HeadroomSeconds"),
             ("Tailrace", "Quarantined"),
         }
 
@@ -153,7 +153,8 @@ class TestStream:
         states = machine.definition["States"]
         assert states["Link"]["Parameters"] == {"FunctionName": arn_of("OrdersBackfill"), "Payload.$": "$"}
         assert states["Link"]["OutputPath"] == "$.Payload"
-        assert states["Is it done?"]["Default"] == "Link"
+        assert states["Is it done?"]["Default"] == "Wait"
+        assert states["Wait"] == {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Link"}
         assert states["Link"]["TimeoutSeconds"] > of(MACHINE, Function)["OrdersBackfill"].timeout
 
 
@@ -277,31 +278,13 @@ class TestLoadRules:
 class TestHandlers:
     def test_variables_are_called_as_the_handlers_call_them(self) -> None:
         assert (LANDING, CONFIG, PGPASS) == (capturing.LANDING, ENVIRONMENT, passwords.PARAMETER)
+        assert (TABLE, CHAIN) == (chaining.TABLE, chaining.CHAIN_TABLE)
+        assert (TOPIC, PARKED) == (burying.TOPIC, burying.PARKED)
 
-    def test_every_handler_that_is_deployed_is_there(self) -> None:
-        for text in (STREAM, EXPORTS, EXISTING):
-            for function in parts(deployment_of(text, NOT_THERE_YET), Function).values():
-                module, _, name = function.handler.rpartition(".")
-                assert callable(getattr(importlib.import_module(module), name))
-
-    def test_what_is_not_there_yet_is_really_not_there(self) -> None:
-        for duty in NOT_THERE_YET:
-            module, _, name = HANDLERS[duty].rpartition(".")
-            assert not hasattr(importlib.import_module(module), name), (
-                f"{name} is there: take {duty} from NOT_THERE_YET"
-            )
-
-    def test_without_a_handler_dead_letters_wait_in_their_queue_and_ring(self) -> None:
-        deployment = deployment_of(STREAM, NOT_THERE_YET)
-        assert list(parts(deployment, Queue)) == ["DeadLetters"]
-        assert parts(deployment, Alarm)["KeptAlarm"].dimensions == {"QueueName": "tailrace-dead-letters"}
-        assert parts(deployment, Bucket)["GivenUp"].notices == ()
-
-    @pytest.mark.parametrize("kind", ["step_functions", "chain_table"])
-    def test_a_chain_without_a_handler_is_refused(self, kind: str) -> None:
-        with pytest.raises(ConfigInvalid, match="does not have yet") as caught:
-            deployment_of(STREAM + f'[deploy]\nbackfill = "{kind}"\n', NOT_THERE_YET)
-        assert "schedule" in caught.value.hint
+    @pytest.mark.parametrize("duty", HANDLERS)
+    def test_every_handler_is_there(self, duty: str) -> None:
+        module, _, name = HANDLERS[duty].rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name))
 
 
 class TestConfigurationFile:

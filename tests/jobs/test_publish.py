@@ -56,7 +56,7 @@ def test_a_file_by_its_name_is_listed_and_nothing_is_claimed(world: LambdaWorld)
     for _ in range(2):  # the event comes twice
         world.publisher().publish(Budget(world.clock), [name])
     manifest = world.manifest
-    assert [s.name for s in manifest.segments] == [name]
+    assert [(s.name, s.through_ms) for s in manifest.segments] == [(name, None)]
     assert manifest.captured_through_ms is None
     world.check(settled=False)
 
@@ -85,6 +85,7 @@ def test_what_is_due_and_not_landed_is_landed_here(world: LambdaWorld, caplog: p
     assert (report.caught_up, report.rescued) == (True, 1)
     assert "were due and not landed" in caplog.text
     assert world.manifest.counters["rescued"] == 1
+    assert {s.kind for s in world.manifest.segments} == {"lambda"}, "the function may still land the same"
     world.check()
     world.deliver(records[1])  # the function gets to it after all
     assert world.tick().segments == 1
@@ -134,10 +135,11 @@ def test_steps_publish_at_their_pace(world: LambdaWorld) -> None:
 
 def test_files_are_found_however_long_nobody_published(world: LambdaWorld) -> None:
     world.tick()
-    world.deliver(world.source.write("a"))
+    name = world.deliver(world.source.write("a"))
+    world.source.trim()
     world.clock.ms += 80 * HOUR_MS
-    world.tick()
-    assert len(published(world.landing)) == 1
+    world.publisher().publish(Budget(world.clock))
+    assert [s.name for s in world.manifest.segments] == [name]
 
 
 def test_a_late_file_goes_into_the_hour_of_its_records_and_is_found(world: LambdaWorld) -> None:
@@ -287,6 +289,27 @@ def test_publishers_that_race_list_each_segment_once(world: LambdaWorld) -> None
     one.publish(Budget(world.clock))
     assert sorted(s.name for s in world.manifest.segments) == sorted(n for n in names if n)
     world.check(settled=False)
+
+
+def test_what_was_read_of_a_stream_is_not_listed_of_its_successor(world: LambdaWorld) -> None:
+    world.tick()
+    world.clock.ms += 10 * HOUR_MS
+    world.deliver(world.source.write("a"))
+    publisher = world.publisher()
+    replace_ = world.store.replace
+
+    def raced(name: str, data: bytes, expected: str | None) -> str:
+        world.store.replace = replace_  # type: ignore[method-assign]
+        saved = world.landing.load()
+        assert saved is not None
+        repaired = replace(saved.manifest, epoch=2, repair=RepairState(2, "full", world.clock.ms - 2 * HOUR_MS))
+        successor = replace(repaired.incarnation, stream_arn="arn:aws:s2")
+        world.landing.save(replace(repaired, incarnation=successor), saved, "r")
+        return replace_(name, data, expected)
+
+    world.store.replace = raced  # type: ignore[method-assign]
+    assert publisher.publish(Budget(world.clock)).segments == 0
+    assert world.manifest.segments == ()
 
 
 def story(world: LambdaWorld, plan: FaultPlan) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 from tailrace.capture.lambda_events import batch_of
 from tailrace.clock import ManualClock
-from tailrace.errors import ServiceUnavailable
+from tailrace.errors import ConfigInvalid, ServiceUnavailable
 from tailrace.landing import Landing
 from tailrace.landing.segments import unpacked
 from tailrace.model.quarantine import QuarantinedRecord
+from tailrace.runtimes.aws_lambda import capture
 from tailrace.runtimes.aws_lambda.capturing import land
 from tailrace.testing.faults import FaultPlan, FaultyStore, effects_of, every_fault, stopped
 from tailrace.testing.stores import MemoryStore
@@ -102,6 +103,19 @@ def test_a_batch_of_nothing_but_bad_records_takes_a_handful_of_effects() -> None
     event = {"Records": [record(n, Keys=None) for n in range(1, 2001)]}
     effects = effects_of(lambda plan: deliver(FaultyStore(MemoryStore(), plan), event))
     assert len(effects) == 2, "the epoch is looked up, and one object holds them all"
+
+
+def test_a_manifest_that_nobody_can_read_holds_no_shard() -> None:
+    store = MemoryStore()
+    store.create("orders/manifest.json", b"no manifest")
+    assert deliver(store) == {"batchItemFailures": []}
+    assert [r.epoch for r in quarantined(store)] == [1]
+
+
+def test_without_its_one_setting_it_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TAILRACE_LANDING", raising=False)
+    with pytest.raises(ConfigInvalid, match="TAILRACE_LANDING"):
+        capture(EVENT, None)
 
 
 def scenario(plan: FaultPlan) -> MemoryStore:

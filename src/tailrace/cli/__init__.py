@@ -21,7 +21,8 @@ from tailrace.cli.output import BEGUN, WANTS_JSON, Context, fail, prepare_stream
 from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
-    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "plan": "plan", "run": "run", "capture": "capture",
+    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "plan": "plan", "doctor": "doctor",
+    "run": "run", "capture": "capture",
     "backfill": "backfill", "repair": "repair", "load": "load", "compact": "compact",
     "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
     "quarantine": "quarantine", "deploy": "deploy", "iam": "iam",
@@ -109,6 +110,7 @@ SUMMARIES: Final = {
     "local": "Serve the embedded AWS endpoint on this machine.",
     "gen": "Write load into a table: inserts, updates and deletes.",
     "init": "Write a commented tailrace.toml.",
+    "doctor": "Check credentials, tables, bucket, targets and rights.",
     "plan": "Which way fits a table, how fresh, for how much money.",
     "run": "Capture, load and compact all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",

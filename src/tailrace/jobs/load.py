@@ -12,7 +12,7 @@ from typing import Final
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments, rejecting
 from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
-from tailrace.errors import SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.errors import OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
 from tailrace.model.quarantine import QuarantinedRecord
@@ -104,13 +104,14 @@ class Loader:
         """Load until everything due is applied, something blocks, or the budget is spent."""
         report = LoadReport(more=True)
         while report.more and not budget.spent():
-            report = report.then(self.step())
+            report = report.then(self.step(budget=budget))
         return report
 
-    def step(self, manifest: Manifest | None = None) -> LoadReport:
+    def step(self, manifest: Manifest | None = None, budget: Budget | None = None) -> LoadReport:
         """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead.
 
-        `manifest` saves reading it, where the caller has just published it.
+        `manifest` saves reading it, where the caller has just published it. Where the warehouse is still at work when `budget`
+        is spent, nothing was loaded and there is more: a later step goes on with it.
         """
         if manifest is None:
             published = self._landing.load()
@@ -120,13 +121,18 @@ class Loader:
         if self._rule == "by_hand":
             return LoadReport()  # the target is not even asked
         table = table_spec(manifest, self._name, self._mode)
-        ledger = self._ledger = self._ledger or self._target.ledger(table)
-        is_due = self._look(manifest, ledger)
-        segments = self._pending(manifest, ledger, is_due)
-        if not segments:
-            return LoadReport(unloaded=unloaded(manifest, ledger), again_ms=is_due.again_ms)
-        self._ledger = None
-        report = self._load_some(table, manifest, segments, ledger, is_due)
+        ledger = self._ledger
+        try:
+            ledger = self._ledger = ledger or self._target.ledger(table, budget)
+            is_due = self._look(manifest, ledger)
+            segments = self._pending(manifest, ledger, is_due)
+            if not segments:
+                return LoadReport(unloaded=unloaded(manifest, ledger), again_ms=is_due.again_ms)
+            self._ledger = None
+            report = self._load_some(table, manifest, segments, ledger, is_due, budget)
+        except OutOfTime as error:
+            log.info("%s into %s: %s %s", self._name, self._target.name, error, error.hint)
+            return LoadReport(more=True, unloaded=unloaded(manifest, ledger or Ledger()))
         return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
     def _look(self, manifest: Manifest, ledger: Ledger) -> Due:
@@ -146,26 +152,43 @@ class Loader:
         if is_due.through <= ledger.applied_through:
             return ()  # without a look at the entries, which may lie on pages
         listed = self._landing.segments(manifest, after=ledger.applied_through)
-        listed = itertools.takewhile(lambda segment: segment.number <= is_due.through, listed)
-        one_each = self._rule == "on_file"
-        return pending(listed, ledger.applied_through, ledger.applied_beyond, self._limits, one_each=one_each)
+        return pending(
+            itertools.takewhile(lambda segment: segment.number <= is_due.through, listed),
+            ledger.applied_through,
+            ledger.applied_beyond,
+            self._limits,
+            one_each=self._rule == "on_file",
+            begun_through=ledger.begun_through,
+        )
 
     def _load_some(
-        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger, is_due: Due
+        self,
+        table: TableSpec,
+        manifest: Manifest,
+        segments: tuple[Segment, ...],
+        ledger: Ledger,
+        is_due: Due,
+        budget: Budget | None,
     ) -> LoadReport:
         """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
         try:
-            return self._load(table, manifest, segments, ledger, is_due)
+            return self._load(table, manifest, segments, ledger, is_due, budget)
         except (SegmentMissing, SegmentCorrupt) as error:
             if len(segments) > 1 and segments[0].window_end is None:
-                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger, is_due)
+                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger, is_due, budget)
             at = segments[error.facts.pop("part", 0)]
             error.facts = {"table": table.source, "segment": at.name, **error.facts}
             log.error("%s", error)
             return LoadReport(blocked=error)
 
     def _load(
-        self, table: TableSpec, manifest: Manifest, segments: tuple[Segment, ...], ledger: Ledger, is_due: Due
+        self,
+        table: TableSpec,
+        manifest: Manifest,
+        segments: tuple[Segment, ...],
+        ledger: Ledger,
+        is_due: Due,
+        budget: Budget | None,
     ) -> LoadReport:
         groups = side_by_side(segments)
         decoded = self._begun_before(segments) or self._decode(table, groups, ledger)
@@ -181,7 +204,8 @@ class Loader:
         loaded = _counted(groups, decoded)
         self._set_aside(groups, decoded)
         applied = self._target.apply(
-            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())
+            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms()),
+            budget,
         )
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
             self._ledger = ledger.after((segment.number for segment in segments), applied.columns)

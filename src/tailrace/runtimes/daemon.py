@@ -315,7 +315,7 @@ class Daemon:
             manifest, turn.looked = None, now  # the store's: another worker may have published
         try:
             turn.loader = turn.loader or self._pipeline.loader(turn.table, target, everything=self._load_all)
-            report = turn.loader.step(manifest)
+            report = turn.loader.step(manifest, self._budget)
             self._loaded(turn.table, target, report)
             if report.blocked is not None:
                 raise report.blocked

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from tailrace.clock import Budget
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column, Seen
 from tailrace.model.segments import Segment
@@ -69,6 +70,7 @@ class Ledger:
     rows: int = 0  # live rows of the target table
     through_ms: int | None = None  # of the newest contiguous segment
     recent: tuple[LedgerRow, ...] = ()  # newest first, at most 100
+    begun_through: int = 0  # a load was begun that ends with this segment, and can be gone on with; 0: none
 
     def holds(self, number: int) -> bool:
         return number <= self.applied_through or number in self.applied_beyond
@@ -79,7 +81,11 @@ class Ledger:
         while through + 1 in beyond:
             through += 1
         return replace(
-            self, applied_through=through, applied_beyond=frozenset(n for n in beyond if n > through), columns=columns
+            self,
+            applied_through=through,
+            applied_beyond=frozenset(n for n in beyond if n > through),
+            columns=columns,
+            begun_through=0,
         )
 
 
@@ -130,16 +136,19 @@ class Target(Protocol):
     kind: str
     limits: Limits
 
-    def ledger(self, table: TableSpec) -> Ledger:
-        """What is applied. A table that was never loaded has an empty ledger."""
+    def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
+        """What is applied. A table that was never loaded has an empty ledger. Raises OutOfTime as `apply` does."""
 
-    def apply(self, load: Load) -> Applied:
+    def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         """Lock, reread the ledger, leave out segments that it holds, then make rows and ledger rows visible together.
 
         Repeating it changes nothing; an older change arriving late never wins over a newer one, a tombstone included.
         A segment of kind ``sweep`` (alone in its load, without rows) ends what is left of older epochs: their rows go as if each
         key had been deleted, and so do their tombstones; a changelog gets a delete, and the newest version in a history an end,
         for each key that lives in none but those.
+
+        A warehouse is waited for until `budget` is spent; then OutOfTime is raised, and whoever applies the same load again
+        goes on with what was begun.
         """
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from tailrace.aws import Aws, AwsSettings
 from tailrace.capture.lambda_events import QUARANTINED, EncodedBatch, StreamBatch, batch_of, encode_batch
 from tailrace.clock import Clock, SystemClock
-from tailrace.errors import ConfigInvalid, TailraceError
+from tailrace.errors import ConfigInvalid, TailraceError, Transient
 from tailrace.landing import Landing, SegmentDraft, Store, WrittenSegment, open_store
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
@@ -57,7 +57,13 @@ def land(batch: StreamBatch, landing: Landing, clock: Clock, remaining: Callable
 
 def _set_aside(landing: Landing, batch: StreamBatch, records: Sequence[QuarantinedRecord]) -> None:
     """All bad records of a batch in one object: an endless row of them must not take longer than Lambda waits."""
-    published = landing.load()
+    try:
+        published = landing.load()
+    except Transient:
+        raise
+    except TailraceError as error:  # a shard must not wait for somebody to mend a manifest
+        log.warning("%s: the epoch cannot be looked up: %s", batch.table, error)
+        published = None
     is_known = published is not None and published.manifest.incarnation.stream_arn == batch.stream_arn
     epoch = published.manifest.epoch if published is not None and is_known else 1
     name = f"{QUARANTINED}{records[0].sequence_number or 'unnumbered'}"

@@ -35,9 +35,8 @@ def put_passwords(aws: Aws) -> None:
     path = Path(tempfile.gettempdir()) / f"tailrace-pgpass-{os.getpid()}"
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-    ) as file:  # libpq refuses other modes
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # libpq refuses other modes
+    with os.fdopen(descriptor, "w") as file:
         file.write(found["Value"])
     part.replace(path)
     os.environ[_FILE] = str(path)

@@ -9,7 +9,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from tailrace.clock import Clock
+from tailrace.clock import Budget, Clock
 from tailrace.decide.schema import ColumnPlan, plan_columns
 from tailrace.errors import NotFound, UsageInvalid
 from tailrace.model.schema import Column
@@ -44,7 +44,7 @@ class DuckDbTarget:
         self._clock = clock
         self._file = DatabaseFile(path, clock, wait_seconds, perform)
 
-    def ledger(self, table: TableSpec) -> Ledger:
+    def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         if not self._file.exists:
             return Ledger()
         with self._file.session(read_only=True) as session:
@@ -54,7 +54,7 @@ class DuckDbTarget:
             rows = session.value(f"SELECT count(*) FROM {_name(table)} {_live(table)}")
             return internal.ledger(session, table, state, rows)
 
-    def apply(self, load: Load) -> Applied:
+    def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         with self._file.session(read_only=False) as session, session.transaction():
             session.run(ONE_THREAD)
             if all(s.segment.kind == "base" for s in load.segments):

@@ -14,6 +14,8 @@ from tailrace.targets.warehouse.dialect import Dialect
 
 STRING_BYTES: Final = 65_535  # a VARCHAR has no more, and a text inside a SUPER neither
 ITEM_BYTES: Final = 1 << 20  # more than an item of DynamoDB takes as JSON
+TEXT_BYTES: Final = (256, 1024, 4096, 16_384, STRING_BYTES)  # widths of a column: queries reserve memory by them
+KEY_BYTES: Final = (2048, 1024)  # what DynamoDB allows HASH and RANGE, so that they never grow
 SCALE_MAX: Final = 37  # of a DECIMAL
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -29,7 +31,6 @@ class RedshiftDialect(Dialect):
     word: ClassVar[str] = "VARCHAR(1)"
     place: ClassVar[str] = "VARCHAR(64)"
     _types: ClassVar[dict[str, str]] = {
-        "string": f"VARCHAR({STRING_BYTES})",
         "int64": "BIGINT",
         "number_text": "VARCHAR(64)",
         "binary": f"VARBYTE({ITEM_BYTES})",
@@ -58,9 +59,22 @@ class RedshiftDialect(Dialect):
         is_too_fine = column.kind == "decimal" and column.scale > SCALE_MAX
         return ColumnType("number_text") if is_too_fine else column
 
+    def roomy(self, column: Column, longest: int, part_of_key: int | None) -> ColumnType:
+        if column.type.kind != "string":
+            return column.type
+        width = next((bytes_ for bytes_ in TEXT_BYTES if bytes_ >= longest), STRING_BYTES)
+        return ColumnType("string", width if part_of_key is None else max(width, KEY_BYTES[part_of_key]))
+
+    def grow(self, table: str, column: str, new: ColumnType) -> str | None:
+        if new.kind != "string":
+            return None
+        return f"ALTER TABLE {table} ALTER COLUMN {self.quote(column)} TYPE {self.column_type(new)}"
+
     def column_type(self, column: ColumnType) -> str:
         if column.kind.startswith("list_"):
             return "SUPER"
+        if column.kind == "string":
+            return f"VARCHAR({column.scale or STRING_BYTES})"
         return f"DECIMAL(38, {column.scale})" if column.kind == "decimal" else self._types[column.kind]
 
     # ---- SUPER arrives and leaves as JSON in bytes: a text ends at 65,535 of them
@@ -93,7 +107,7 @@ class RedshiftDialect(Dialect):
     def columns_of(self, schema: str, tables: Sequence[str]) -> str:
         wanted = ", ".join(self.text_literal(table) for table in tables)
         return (
-            "SELECT table_name, column_name FROM svv_redshift_columns"
+            "SELECT table_name, column_name, data_type FROM svv_redshift_columns"
             f" WHERE schema_name = {self.text_literal(schema)} AND table_name IN ({wanted})"
             " ORDER BY table_name, ordinal_position"
         )

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,15 +18,20 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace.aws import is_refused_by_condition, translate
-from tailrace.errors import ConfigInvalid, OutcomeUnknown, SegmentCorrupt, ServiceUnavailable
+from tailrace.errors import ConfigInvalid, OutcomeUnknown, OutOfTime, SegmentCorrupt, ServiceUnavailable
 from tailrace.model.numbers import canonical_number
 
 FILE_BYTES: Final = 64 * 1024 * 1024  # of Arrow data: some files for the slices, none of them tiny
 BATCH_ROWS: Final = 20_000
 DELETE_MAX: Final = 1000  # keys in one DeleteObjects
+
+
+def _forever() -> float:
+    return math.inf
 
 
 class Staging:
@@ -43,23 +49,32 @@ class Staging:
     # ---- in: COPY
 
     @contextmanager
-    def staged(self, table: str, rows: pa.Table) -> Iterator[str]:
-        """The COPY that fills the quoted `table`. The files go when it is done, unless nobody knows whether it is."""
-        folder = f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
-        manifest = self.put(folder, rows)
+    def staged(self, table: str, rows: pa.Table, left: Callable[[], float] = _forever) -> Iterator[str]:
+        """The COPY that fills the quoted `table`. The files go when it is done, unless it goes on or nobody knows.
+
+        `left`: seconds for it. Raises OutOfTime between two files.
+        """
+        folder = _folder(table)
+        manifest = self.put(folder, rows, left)
         try:
             yield f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
-        except OutcomeUnknown:
+        except (OutcomeUnknown, OutOfTime):
             raise
         except BaseException:
             self.clear(folder)
             raise
         self.clear(folder)
 
-    def put(self, folder: str, rows: pa.Table) -> str:
+    def forget(self, table: str) -> None:
+        """Remove the files of a COPY into the quoted `table`."""
+        self.clear(_folder(table))
+
+    def put(self, folder: str, rows: pa.Table, left: Callable[[], float] = _forever) -> str:
         """Write the rows under `folder`. The URL of their manifest, which is the same for the same rows."""
         entries: list[dict[str, Any]] = []
         for part in _parts(rows):
+            if left() <= 0:
+                raise OutOfTime("No time is left for what is to be staged", hint="The next tick goes on.")
             data = _parquet(part)
             name = f"{folder}/{hashlib.sha256(data).hexdigest()[:16]}-{len(entries):04}.parquet"
             self._create(name, data)
@@ -136,6 +151,10 @@ class Staging:
         return f"s3://{self._bucket}/{self._prefix}{name}"
 
 
+def _folder(table: str) -> str:
+    return f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
+
+
 def _literal(text: str) -> str:
     """Redshift reads a backslash in every string as an escape."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
@@ -162,7 +181,20 @@ def _parquet(rows: pa.Table) -> bytes:
 def _written(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_list(column.type):
         return column
+    if pa.types.is_integer(column.type.value_type):
+        return _bracketed(pc.binary_join(column.cast(pa.list_(pa.string())), ","))
+    if pa.types.is_string(column.type.value_type) and not _needs_escapes(pc.list_flatten(column)):
+        quoted = _bracketed(pc.binary_join(column, '","'), '"')
+        return pc.if_else(pc.equal(pc.list_value_length(column), 0), pa.scalar(b"[]"), quoted)
     return pa.chunked_array([pa.array(map(_list_json, column.to_pylist()), pa.binary())])
+
+
+def _bracketed(texts: pa.ChunkedArray, quote: str = "") -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(f"[{quote}", texts, f"{quote}]", "").cast(pa.binary())
+
+
+def _needs_escapes(texts: pa.ChunkedArray) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, r'["\\\x00-\x1f]')).as_py())
 
 
 def _list_json(values: list[Any] | None) -> bytes | None:

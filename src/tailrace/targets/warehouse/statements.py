@@ -12,11 +12,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import astuple
 
+from tailrace import __version__
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column
 from tailrace.targets.planning import META_NAMES, identity, key_columns
-from tailrace.targets.target import LedgerRow, Load, TableSpec
+from tailrace.targets.target import LedgerRow, Load, LoadedSegment, TableSpec
 from tailrace.targets.warehouse.dialect import Dialect
 
 FORMAT = 1
@@ -66,7 +67,10 @@ INTERNAL: dict[str, dict[str, str]] = {
 
 
 class Names:
-    """The quoted names that belong to one target table. `own`: of columns, without a schema, as DELETE and UPDATE want it."""
+    """The quoted names that belong to one target table. `own`: of columns, without a schema, as DELETE and UPDATE want it.
+
+    `stages`: how the names of its staging tables begin, not quoted; `work`: how what goes on without its caller is called.
+    """
 
     def __init__(self, dialect: Dialect, schema: str, table: str) -> None:
         digest = hashlib.sha256(dialect.fold(table).encode()).hexdigest()[:12]
@@ -78,14 +82,37 @@ class Names:
         self.tombstones = dialect.quote(schema, f"_tailrace_tombstones_{digest}")
         self.buried = dialect.quote(f"_tailrace_tombstones_{digest}")
         self.stages = f"{STAGE_PREFIX}{digest}_"
+        self.work = f"tailrace-{hashlib.sha256(json.dumps([schema, digest]).encode()).hexdigest()[:16]}-"
 
     def internal(self, name: str) -> str:
         return self._dialect.quote(self.schema, f"_tailrace_{name}")
 
-    def stage(self, load: Load) -> str:
-        """The name, not yet quoted, of the staging table: another load has another one."""
-        numbers = [s.segment.number for s in load.segments]
-        return self.stages + hashlib.sha256(json.dumps([load.epoch, numbers]).encode()).hexdigest()[:12]
+    def stage(self, segments: Sequence[LoadedSegment], *how: object) -> str:
+        """The name, not yet quoted, of the staging table of these segments. It says where they end and, by a hash, what is in it.
+
+        `how`: everything else that decides that. So a table of this name is filled, for it is made and filled in one
+        transaction.
+        """
+        what = json.dumps(
+            [[(s.segment.number, s.segment.sha256, s.rows) for s in segments], __version__, how], default=repr
+        )
+        return f"{self.stages}{segments[-1].segment.number}_{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+
+    def staging(self, stage: str) -> str:
+        """What the filling of a staging table is called."""
+        return self.work + stage.removeprefix(self.stages)
+
+    def applying(self, stage: str, version: int) -> str:
+        """What the transaction is called that makes another version of the table with the rows of a staging table."""
+        return f"{self.staging(stage)}-{version}"
+
+    def end_of(self, name: str) -> int | None:
+        """The number of the last segment of a staging table, or of work, of this name."""
+        for prefix in (self.stages, self.work):
+            number = name.removeprefix(prefix).partition("_")[0]
+            if name.startswith(prefix) and number.isdecimal():
+                return int(number)
+        return None
 
 
 class Writer:
@@ -93,9 +120,9 @@ class Writer:
 
     def __init__(self, dialect: Dialect, names: Names, spec: TableSpec, version: int) -> None:
         self._d = dialect
-        self._n = names
+        self._n = self.names = names
         self._spec = spec
-        self._version = version
+        self._version = self.version = version
         self._name = dialect.text_literal(dialect.fold(spec.name))
 
     # ---- around all of them
@@ -158,12 +185,12 @@ class Writer:
         ]
 
     def widened(
-        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str]
+        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str], *, is_grown: bool
     ) -> list[str]:
-        """`columns`: all that the table has, as they are now; `foreign`: those of others."""
+        """`columns`: all that the table has, as they are now; `foreign`: those of others; `is_grown`: there is room already."""
         forgotten = f"DELETE FROM {self._n.internal('columns')} WHERE table_name = {self._name} AND place = {place}"
         statements: list[str] | None = []
-        if old.type != new.type:
+        if old.type != new.type and not is_grown:
             statements = self._d.widen(self._n.target, new.name, old.type, new.type)
         if statements is None:
             statements = self._made_anew(old, new, columns, foreign)
@@ -220,19 +247,20 @@ class Writer:
     # ---- a load
 
     def staging(self, stage: str, columns: Sequence[Column], extra: Sequence[str]) -> list[str]:
-        """Make the staging table anew. `extra`: the names behind ``op, ts, pos, expired``."""
+        """Make the staging table. `extra`: the names behind ``op, ts, pos, expired``."""
         d = self._d
         types = {"is_top": d.boolean, "is_image": d.boolean, "moment": d.moment}
         definitions = [f"c{n} {d.stage_type(column.type)}" for n, column in enumerate(columns)]
         definitions += [f"op {d.word}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
         definitions += [f"{name} {types[name]}" for name in extra]
         table = d.quote(self._n.schema, stage)
-        return [f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} ({', '.join(definitions)})"]
+        return [f"CREATE TABLE {table} ({', '.join(definitions)})"]
 
     def applied(
         self,
         stage: str | None,
         rows: int,
+        oldest: str | None,
         columns: Sequence[Column],
         load: Load,
         known_ms: int,
@@ -240,13 +268,13 @@ class Writer:
         is_replay: bool,
         sweeps: bool,
     ) -> list[str]:
-        """Rows and ledger together. `stage` None: there is no row."""
+        """Rows and ledger together. `stage` None: there is no row. `oldest`: the least order key of the staged ones."""
         merge = _Merge(self._d, self._n, self._spec, columns, load.loaded_ms, known_ms)
         statements = self.begun()
-        if stage is not None:
+        if stage is not None and oldest is not None:
             table = self._d.quote(self._n.schema, stage)
             statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", "staged rows are missing"))
-            statements += merge.run(stage, is_replay=is_replay)
+            statements += merge.run(stage, oldest, is_replay=is_replay)
             statements.append(f"DROP TABLE {table}")
         if sweeps:
             statements += merge.sweep(load.epoch)
@@ -288,11 +316,11 @@ class _Merge:
         self._known = dialect.moment_literal(known_ms)
         self._stage = ""
 
-    def run(self, stage: str, *, is_replay: bool) -> list[str]:
+    def run(self, stage: str, oldest: str, *, is_replay: bool) -> list[str]:
         self._stage = self._d.quote(self._n.schema, stage)
         mode = self._spec.mode
         if mode == "current":
-            return self._replaced()
+            return self._replaced(oldest)
         if mode == "soft_delete":
             return self._marked()
         return self._appended(is_replay) if mode == "changelog" else self._versioned(stage)
@@ -327,7 +355,8 @@ class _Merge:
 
     # ---- current: the newest change of each key; deleted keys leave a tombstone
 
-    def _replaced(self) -> list[str]:
+    def _replaced(self, oldest: str) -> list[str]:
+        """Only a row as new as the oldest staged one can win: that is asked first, because it spares nearly all of the join."""
         own, target, stage, tombstones, buried = (
             self._n.own,
             self._n.target,
@@ -342,8 +371,14 @@ class _Merge:
             for c, name in zip(self._keys, self._key_places, strict=True)
         )
         return [
-            f"DELETE FROM {stage} USING {target} WHERE {lost} AND {own}._tr_pos >= {staged}.pos",
-            f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.key = {staged_key} AND {buried}.pos >= {staged}.pos",
+            (
+                f"DELETE FROM {stage} USING {target} WHERE {own}._tr_pos >= '{oldest}' AND {lost}"
+                f" AND {own}._tr_pos >= {staged}.pos"
+            ),
+            (
+                f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.pos >= '{oldest}' AND {buried}.key = {staged_key}"
+                f" AND {buried}.pos >= {staged}.pos"
+            ),
             f"DELETE FROM {target} USING {stage} s WHERE {self._same_key()}",
             f"DELETE FROM {tombstones} USING {stage} s WHERE {buried}.key = {key}",
             f"INSERT INTO {tombstones} SELECT {key}, s.pos FROM {stage} s WHERE s.op = 'd'",

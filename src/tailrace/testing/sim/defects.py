@@ -399,7 +399,8 @@ LOAD: Final = (
         "a commit without an answer counts as done",
         f"{LOADER}._load",
         "        applied = self._target.apply(\n"
-        "            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
+        "            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms()),\n"
+        "            budget,\n"
         "        )\n",
         "        from tailrace.errors import OutcomeUnknown\n"
         "        from tailrace.targets.target import Applied\n"

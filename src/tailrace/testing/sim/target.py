@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
+from tailrace.clock import Budget
 from tailrace.codec import META_FIELDS, decoded_columns
 from tailrace.decide.schema import plan_columns
 from tailrace.errors import OrderConflict, TargetBusy, UsageInvalid
@@ -113,11 +114,11 @@ class TargetClient:
         self._target = target
         self._effects = effects
 
-    def ledger(self, table: TableSpec) -> Ledger:
+    def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         ledger: Ledger = self._effects.read("target ledger", lambda: self._target.ledger(table))
         return ledger
 
-    def apply(self, load: Load) -> Applied:
+    def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         owner = object()
         try:
             return self._apply(load, self._begin(owner, [s.segment.number for s in load.segments]))

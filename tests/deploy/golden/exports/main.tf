@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f94b4d1a9c85cc77b2e2511ba4a99dd9d5942bd2c52a937b642ddb7c17936bfb
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:73538c6e165ba0eb67fe5ec10a2bed34d270057179d36ac29bcccfef8a13ca72
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -70,8 +70,8 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "tailrace-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name = "tailrace-parked"
   alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
