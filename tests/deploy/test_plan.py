@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tailrace.config import ENVIRONMENT, load_config
 from tailrace.deploy import plan as planning
+from tailrace.deploy.cloudformation import template
 from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PARKED, PGPASS, TABLE, TOPIC
 from tailrace.deploy.model import (
     ACCOUNT,
@@ -34,7 +35,7 @@ from tailrace.deploy.model import (
     stream_of,
 )
 from tailrace.deploy.names import SLUG_MAX, id_of_slug, slug_of
-from tailrace.deploy.terraform import snake
+from tailrace.deploy.terraform import snake, terraform
 from tailrace.errors import ConfigInvalid
 from tailrace.runtimes.aws_lambda import burying, capturing, chaining, passwords
 
@@ -372,6 +373,16 @@ class TestRefused:
         tables = "".join(f"[tables.table_with_a_long_name_{number:04}]\ncapture = 'lambda'\n" for number in range(60))
         with pytest.raises(ConfigInvalid, match="longer than IAM allows"):
             deployment_of(HEAD + REDSHIFT + tables)
+
+    def test_more_tables_than_a_template_has_room_for(self) -> None:
+        def tables(count: int) -> str:
+            return HEAD + REDSHIFT + "".join(ORDERS.replace("orders", f"orders{number}x") for number in range(count))
+
+        assert len(template(deployment_of(tables(20)))["Resources"]) <= 500
+        with pytest.raises(ConfigInvalid, match="500 resources") as caught:
+            template(deployment_of(tables(21)))
+        assert "Terraform" in caught.value.hint
+        assert terraform(deployment_of(tables(21)))
 
     @pytest.mark.parametrize(
         ("setting", "says"),

@@ -60,10 +60,12 @@ from tailrace.deploy.model import (
     Topic,
     arn,
     arn_of,
+    expand,
     id_of,
     parameter,
     policy,
     stream_of,
+    with_texts,
 )
 from tailrace.deploy.names import id_of_slug, slug_of
 from tailrace.errors import ConfigInvalid
@@ -92,7 +94,7 @@ SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and pu
 SILENT_SECONDS: Final = 900  # three sweeps
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
-POLICY_CHARS: Final = 9_000  # IAM allows a role 10,240, and names of regions are longer than what stands for them here
+POLICY_CHARS: Final = 10_240  # IAM's own limit, of all policies inside a role together
 PROBE_DAYS: Final = 7
 QUARANTINE_DAYS: Final = 365
 
@@ -167,12 +169,21 @@ def _check(config: Config) -> None:
 
 def _check_sizes(resources: Sequence[Resource]) -> None:
     for part in resources:
-        if isinstance(part, Role) and len(json.dumps(policy(part.statements), separators=(",", ":"))) > POLICY_CHARS:
+        if isinstance(part, Role) and _chars(part) > POLICY_CHARS:
             raise ConfigInvalid(
                 f"The policy of the role {part.name} is longer than IAM allows",
                 hint="Deploy fewer tables at a time: several configurations, each with a `name` of its own in [deploy].",
                 place="tables",
             )
+
+
+def _chars(role: Role) -> int:
+    """How long a role's policy is at most, as IAM counts: without white space."""
+    longest = {"account": 12, "region": 14, "partition": 10}
+    document = with_texts(
+        policy(role.statements), lambda text: expand(text, lambda token: "x" * longest.get(token.kind, 100))
+    )
+    return len(json.dumps(document, separators=(",", ":")))
 
 
 def _deployed_targets(config: Config, table: str) -> list[str]:
@@ -297,7 +308,8 @@ class _Planner:
                     permissions.append(resource.id)
                     notices.append(Notice(resource.function, f"{self.zone(table).home}changes/", ".json.gz"))
         yield from self._shared()
-        yield from self._dead_letters([part.name for part in tables if isinstance(part, Function)])
+        kept = {part.function for part in tables if isinstance(part, Retries) and part.failed_to}
+        yield from self._dead_letters([p.name for p in tables if isinstance(p, Function) and p.id in kept])
         yield from tables
         yield from self._schedules([part.function for part in tables if isinstance(part, Schedule)])
         bucket = self._landing_bucket(notices, permissions)
@@ -355,9 +367,9 @@ class _Planner:
             tuple(after),
         )
 
-    def _dead_letters(self, functions: Sequence[str]) -> Iterator[Resource]:
+    def _dead_letters(self, loading: Sequence[str]) -> Iterator[Resource]:
         """The bucket for records that Lambda gave up, and the function that describes, retries, keeps and announces."""
-        yield from self.function("", self._dead_letter_worker(functions))
+        yield from self.function("", self._dead_letter_worker(loading))
         yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
         source = policies.bucket_arn(self.failed_bucket)
         yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
@@ -371,11 +383,13 @@ class _Planner:
             after=("GivenUpPermission",),
         )
 
-    def _dead_letter_worker(self, functions: Sequence[str]) -> _Worker:
+    def _dead_letter_worker(self, loading: Sequence[str]) -> _Worker:
         receiving = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
         given_up = (f"{policies.bucket_arn(self.failed_bucket)}/*",)
         zones = [self.zone(table) for table in self.config.tables if self.config.by_lambda(table)]
         landed = policies.landing_by_capture(*zones) if zones else ()
+        # Only their failures arrive here: a schedule's next call makes up for the last.
+        loads = [arn("lambda", f"function:{name}") for name in loading]
         return _Worker(
             "dead-letters",
             "Describes what failed for good, retries it once, keeps it and tells the topic",
@@ -383,7 +397,7 @@ class _Planner:
                 Statement("Receive", receiving, (arn_of("DeadLetters"),)),
                 policies.sending("Park", arn_of("Parked")),
                 Statement("Tell", ("sns:Publish",), (arn_of("Alarms"),)),
-                policies.invoking(*(arn("lambda", f"function:{name}") for name in functions)),
+                *([policies.invoking(*loads)] if loads else []),
                 Statement("GivenUp", ("s3:GetObject",), given_up, (policies.SAME_ACCOUNT,)),
                 *landed,
                 *policies.key_use(self.key, (self.bucket, self.failed_bucket)),
@@ -607,7 +621,7 @@ class _Table:
         yield planner.alarm(
             f"{function}Headroom",
             f"{self.slug}-headroom",
-            f"Changes of {self.table} are not proven to have landed, and {HEADROOM_HOURS} hours are left before its stream forgets them",
+            f"What is not proven to have landed of {self.table} will be forgotten by its stream in {HEADROOM_HOURS} hours",
             ("Tailrace", "HeadroomSeconds", {"Table": self.table}),
             statistic="Minimum",
             threshold=HEADROOM_HOURS * HOUR,

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:29d49c8c1f33434bdda4aa96e7ff915c13f746922956abc0b2bd5f7f8952e526
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8c7981c137b1bcdeb991359eb21e39c3b28c9094d8715282fa2f5117830be71e
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -225,12 +225,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Sid = "Invoke"
         Effect = "Allow"
         Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-load",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-tick",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-backfill",
-        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-load"]
       },
       {
         Sid = "GivenUp"
@@ -718,7 +713,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
   alarm_name = "replica-orders-headroom"
-  alarm_description = "Changes of orders are not proven to have landed, and 12 hours are left before its stream forgets them"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
   namespace = "Tailrace"
   metric_name = "HeadroomSeconds"
   dimensions = {

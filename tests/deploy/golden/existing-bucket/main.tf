@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:355e1891337372fb7c911c3f44e6966cb4c3e0904d000d6f7d7e53d115b07cc4
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:7904123adb6487ffe0ae8ccbb891c2a31dd72b2c1dff9c19c93eecaa1831b644
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -160,15 +160,6 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Effect = "Allow"
         Action = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
-      },
-      {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
-        ]
       },
       {
         Sid = "GivenUp"
@@ -643,7 +634,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
   alarm_name = "tailrace-orders-headroom"
-  alarm_description = "Changes of orders are not proven to have landed, and 12 hours are left before its stream forgets them"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
   namespace = "Tailrace"
   metric_name = "HeadroomSeconds"
   dimensions = {

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:73538c6e165ba0eb67fe5ec10a2bed34d270057179d36ac29bcccfef8a13ca72
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:0b29141741f396e4c6e5aec2bbdeb2c703a73d4348a89b4e4644fd122a27bdc7
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -145,14 +145,6 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Effect = "Allow"
         Action = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
-      },
-      {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-prod-users-8ff1665f-tick",
-        ]
       },
       {
         Sid = "GivenUp"

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:45596f5a189088cff08d12664eb6a85ac8f2967a7e37c5bd23964bc648a41a1c
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f3ebea4dc2f530fa260e56eaff66948c52c9e7cf0927a6424eda9811bc81100d
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -170,11 +170,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Sid = "Invoke"
         Effect = "Allow"
         Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
-        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load"]
       },
       {
         Sid = "GivenUp"
@@ -610,7 +606,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
   alarm_name = "tailrace-orders-headroom"
-  alarm_description = "Changes of orders are not proven to have landed, and 12 hours are left before its stream forgets them"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
   namespace = "Tailrace"
   metric_name = "HeadroomSeconds"
   dimensions = {
