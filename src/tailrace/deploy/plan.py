@@ -25,7 +25,6 @@ from tailrace.deploy.entry import (
     CONFIG_PATH,
     HANDLERS,
     LANDING,
-    NOT_THERE_YET,
     PARKED,
     PGPASS,
     TABLE,
@@ -61,10 +60,12 @@ from tailrace.deploy.model import (
     Topic,
     arn,
     arn_of,
+    expand,
     id_of,
     parameter,
     policy,
     stream_of,
+    with_texts,
 )
 from tailrace.deploy.names import id_of_slug, slug_of
 from tailrace.errors import ConfigInvalid
@@ -80,31 +81,33 @@ ATTEMPTS: Final = 100  # bad records are set aside by the function, so what fail
 AGE_SECONDS: Final = (
     20 * HOUR
 )  # then the records go to the bucket for what was given up, before the stream forgets them
+HEADROOM_HOURS: Final = 12  # of the same 24, by the schedule's own proof: it also sees a mapping that is switched off
 AGE_ALARMS: Final = ((6, "a quarter"), (12, "half"))  # hours of the 24 that a stream keeps
 
 # Functions. Memory also buys processor time: 1,769 MB are one processor.
-CAPTURE_MEMORY: Final = 512  # it is the processor that is bought
+CAPTURE_MEMORY: Final = 256  # a batch of 10,000 took 88 at most
 CAPTURE_SECONDS: Final = 60
 WORKER_SECONDS: Final = 900  # the most there is; a tick ends by itself before
 DEAD_LETTER_SECONDS: Final = 60
+DEAD_LETTER_MEMORY: Final = 512
 SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and publishes for loads by the hour
 SILENT_SECONDS: Final = 900  # three sweeps
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
-POLICY_CHARS: Final = 9_000  # IAM allows a role 10,240, and names of regions are longer than what stands for them here
+POLICY_CHARS: Final = 10_240  # IAM's own limit, of all policies inside a role together
 PROBE_DAYS: Final = 7
 QUARANTINE_DAYS: Final = 365
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def plan(config: Config, version: str, missing: frozenset[str] = NOT_THERE_YET) -> Deployment:
+def plan(config: Config, version: str) -> Deployment:
     """Everything that a configuration needs. Raises ConfigInvalid for what cannot run without a server.
 
-    `version` of Tailrace, which is what the functions install. `missing`: duties that it has no handlers for.
+    `version` of Tailrace, which is what the functions install.
     """
-    _check(config, missing)
-    planner = _Planner(config, missing)
+    _check(config)
+    planner = _Planner(config)
     resources = tuple(planner.resources())
     _check_sizes(resources)
     return Deployment(
@@ -123,7 +126,7 @@ def plan(config: Config, version: str, missing: frozenset[str] = NOT_THERE_YET) 
 # ---- what cannot be deployed
 
 
-def _check(config: Config, missing: frozenset[str]) -> None:
+def _check(config: Config) -> None:
     if not config.landing.url.startswith("s3:"):
         raise ConfigInvalid(
             "A landing zone on this machine cannot be deployed: functions have no disk in common",
@@ -141,12 +144,6 @@ def _check(config: Config, missing: frozenset[str]) -> None:
             "Functions have roles of their own, in the account of the tables, and assume no other",
             hint="Deploy in that account, from a configuration without role_arn.",
             place="source.role_arn",
-        )
-    if config.deploy.backfill != "schedule" and "backfill" in missing:
-        raise ConfigInvalid(
-            f"A backfill by {config.deploy.backfill!r} is something that this release does not have yet",
-            hint='Set backfill = "schedule" in [deploy]: it goes on for 14 minutes at a time, too.',
-            place="deploy.backfill",
         )
     for table in config.tables:
         if config.rule(table, "capture", "streams") == "streams":
@@ -172,12 +169,21 @@ def _check(config: Config, missing: frozenset[str]) -> None:
 
 def _check_sizes(resources: Sequence[Resource]) -> None:
     for part in resources:
-        if isinstance(part, Role) and len(json.dumps(policy(part.statements), separators=(",", ":"))) > POLICY_CHARS:
+        if isinstance(part, Role) and _chars(part) > POLICY_CHARS:
             raise ConfigInvalid(
                 f"The policy of the role {part.name} is longer than IAM allows",
                 hint="Deploy fewer tables at a time: several configurations, each with a `name` of its own in [deploy].",
                 place="tables",
             )
+
+
+def _chars(role: Role) -> int:
+    """How long a role's policy is at most, as IAM counts: without white space."""
+    longest = {"account": 12, "region": 14, "partition": 10}
+    document = with_texts(
+        policy(role.statements), lambda text: expand(text, lambda token: "x" * longest.get(token.kind, 100))
+    )
+    return len(json.dumps(document, separators=(",", ":")))
 
 
 def _deployed_targets(config: Config, table: str) -> list[str]:
@@ -253,9 +259,8 @@ class _Worker:
 
 
 class _Planner:
-    def __init__(self, config: Config, missing: frozenset[str] = frozenset()) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
-        self.missing = missing
         self.deploy = config.deploy
         self.name = config.deploy.name
         self.region = config.source.region or ""
@@ -303,7 +308,8 @@ class _Planner:
                     permissions.append(resource.id)
                     notices.append(Notice(resource.function, f"{self.zone(table).home}changes/", ".json.gz"))
         yield from self._shared()
-        yield from self._dead_letters([part.name for part in tables if isinstance(part, Function)])
+        kept = {part.function for part in tables if isinstance(part, Retries) and part.failed_to}
+        yield from self._dead_letters([p.name for p in tables if isinstance(p, Function) and p.id in kept])
         yield from tables
         yield from self._schedules([part.function for part in tables if isinstance(part, Schedule)])
         bucket = self._landing_bucket(notices, permissions)
@@ -321,23 +327,20 @@ class _Planner:
         yield Topic(
             "Alarms", f"{self.name}-alarms", self._created_key, self.deploy.alarm_email, policies.alarm_topic(topic)
         )
-        handled = "dead-letters" not in self.missing
-        if handled:
-            yield Queue("Parked", f"{self.name}-parked", QUEUE_DAYS, 30)
+        yield Queue("Parked", f"{self.name}-parked", QUEUE_DAYS, 30)
         yield Queue(
             "DeadLetters",
             f"{self.name}-dead-letters",
             QUEUE_DAYS,
             6 * DEAD_LETTER_SECONDS,  # what AWS advises for a queue that calls a function
-            parked="Parked" if handled else None,
-            tries=3 if handled else 0,
+            parked="Parked",
+            tries=3,
         )
-        kept = f"{self.name}-parked" if handled else f"{self.name}-dead-letters"
         yield self.alarm(
-            "KeptAlarm",
-            "dead-letters",
-            f"Calls that failed for good wait in the queue {kept}; later calls may have made up for them",
-            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": kept}),
+            "ParkedAlarm",
+            "parked",
+            f"Calls that failed for good wait in the queue {self.name}-parked; later calls may have made up for them",
+            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": f"{self.name}-parked"}),
             statistic="Maximum",
         )
         yield ScheduleGroup("ScheduleGroup", self.name)
@@ -364,27 +367,29 @@ class _Planner:
             tuple(after),
         )
 
-    def _dead_letters(self, functions: Sequence[str]) -> Iterator[Resource]:
+    def _dead_letters(self, loading: Sequence[str]) -> Iterator[Resource]:
         """The bucket for records that Lambda gave up, and the function that describes, retries, keeps and announces."""
-        handled = "dead-letters" not in self.missing
-        if handled:
-            yield from self.function("", self._dead_letter_worker(functions))
-            yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
-            source = policies.bucket_arn(self.failed_bucket)
-            yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
+        yield from self.function("", self._dead_letter_worker(loading))
+        yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
+        source = policies.bucket_arn(self.failed_bucket)
+        yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
         yield Bucket(
             "GivenUp",
             self.failed_bucket,
             self.key,
             policies.private_bucket(self.failed_bucket),
             UPLOAD_DAYS,
-            notices=(Notice("DeadLettersFunction", "", ""),) if handled else (),
-            after=("GivenUpPermission",) if handled else (),
+            notices=(Notice("DeadLettersFunction", "", ""),),
+            after=("GivenUpPermission",),
         )
 
-    def _dead_letter_worker(self, functions: Sequence[str]) -> _Worker:
+    def _dead_letter_worker(self, loading: Sequence[str]) -> _Worker:
         receiving = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
         given_up = (f"{policies.bucket_arn(self.failed_bucket)}/*",)
+        zones = [self.zone(table) for table in self.config.tables if self.config.by_lambda(table)]
+        landed = policies.landing_by_capture(*zones) if zones else ()
+        # Only their failures arrive here: a schedule's next call makes up for the last.
+        loads = [arn("lambda", f"function:{name}") for name in loading]
         return _Worker(
             "dead-letters",
             "Describes what failed for good, retries it once, keeps it and tells the topic",
@@ -392,23 +397,16 @@ class _Planner:
                 Statement("Receive", receiving, (arn_of("DeadLetters"),)),
                 policies.sending("Park", arn_of("Parked")),
                 Statement("Tell", ("sns:Publish",), (arn_of("Alarms"),)),
-                policies.invoking(*(arn("lambda", f"function:{name}") for name in functions)),
+                *([policies.invoking(*loads)] if loads else []),
                 Statement("GivenUp", ("s3:GetObject",), given_up, (policies.SAME_ACCOUNT,)),
-                *self._relanding(),
+                *landed,
                 *policies.key_use(self.key, (self.bucket, self.failed_bucket)),
                 *policies.topic_key_use(self._created_key),
             ),
             {CONFIG: CONFIG_PATH, TOPIC: arn_of("Alarms"), PARKED: id_of("Parked")},
             timeout=DEAD_LETTER_SECONDS,
-            memory=CAPTURE_MEMORY,
+            memory=DEAD_LETTER_MEMORY,
         )
-
-    def _relanding(self) -> Iterator[Statement]:
-        """Records that Lambda gave up go where the capture function would have put them."""
-        zones = [self.zone(t) for t in self.config.tables if self.config.by_lambda(t)]
-        folders = tuple(folder for zone in zones for folder in zone.objects("changes/", "quarantine/"))
-        if folders:
-            yield Statement("Reland", ("s3:GetObject", "s3:PutObject"), folders, (policies.SAME_ACCOUNT,))
 
     def _schedules(self, functions: Sequence[str]) -> Iterator[Resource]:
         groups = arn("scheduler", f"schedule-group/{self.name}")
@@ -505,16 +503,18 @@ class _Planner:
             self.passwords = f"/{self.name}/pgpass"
             yield from policies.password(self.passwords)
 
+    def reading(self, table: str) -> tuple[Statement, ...]:
+        """Its source in every way: the stream, a base by scan or export, single items for a repair."""
+        config = self.config
+        by_stream = () if config.by_exports(table) else (*policies.polling(table), *policies.scanning(table))
+        enables = config.rule(table, "enable_pitr", False)
+        return (*by_stream, *policies.exporting(self.zone(table), enables=enables), *policies.settling(table))
+
     def serving(self, table: str) -> tuple[Statement, ...]:
         """What `tailrace run` needs for a table, all its jobs and a repair together."""
-        config = self.config
-        zone = self.zone(table)
-        reads = () if config.by_exports(table) else (*policies.polling(table), *policies.scanning(table))
         return (
-            *policies.landing(zone, deletes=True),
-            *reads,
-            *policies.exporting(zone, enables=config.rule(table, "enable_pitr", False)),
-            *policies.settling(table),
+            *policies.landing(self.zone(table), deletes=True),
+            *self.reading(table),
             *self.target_statements(table),
             *policies.key_use(self.key, (self.bucket,)),
         )
@@ -612,17 +612,21 @@ class _Table:
             f"Lambda refuses to run the capture of {self.table}: raise the account's concurrency",
             ("AWS/Lambda", "Throttles", {"FunctionName": name}),
         )
-        for metric, what in (
-            ("OnFailureDestinationDeliveredEventCount", f"to the bucket {planner.name}-…-given-up"),
-            ("DroppedEventCount", "nowhere"),
-        ):
-            short = "given-up" if metric.startswith("On") else "dropped"
-            yield planner.alarm(
-                f"{function}{id_of_slug(short)}",
-                f"{self.slug}-capture-{short}",
-                f"Lambda gave up changes of {self.table}, which went {what}; the schedule lands them while the stream has them",
-                ("AWS/Lambda", metric, {"EventSourceMappingUUID": id_of(mapping)}),
-            )
+        yield planner.alarm(
+            f"{function}GivenUp",
+            f"{self.slug}-capture-given-up",
+            f"Lambda gave up changes of {self.table}; they are landed from the bucket {planner.name}-…-given-up",
+            ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", {"EventSourceMappingUUID": id_of(mapping)}),
+        )
+        yield planner.alarm(
+            f"{function}Headroom",
+            f"{self.slug}-headroom",
+            f"What is not proven to have landed of {self.table} will be forgotten by its stream in {HEADROOM_HOURS} hours",
+            ("Tailrace", "HeadroomSeconds", {"Table": self.table}),
+            statistic="Minimum",
+            threshold=HEADROOM_HOURS * HOUR,
+            comparison="LessThanThreshold",
+        )
         yield planner.alarm(
             f"{function}Quarantine",
             f"{self.slug}-quarantine",
@@ -704,7 +708,7 @@ class _Table:
         chain = f"{planner.name}-{self.slug}-backfill"
         statements = (
             *policies.landing(self.zone, deletes=False),
-            *policies.scanning(self.table),
+            *planner.reading(self.table),
             *policies.key_use(planner.key, (planner.bucket,)),
         )
         environment = {CONFIG: CONFIG_PATH, TABLE: self.table}
@@ -811,8 +815,9 @@ def _chain(function: str) -> dict[str, Any]:
             "Is it done?": {
                 "Type": "Choice",
                 "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "Done"}],
-                "Default": "Link",
+                "Default": "Wait",
             },
+            "Wait": {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Link"},
             "Done": {"Type": "Succeed"},
         },
     }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cf30a42d35e13c3489264e4e296e65650980c1f928aa7a233ec7befabfa65b6f
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8c7981c137b1bcdeb991359eb21e39c3b28c9094d8715282fa2f5117830be71e
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -144,8 +144,8 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "replica-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name = "replica-parked"
   alarm_description = "Calls that failed for good wait in the queue replica-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
@@ -225,12 +225,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Sid = "Invoke"
         Effect = "Allow"
         Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-load",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-tick",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-backfill",
-        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-load"]
       },
       {
         Sid = "GivenUp"
@@ -244,7 +239,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Reland"
+        Sid = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -254,6 +249,31 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Condition = {
           StringEquals = {
             "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Manifest"
+        Effect = "Allow"
+        Action = ["s3:GetObject"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/manifest*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Absent"
+        Effect = "Allow"
+        Action = ["s3:ListBucket"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+          StringLike = {
+            "s3:prefix" = ["tailrace/orders/*"]
           }
         }
       },
@@ -561,7 +581,7 @@ resource "aws_lambda_function" "orders_capture" {
   function_name = "replica-orders-capture"
   description = "Lands what is new in the stream of orders"
   role = aws_iam_role.orders_capture_role.arn
-  memory_size = 512
+  memory_size = 256
   timeout = 60
   runtime = "python3.13"
   handler = "tailrace.runtimes.aws_lambda.capture"
@@ -675,7 +695,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name = "replica-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders, which went to the bucket replica-…-given-up; the schedule lands them while the stream has them"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket replica-…-given-up"
   namespace = "AWS/Lambda"
   metric_name = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
@@ -691,19 +711,19 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   ok_actions = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
-  alarm_name = "replica-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "DroppedEventCount"
+resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
+  alarm_name = "replica-orders-headroom"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
+  namespace = "Tailrace"
+  metric_name = "HeadroomSeconds"
   dimensions = {
-    EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
+    Table = "orders"
   }
-  statistic = "Sum"
+  statistic = "Minimum"
   period = 300
   evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold = 43200
+  comparison_operator = "LessThanThreshold"
   treat_missing_data = "notBreaching"
   alarm_actions = [aws_sns_topic.alarms.arn]
   ok_actions = [aws_sns_topic.alarms.arn]
@@ -1315,9 +1335,55 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         }
       },
       {
+        Sid = "Table"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeTable"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "Stream"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
+      },
+      {
         Sid = "Scan"
         Effect = "Allow"
         Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "Export"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:DescribeTable",
+          "dynamodb:DescribeContinuousBackups",
+          "dynamodb:ExportTableToPointInTime",
+          "dynamodb:ListExports",
+        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid = "ExportWatch"
+        Effect = "Allow"
+        Action = ["dynamodb:DescribeExport"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid = "ExportWrite"
+        Effect = "Allow"
+        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/exports/*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Items"
+        Effect = "Allow"
+        Action = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f94b4d1a9c85cc77b2e2511ba4a99dd9d5942bd2c52a937b642ddb7c17936bfb
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:0b29141741f396e4c6e5aec2bbdeb2c703a73d4348a89b4e4644fd122a27bdc7
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -70,8 +70,8 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "tailrace-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name = "tailrace-parked"
   alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
@@ -145,14 +145,6 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Effect = "Allow"
         Action = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
-      },
-      {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-prod-users-8ff1665f-tick",
-        ]
       },
       {
         Sid = "GivenUp"

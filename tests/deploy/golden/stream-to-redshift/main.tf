@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fd6a0de5bd5462a38e741a0541650102aa423c8c850dce6d56c0bfdf9de59cdf
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f3ebea4dc2f530fa260e56eaff66948c52c9e7cf0927a6424eda9811bc81100d
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -90,8 +90,8 @@ resource "aws_sqs_queue" "dead_letters" {
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "tailrace-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name = "tailrace-parked"
   alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
   namespace = "AWS/SQS"
   metric_name = "ApproximateNumberOfMessagesVisible"
@@ -170,11 +170,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Sid = "Invoke"
         Effect = "Allow"
         Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
-        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load"]
       },
       {
         Sid = "GivenUp"
@@ -188,7 +184,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Reland"
+        Sid = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -198,6 +194,31 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         Condition = {
           StringEquals = {
             "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Manifest"
+        Effect = "Allow"
+        Action = ["s3:GetObject"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/manifest*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid = "Absent"
+        Effect = "Allow"
+        Action = ["s3:ListBucket"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+          StringLike = {
+            "s3:prefix" = ["tailrace/orders/*"]
           }
         }
       },
@@ -453,7 +474,7 @@ resource "aws_lambda_function" "orders_capture" {
   function_name = "tailrace-orders-capture"
   description = "Lands what is new in the stream of orders"
   role = aws_iam_role.orders_capture_role.arn
-  memory_size = 512
+  memory_size = 256
   timeout = 60
   runtime = "python3.13"
   handler = "tailrace.runtimes.aws_lambda.capture"
@@ -567,7 +588,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders, which went to the bucket tailrace-…-given-up; the schedule lands them while the stream has them"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-…-given-up"
   namespace = "AWS/Lambda"
   metric_name = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
@@ -583,19 +604,19 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   ok_actions = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
-  alarm_name = "tailrace-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "DroppedEventCount"
+resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
+  alarm_name = "tailrace-orders-headroom"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
+  namespace = "Tailrace"
+  metric_name = "HeadroomSeconds"
   dimensions = {
-    EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
+    Table = "orders"
   }
-  statistic = "Sum"
+  statistic = "Minimum"
   period = 300
   evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold = 43200
+  comparison_operator = "LessThanThreshold"
   treat_missing_data = "notBreaching"
   alarm_actions = [aws_sns_topic.alarms.arn]
   ok_actions = [aws_sns_topic.alarms.arn]
