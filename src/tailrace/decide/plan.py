@@ -16,7 +16,6 @@ from tailrace.model.prices import Price, PriceTable
 
 MONTH: Final = Decimal(730 * 3600)  # seconds, as AWS's own calculator has it
 GB: Final = Decimal(10**9)
-FRESHNESS_SECONDS: Final = 15 * 60
 
 # Measured, on the machine and with the tools that docs/plan.md names.
 RECORD_CPU_US: Final = Decimal(15)  # to capture a record: so much,
@@ -99,6 +98,10 @@ class TableSize:
     item_bytes: int
     writes_per_second: Decimal
     shards: int | None = None
+
+    def __post_init__(self) -> None:
+        assert self.items > 0 < self.item_bytes, self
+        assert self.writes_per_second >= 0, self
 
     @property
     def bytes(self) -> int:
