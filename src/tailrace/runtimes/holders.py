@@ -9,7 +9,7 @@ from contextlib import suppress
 
 
 def new_holder() -> str:
-    """``host/space/pid/nonce``: `space` is the namespace that the number of the process belongs to, ``-`` where there is none."""
+    """``host/space/pid/nonce``: `space` tells apart boots and namespaces of process numbers, ``-`` where nothing does."""
     return f"{_home()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
@@ -29,6 +29,7 @@ def is_gone(holder: str) -> bool:
 
 def _home() -> str:
     space = "-"
-    with suppress(OSError):
-        space = "".join(c for c in os.readlink("/proc/self/ns/pid") if c.isdecimal())
+    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
+        namespace = "".join(c for c in os.readlink("/proc/self/ns/pid") if c.isdecimal())
+        space = f"{boot.read(8)}.{namespace}"  # functions and containers may share a host's name
     return f"{socket.gethostname()}/{space}"
