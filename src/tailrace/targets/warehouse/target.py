@@ -328,8 +328,8 @@ class WarehouseTarget:
     def _columns(self, names: Names, literal: str) -> tuple[Column, ...]:
         source = f"FROM {names.internal('columns')} WHERE table_name = {literal}"
         rows = self._connection.rows(
-            f"SELECT substring(attribute, 1, {PIECE}), tag, name, kind, scale, int64, whole_digits, number_scale"
-            f" {source} ORDER BY place"
+            f'SELECT substring(attribute, 1, {PIECE}), "tag", name, kind, scale, int64, whole_digits, number_scale'
+            f" {source} ORDER BY place"  # TAG is a reserved word in Redshift
         )
         attributes = [row[0] for row in rows]
         at = 0
