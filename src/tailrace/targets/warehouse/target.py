@@ -341,8 +341,8 @@ class WarehouseTarget:
             ),
             f"SELECT number, through_ms FROM {ledger} WHERE table_name = {literal} AND number >= {through} ORDER BY number",
             (
-                f"SELECT substring(attribute, 1, {PIECE}), tag, name, kind, scale, int64, whole_digits, number_scale"
-                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"
+                f'SELECT substring(attribute, 1, {PIECE}), "tag", name, kind, scale, int64, whole_digits, number_scale'
+                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"  # TAG is a reserved word
             ),
             self._dialect.tables_like(self._schema, names.stages),
         ]
