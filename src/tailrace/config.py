@@ -83,6 +83,7 @@ Base: TypeAlias = Literal["scan", "export", "none"]
 Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
+Shape: TypeAlias = Literal["columns", "super"]
 Found = TypeVar("Found")
 
 
@@ -219,6 +220,7 @@ class RedshiftConfig(_Section):
     secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
     ssm_parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:-]{1,2048}$")] | None = None
     mode: Mode | None = None
+    shape: Shape | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> RedshiftConfig:
@@ -285,9 +287,12 @@ class _Rules(_Section):
 
 
 class TableConfig(_Rules):
-    """One source table. `name` is its name in the targets."""
+    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift."""
 
     name: TargetTable | None = None
+    shape: Shape | None = None
+    dist_key: TargetTable | None = None
+    sort_key: Annotated[list[TargetTable], Field(max_length=400)] | None = None
 
 
 class Config(_Section):
@@ -309,6 +314,7 @@ class Config(_Section):
                 if target not in self.targets:
                     near = _nearest(target, self.targets)
                     raise _Finding(f"there is no [targets.{target}]{near}", place=f"tables.{table}.targets")
+                self._check_layout(table, target)
                 place = self.targets[target].place(self.name_of(table))
                 if place in places:
                     other, other_target = places[place]
@@ -320,6 +326,17 @@ class Config(_Section):
                     )
                 places[place] = (table, target)
         return self
+
+    def _check_layout(self, table: str, target: str) -> None:
+        kind = self.targets[target].kind
+        for name in ("shape", "dist_key", "sort_key"):
+            if kind != "redshift" and getattr(self.tables[table], name) is not None:
+                instead = "Set it in the Redshift target's section" if name == "shape" else "Leave it away"
+                raise _Finding(
+                    f"{name} is for Redshift, and the target {target!r} is {kind}",
+                    hint=f"{instead}, or name this table's targets.",
+                    place=f"tables.{table}.{name}",
+                )
 
     def _check_exports(self, table: str) -> None:
         """A landing zone that DynamoDB can write to, and a window and step that leave nothing behind."""
@@ -379,6 +396,11 @@ class Config(_Section):
         """The table's own mode, else the target's, else the one of [defaults], else ``current``."""
         mode: Mode = self.tables[table].mode or self.targets[target].mode or self.defaults.mode or "current"
         return mode
+
+    def shape_of(self, table: str, target: str) -> Shape:
+        """The table's own shape, else the target's, else ``columns``."""
+        found: Shape = self.tables[table].shape or getattr(self.targets[target], "shape", None) or "columns"
+        return found
 
     def hash_of(self, table: str) -> str:
         """Changes when what decides a table's capture changes; recorded in its manifest."""

@@ -37,7 +37,7 @@ from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
 from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.manifest import Gap, Manifest
-from tailrace.targets.target import LedgerRow, Target
+from tailrace.targets.target import Layout, LedgerRow, TableSpec, Target
 from tailrace.targets.warehouse.connection import Connection
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
@@ -341,7 +341,17 @@ class Pipeline:
             limits,
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
+            layout=self._layout(table, target),
         )
+
+    def _layout(self, table: str, target: str) -> Layout:
+        rules = self.config.tables[table]
+        sort_key = None if rules.sort_key is None else tuple(rules.sort_key)
+        return Layout(self.config.shape_of(table, target), rules.dist_key, sort_key)
+
+    def _spec(self, table: str, target: str, manifest: Manifest) -> TableSpec:
+        mode, layout = self.config.mode_of(table, target), self._layout(table, target)
+        return table_spec(manifest, self.config.name_of(table), mode, layout)
 
     def compactor(self, table: str) -> Compactor:
         defaults = CompactSettings()
@@ -401,6 +411,7 @@ class Pipeline:
                     self.clock,
                     deadline_seconds=deadline_seconds,
                     on_progress=on_progress,
+                    layout=self._layout(table, name),
                 )
 
     def repair(
@@ -475,7 +486,7 @@ class Pipeline:
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
         target, mode = self.target(name), self.config.mode_of(table, name)
         try:
-            ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+            ledger = target.ledger(self._spec(table, name, manifest))
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
             return TargetStatus(name, target.kind, mode, segments_unloaded=manifest.next_number - 1, problem=problem)
@@ -534,8 +545,7 @@ class Pipeline:
             problem, intact = f"{error} {error.hint}".strip(), False
         loads = []
         for target in self.config.targets_of(table):
-            spec = table_spec(manifest, self.config.name_of(table), self.config.mode_of(table, target))
-            ledger = self.target(target).ledger(spec)
+            ledger = self.target(target).ledger(self._spec(table, target, manifest))
             row = next((r for r in ledger.recent if r.number == segment.number), None)
             loads.append(SegmentLoad(target, ledger.holds(segment.number), row))
         aside = [f.name for f in self.landing(table).quarantined() if any(r.segment == segment.name for r in f.records)]

@@ -17,7 +17,8 @@ from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.schema import AttributeSeen, Column, Seen
 from tailrace.model.segments import Segment
 from tailrace.targets.planning import unfit
-from tailrace.targets.target import Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.target import Layout, Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.whole import whole
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,10 @@ class LoadReport:
         )
 
 
-def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
+def table_spec(manifest: Manifest, name: str, mode: Mode, layout: Layout = Layout()) -> TableSpec:  # noqa: B008  (frozen)
     """How a target knows the table that a manifest is about."""
     source = manifest.incarnation
-    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors)
+    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors, layout)
 
 
 class Loader:
@@ -76,6 +77,7 @@ class Loader:
         limits: LoadLimits = LoadLimits(),  # noqa: B008  (frozen)
         threads: int = 1,
         ahead: Executor | None = None,
+        layout: Layout = Layout(),  # noqa: B008  (frozen)
     ) -> None:
         self._landing = landing
         self._target = target
@@ -85,6 +87,7 @@ class Loader:
         self._limits = limits
         self._threads = threads
         self._ahead = ahead
+        self._layout = layout
         self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
 
@@ -106,7 +109,7 @@ class Loader:
             if published is None:
                 return LoadReport()
             manifest = published.manifest
-        table = table_spec(manifest, self._name, self._mode)
+        table = table_spec(manifest, self._name, self._mode, self._layout)
         ledger = self._ledger
         try:
             ledger = self._ledger = ledger or self._target.ledger(table, budget)
@@ -191,6 +194,9 @@ class Loader:
             known=known(ledger.columns),
             threads=self._threads,
         )
+        if table.layout.shape == "super":
+            changes, seen = whole(decoded.table, decoded.seen, table.keys)
+            decoded = replace(decoded, table=changes, seen=seen)
         reasons = unfit(decoded.table, self._target.limits)
         return rejecting(decoded, reasons, lambda number: self._read(groups[number])) if reasons else decoded
 

@@ -245,7 +245,9 @@ class WarehouseTarget:
         known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
-            known, writer = plan.columns[:at_once], self._writer(table, version)
+            wanted = {table.layout.dist_key, *(table.layout.sort_key or ())}
+            places = [n for n, c in enumerate(plan.columns, 1) if wanted & {c.attribute, c.name}]
+            known, writer = plan.columns[: max([at_once, *places])], self._writer(table, version)
             run(writer.internal_tables())
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
