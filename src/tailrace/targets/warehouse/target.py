@@ -75,7 +75,6 @@ class WarehouseTarget:
         self._dialect = dialect
         self._clock = clock
         self._jitter = random.Random()
-        self._tidied: set[str] = set()
 
     # ---- the port
 
@@ -123,7 +122,7 @@ class WarehouseTarget:
                 except StatementFailed as error:
                     is_refused = True
                     is_as_before = _version(self._state(load.table)) == _version(before)
-                    # Another loader may also have taken our staging table for one that was left behind.
+                    # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
                         refused.facts["statement"] = error.at + 1
@@ -183,7 +182,7 @@ class WarehouseTarget:
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            self._stage(writer, () if state is None else state.stages, stage, plan.columns, rows)
+            self._stage(writer, state, stage, plan.columns, rows)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -274,20 +273,25 @@ class WarehouseTarget:
         return True
 
     def _stage(
-        self, writer: Writer, left: Sequence[str], stage: str, columns: Sequence[Column], rows: pa.Table
+        self, writer: Writer, state: _State | None, stage: str, columns: Sequence[Column], rows: pa.Table
     ) -> None:
-        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended."""
+        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile."""
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        if names.table not in self._tidied:
-            for name in left:
-                if name != stage:  # one that is under way elsewhere begins anew
-                    self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-            self._tidied.add(names.table)
-        if stage in left:
+        there = () if state is None else state.stages
+        for name in there:
+            end = names.end_of(name)
+            if state is not None and (end is None or state.holds(end)):
+                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+        if stage in there:
             self._connection.staged_before(table)
             return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
-        self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        try:
+            self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        except StatementFailed:
+            after = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
+            if (stage,) not in after:  # else another loader of the same segments was quicker
+                raise
 
     def _spelled(self, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
         """Staged rows as the server takes them."""
