@@ -20,6 +20,7 @@ from tailrace.config import (
     parse_duration,
     parse_size,
 )
+from tailrace.decide.load import Every
 from tailrace.errors import ConfigInvalid
 
 GOOD = """\
@@ -281,6 +282,20 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),
         ("tables__orders__scan_segments", 0, "greater than or equal to 1"),
+        # when to load
+        ("tables__orders__load", "on_flie", "tables.orders.load is 'on_flie', which is not known"),
+        ("defaults__load", 3600, "defaults.load is 3600, which is not known"),
+        ("defaults__load", {}, "defaults.load.every is missing"),
+        ("defaults__load", {"every": "1h", "ofset": 1}, "defaults.load.ofset is not a setting; did you mean 'offset'?"),
+        ("tables__load", {"load": {"every": "1h", "x": 1}}, "tables.load.load.x is not a setting"),
+        ("defaults__load", {"every": "hourly"}, "defaults.load.every: 'hourly' is no duration"),
+        ("defaults__load", {"every": "59s"}, "defaults.load.every: Input should be greater than or equal to 60"),
+        ("defaults__load", {"every": "169h"}, "defaults.load.every: Input should be less than or equal to 604800"),
+        ("defaults__load", {"every": "7m"}, "defaults.load: 420 s neither divide a day nor make whole days"),
+        ("defaults__load", {"every": "25h"}, "defaults.load: 90000 s neither divide a day nor make whole days"),
+        ("defaults__load", {"every": 90.5}, "defaults.load: every and offset are whole seconds"),
+        ("defaults__load", {"every": "1h", "offset": "1h"}, "defaults.load: an offset of 3600 s is not less than the 3600 s"),
+        ("defaults__load", {"every": "1h", "offset": -1}, "defaults.load.offset: Input should be greater than or equal to 0"),
         # the landing zone
         ("landing__url", "https://bucket.s3.amazonaws.com/x", "begins with https:"),
         ("landing__url", "gs://bucket", "begins with gs:"),
@@ -404,6 +419,14 @@ def test_windows_that_would_leave_something_behind_are_refused(rules: dict[str, 
         check_config(text, Path("t"))
     assert said in str(caught.value)
     assert "tables.orders" in str(caught.value)
+
+
+def test_a_tables_own_load_rule_wins_over_the_default() -> None:
+    assert check_config(document(), Path("f")).load_rule_of("orders") == "continuous"
+    every = document(defaults__load={"every": "1h", "offset": "5m"}, tables__users__load="on_file")
+    rules = [check_config(every, Path("f")).load_rule_of(table) for table in ("orders", "users")]
+    assert rules == [Every(3600, 300), "on_file"]
+    assert check_config(document(defaults__load={"every": "48h"}), Path("f")).load_rule_of("orders") == Every(172_800)
 
 
 def test_exports_need_a_bucket_to_land_in() -> None:

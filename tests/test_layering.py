@@ -22,6 +22,7 @@ ALLOWED = {
     "jobs": {"errors", "model", "decide", "codec", "clock", "capture", "landing", "targets"},
     "gen": {"errors", "model", "aws", "clock"},
     "local": {"errors", "model", "decide"},
+    "deploy": {"errors", "landing", "config"},
 }
 ONE_PLACE = {
     "boto3": {"aws"},
@@ -72,7 +73,9 @@ def test_each_client_library_is_imported_in_one_place(path: Path) -> None:
         assert places is None or any(name == p or name.startswith(f"{p}.") for p in places), f"{name} imports {module}"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if name_of(p).startswith(("model", "decide"))], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if name_of(p).startswith(("model", "decide", "deploy"))], ids=name_of
+)
 def test_values_and_decisions_know_no_world(path: Path) -> None:
     for module in imports(path):
         assert module.split(".")[0] not in PURE, f"{name_of(path)} imports {module}"

@@ -1,10 +1,13 @@
-"""boto3 in one place: clients from a few settings, and botocore's errors in our words."""
+"""AWS's client library in one place: clients from a few settings, and its errors in our words."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from tailrace.errors import (
@@ -18,9 +21,12 @@ from tailrace.errors import (
     Throttled,
     UserFault,
 )
+from tailrace.model.facts import Identity, Unknown
 
 if TYPE_CHECKING:
-    import boto3
+    from botocore.session import Session
+
+Answer = TypeVar("Answer")
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 30
@@ -131,6 +137,18 @@ _ACTIONS: Final = {
     "GetCredentials": "redshift-serverless:GetCredentials",
     "GetSecretValue": "secretsmanager:GetSecretValue",
     "GetParameter": "ssm:GetParameter",
+    "Invoke": "lambda:InvokeFunction",
+    "SendMessage": "sqs:SendMessage",
+    "Publish": "sns:Publish",
+    "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
+    "HeadBucket": "s3:ListBucket",
+    "GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "GetBucketOwnershipControls": "s3:GetBucketOwnershipControls",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
+    "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "GetCallerIdentity": "sts:GetCallerIdentity",
+    "SimulatePrincipalPolicy": "iam:SimulatePrincipalPolicy",
 }  # everything else is DynamoDB's, whose actions are called like its operations
 
 
@@ -172,11 +190,14 @@ def _endpoint_invalid(message: str) -> ConfigInvalid:
 
 
 class Aws:
-    """A session that makes clients; boto3 is imported when the first one is asked for."""
+    """A session that makes clients, imported when the first one is asked for.
+
+    botocore's own: what boto3 puts on top of its clients we do not need, and a function would wait for it at each cold start.
+    """
 
     def __init__(self, settings: AwsSettings) -> None:
         self.settings = settings
-        self._session: boto3.Session | None = None
+        self._session: Session | None = None
 
     def client(
         self, service: str, *, connections: int = 16, attempts: int | None = None, read_seconds: float = READ_SECONDS
@@ -196,34 +217,81 @@ class Aws:
             s3={"addressing_style": "path"} if self.settings.endpoint_url else None,
         )
         try:
-            return self._opened().client(service, endpoint_url=self.settings.endpoint_url, config=config)
+            return self._opened().create_client(service, endpoint_url=self.settings.endpoint_url, config=config)
         except Exception as error:
             raise translate(error, operation=f"client for {service}") from error
 
-    def _opened(self) -> boto3.Session:
+    def _opened(self) -> Session:
         if self._session is None:
-            import boto3
-
-            # boto3 knows AWS_DEFAULT_REGION only; every other SDK goes by AWS_REGION, and so do people.
-            region = self.settings.region or os.environ.get("AWS_REGION") or None
-            session = boto3.Session(region_name=region, profile_name=self.settings.profile)
+            session = self._begun(self.settings.profile)
             self._session = session if self.settings.role_arn is None else self._assume(session, self.settings.role_arn)
         return self._session
 
-    def _assume(self, session: boto3.Session, role_arn: str) -> boto3.Session:
+    def _begun(self, profile: str | None) -> Session:
+        from botocore.session import Session
+
+        session = Session(profile=profile)
+        # botocore knows AWS_DEFAULT_REGION only; every other SDK goes by AWS_REGION, and so do people.
+        region = self.settings.region or os.environ.get("AWS_REGION")
+        if region:
+            session.set_config_variable("region", region)
+        return session
+
+    def _assume(self, session: Session, role_arn: str) -> Session:
         """A session under a role whose credentials renew themselves."""
-        import boto3
         from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-        from botocore.session import get_session
+        from botocore.session import Session
 
         extra = {"RoleSessionName": "tailrace"}
         if self.settings.external_id is not None:
             extra["ExternalId"] = self.settings.external_id
-        core = session._session
-        fetcher = AssumeRoleCredentialFetcher(core.create_client, core.get_credentials(), role_arn, extra_args=extra)
-        assumed = get_session()
+        fetcher = AssumeRoleCredentialFetcher(
+            session.create_client, session.get_credentials(), role_arn, extra_args=extra
+        )
+        assumed = Session()
         assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
-        return boto3.Session(botocore_session=assumed, region_name=session.region_name)
+        region = session.get_config_variable("region")
+        if region:
+            assumed.set_config_variable("region", region)
+        return assumed
+
+
+def identify(aws: Aws) -> Identity | Unknown:
+    """Who we are to AWS, and how far our clock is ahead of the one in its answer, to the second."""
+    answer = found("GetCallerIdentity", lambda: aws.client("sts").get_caller_identity())
+    if isinstance(answer, Unknown):
+        return answer
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    ahead = None if date is None else (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+    return Identity(answer["Account"], answer["Arn"], ahead)
+
+
+def simulate(aws: Aws, principal: str, action: str, resource: str) -> bool | Unknown:
+    """Whether a user's or a role's policies allow an action that cannot be tried without doing it."""
+    answer = found(
+        "SimulatePrincipalPolicy",
+        lambda: aws.client("iam").simulate_principal_policy(
+            PolicySourceArn=principal, ActionNames=[action], ResourceArns=[resource]
+        ),
+    )
+    if isinstance(answer, Unknown):
+        return answer
+    return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
+
+
+def found(operation: str, call: Callable[[], Answer], **facts: Any) -> Answer | Unknown:
+    """What a call gives, or why it gave nothing."""
+    try:
+        return call()
+    except Exception as error:
+        ours = translate(error, operation=operation, **facts)
+        return Unknown(ours.message, ours.hint, isinstance(ours, PermissionMissing))
+
+
+def tried(operation: str, call: Callable[[], Any], **facts: Any) -> Unknown | None:
+    """None where a call works, else why it does not."""
+    answer = found(operation, call, **facts)
+    return answer if isinstance(answer, Unknown) else None
 
 
 def is_refused_by_condition(error: Exception) -> bool:

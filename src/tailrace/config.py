@@ -20,13 +20,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from tailrace.aws import AwsSettings, check_endpoint
+from tailrace.decide.load import DAY_SECONDS, Every, LoadRule
 from tailrace.decide.windows import QUARTER_SECONDS, WindowRule
 from tailrace.errors import ConfigInvalid, TailraceError
 from tailrace.landing import split_url
@@ -264,11 +267,45 @@ TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]
 TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig | RedshiftConfig, Field(discriminator="kind")]
 
 
+class LoadEvery(_Section):
+    """At whole multiples of `every` in UTC, and `offset` later."""
+
+    every: Annotated[Seconds, Field(ge=60, le=7 * DAY_SECONDS)]
+    offset: Annotated[Seconds, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> LoadEvery:
+        if self.every % 1 or self.offset % 1:
+            raise _Finding("every and offset are whole seconds", hint=_EVERY_HINT)
+        self.rule()
+        return self
+
+    def rule(self) -> Every:
+        """Raises what pydantic shows where both do not fit together."""
+        try:
+            return Every(int(self.every), int(self.offset))
+        except ValueError as error:
+            raise _Finding(str(error), hint=_EVERY_HINT) from error
+
+
+_EVERY_HINT: Final = 'For example { every = "1h", offset = "5m" }, or every = "15m", "24h", "48h".'
+
+
+def _kind_of_rule(value: object) -> str:
+    return "every" if isinstance(value, dict | LoadEvery) else "word"
+
+
+LoadSetting: TypeAlias = Annotated[
+    Annotated[Literal["continuous", "on_file", "by_hand"], Tag("word")] | Annotated[LoadEvery, Tag("every")],
+    Discriminator(_kind_of_rule),
+]
+
+
 class _Rules(_Section):
     """What `[defaults]` and a table may both say."""
 
     targets: list[str] | None = Field(default=None, min_length=1)
-    capture: Literal["streams", "exports"] | None = None
+    capture: Literal["streams", "exports", "lambda"] | None = None
     base: Base | None = None
     scan_segments: Annotated[int, Field(ge=1, le=SCAN_SEGMENTS_MAX)] | None = None
     backfill_units: Annotated[int, Field(ge=1, le=10**9)] | None = None
@@ -278,6 +315,7 @@ class _Rules(_Section):
     flush_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 30)] | None = None
     heartbeat_seconds: Annotated[Seconds, Field(ge=1, le=3600)] | None = None
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    load: LoadSetting | None = None
     load_bytes: Annotated[Bytes, Field(ge=1024, le=1 << 34)] | None = None
     window: Annotated[Seconds, Field(ge=900, le=86_400)] | None = None
     step: Annotated[Seconds, Field(ge=60, le=86_400)] | None = None
@@ -295,6 +333,33 @@ class TableConfig(_Rules):
     sort_key: Annotated[list[TargetTable], Field(max_length=400)] | None = None
 
 
+_KEY: Final = r"^(create|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)$"
+
+
+class DeployConfig(_Section):
+    """What `tailrace deploy render` cannot know from the rest."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "tailrace"
+    bucket: Literal["create", "existing"] = "create"
+    kms_key: Annotated[str, Field(pattern=_KEY)] | None = None
+    backfill: Literal["schedule", "step_functions", "chain_table"] = "schedule"
+    subnets: list[Annotated[str, Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
+    security_groups: list[Annotated[str, Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]] = Field(default=[])
+    alarm_email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_name)] | None = None
+    log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    memory: Annotated[int, Field(ge=512, le=10_240)] = 1024
+    reserve_concurrency: bool = True
+
+    @model_validator(mode="after")
+    def _check_network(self) -> DeployConfig:
+        if bool(self.subnets) != bool(self.security_groups):
+            raise _Finding(
+                "subnets and security_groups go together",
+                hint="A function in a VPC needs both; leave out both without.",
+            )
+        return self
+
+
 class Config(_Section):
     """The whole file. `targets_of` and `rule` give what holds for one table."""
 
@@ -302,6 +367,7 @@ class Config(_Section):
     source: SourceConfig = SourceConfig()
     targets: dict[str, TargetConfig] = Field(min_length=1)
     defaults: _Rules = _Rules()
+    deploy: DeployConfig = DeployConfig()
     tables: dict[str, TableConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -309,6 +375,7 @@ class Config(_Section):
         places: dict[tuple[str, ...], tuple[str, str]] = {}
         for table in self.tables:
             _checked(check_table, table, f"tables.{table}")
+            self._check_lambda(table)
             self._check_exports(table)
             for target in self.targets_of(table):
                 if target not in self.targets:
@@ -338,6 +405,14 @@ class Config(_Section):
                     place=f"tables.{table}.{name}",
                 )
 
+    def _check_lambda(self, table: str) -> None:
+        if self.by_lambda(table) and not self.landing.url.startswith("s3:"):
+            raise _Finding(
+                'capture = "lambda" needs a landing url that begins with "s3://"',
+                hint='A function lands on S3. Use a bucket, or capture = "streams".',
+                place="landing.url",
+            )
+
     def _check_exports(self, table: str) -> None:
         """A landing zone that DynamoDB can write to, and a window and step that leave nothing behind."""
         base = self.rule(table, "base", None)
@@ -365,6 +440,9 @@ class Config(_Section):
 
     def by_exports(self, table: str) -> bool:
         return bool(self.rule(table, "capture", "streams") == "exports")
+
+    def by_lambda(self, table: str) -> bool:
+        return bool(self.rule(table, "capture", "streams") == "lambda")
 
     def base_of(self, table: str) -> Base:
         """How what a table held before its stream was captured is read. With exports the full one is part of capture."""
@@ -401,6 +479,12 @@ class Config(_Section):
         """The table's own shape, else the target's, else ``columns``."""
         found: Shape = self.tables[table].shape or getattr(self.targets[target], "shape", None) or "columns"
         return found
+
+    def load_rule_of(self, table: str) -> LoadRule:
+        """When the table's segments are loaded."""
+        setting = self.rule(table, "load", "continuous")
+        rule: LoadRule = setting.rule() if isinstance(setting, LoadEvery) else setting
+        return rule
 
     def hash_of(self, table: str) -> str:
         """Changes when what decides a table's capture changes; recorded in its manifest."""
@@ -496,6 +580,9 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     kind, parts = fault["type"], list(fault["loc"])
     if parts[0:1] == ["targets"] and len(parts) > 2:
         del parts[2]  # pydantic names the target's kind there
+    at = {"defaults": 1, "tables": 2}.get(str(parts[0]) if parts else "", len(parts))
+    if parts[at : at + 1] == ["load"]:
+        del parts[at + 1 : at + 2]  # and the form of the rule
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         parts.append("kind")
     place = ".".join(str(part) for part in parts)
@@ -520,7 +607,8 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
         if isinstance(value, str) and value in PLANNED:
             what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
         else:
-            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}."
+            other = ', or { every = "1h" }' if parts[-1] == "load" else ""
+            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}{other}."
         return ConfigInvalid(what, hint=hint, file=path, place=place)
     cause = fault.get("ctx", {}).get("error")
     place = getattr(cause, "place", "") or place
@@ -532,9 +620,12 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "tables": TableConfig, **TARGETS
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig,
+        "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config
+    if place[-2:] == ("load", "every"):
+        model = LoadEvery
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

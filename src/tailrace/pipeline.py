@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import itertools
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
 from tailrace.capture.exports import DynamoDbExportSource
@@ -23,7 +25,17 @@ from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
-from tailrace.decide.load import LoadLimits, shown_state, watermark, weighted_percentile
+from tailrace.decide.lease import is_held
+from tailrace.decide.load import (
+    Every,
+    LoadLimits,
+    LoadRule,
+    due,
+    shown_state,
+    watermark,
+    weighted_percentile,
+    when_told,
+)
 from tailrace.decide.windows import moment_text, window_text
 from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
@@ -31,18 +43,23 @@ from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
+from tailrace.jobs.why import Destination, SegmentStory, find_orphan, find_segment, tell
 from tailrace.landing import Landing, Store, open_store, split_url
+from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
-from tailrace.targets.target import Layout, LedgerRow, TableSpec, Target
+from tailrace.runtimes.holders import is_gone, new_holder
+from tailrace.targets.target import Layout, TableSpec, Target
 from tailrace.targets.warehouse.connection import Connection
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
-AnyCapturer: TypeAlias = Capturer | ExportCapturer
+AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
@@ -53,8 +70,10 @@ COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the wait
 class TargetStatus:
     """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
 
-    `waiting_since_ms`: when the oldest segment that is not applied was published. `problem`: why the target could not be
-    asked; then only its name, kind and mode are known.
+    `waiting_since_ms`: when the oldest segment that is not applied was published; `due_since_ms`: since when the table's rule
+    lets it be loaded, None where nothing is due. `next_load_ms`: when segments that wait for their time are. `loader`: who
+    loads.
+    `problem`: why the target could not be asked; then only its name, kind, mode and rule are known.
     """
 
     name: str
@@ -68,6 +87,10 @@ class TargetStatus:
     latency_ms_p50: int | None = None  # from the write to the committed load, over the newest loads
     latency_ms_p99: int | None = None
     problem: str = ""
+    load: LoadRule = "continuous"
+    due_since_ms: int | None = None
+    next_load_ms: int | None = None
+    loader: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,7 @@ class TableStatus:
     """
 
     table: str
-    capture: str  # streams or exports
+    capture: str  # streams, exports or lambda
     state: str
     reason: str
     captured_through_ms: int | None
@@ -116,29 +139,6 @@ class TableRun:
     @property
     def quarantined(self) -> int:
         return self.capture.quarantined + sum(load.quarantined for load in self.loads.values())
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentLoad:
-    """Where and when a segment was applied, or that it was not."""
-
-    target: str
-    applied: bool
-    row: LedgerRow | None
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentStory:
-    """A segment's whole life, as `tailrace why` tells it."""
-
-    table: str
-    name: str
-    published: bool
-    entry: dict[str, Any] | None
-    intact: bool | None
-    problem: str
-    loads: tuple[SegmentLoad, ...]
-    quarantined: tuple[str, ...]
 
 
 class Pipeline:
@@ -245,19 +245,19 @@ class Pipeline:
             return self._export_capturer(table, on_published)
         defaults = CaptureSettings()
         rule = functools.partial(self.config.rule, table)
+        by_lambda = self.config.by_lambda(table)
         settings = CaptureSettings(
             start=rule("start", defaults.start),
             flush_bytes=rule("flush_bytes", defaults.flush_bytes),
-            flush_seconds=rule("flush_seconds", defaults.flush_seconds),
+            flush_seconds=rule("flush_seconds", LOOK_SECONDS if by_lambda else defaults.flush_seconds),
             heartbeat_seconds=rule("heartbeat_seconds", defaults.heartbeat_seconds),
             workers=rule("workers", defaults.workers),
             has_base=self.config.base_of(table) != "none",
             config_hash=self.config.hash_of(table),
         )
         source = DynamoDbStreamSource(self.dynamodb, self.streams, table)
-        return Capturer(
-            source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published
-        )
+        kind = LambdaCapturer if by_lambda else Capturer
+        return kind(source, self.landing(table), settings, self.clock, secrets.token_hex(8), on_published=on_published)
 
     def _export_capturer(self, table: str, on_published: Callable[[Manifest], None]) -> ExportCapturer:
         return ExportCapturer(
@@ -329,7 +329,12 @@ class Pipeline:
             on_published=on_published,
         )
 
-    def loader(self, table: str, target: str) -> Loader:
+    def loader(self, table: str, target: str, *, everything: bool = False, take_over: bool = False) -> Loader:
+        """`everything`: whatever the table's rule leaves until later, too. `take_over`: beside another one that is at work."""
+        rule = self.config.load_rule_of(table)
+        lease = LoaderLease(
+            self.landing(table), target, new_holder(), self.clock, is_gone=is_gone, takes_over=take_over, keeps=True
+        )
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
         return Loader(
@@ -339,6 +344,8 @@ class Pipeline:
             mode,
             self.clock,
             limits,
+            when_told(rule) if everything else rule,
+            lease,
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
             layout=self._layout(table, target),
@@ -374,19 +381,24 @@ class Pipeline:
         backfill: bool = True,
         load: bool = True,
         compact: bool = True,
+        load_all: bool = False,
+        take_over: bool = False,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
         """Capture, scan, load and compact until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
-        One table's trouble does not stop the others: it is logged, shown in the result, and tried again.
+        What a table's `load` setting leaves until later is left, except with `load_all`. A loader that is at work elsewhere is
+        waited for, except with `take_over`. One table's trouble does not stop the others: it is logged, shown in the result,
+        and tried again.
         """
         from tailrace.runtimes.daemon import Daemon
 
         budget = Budget(self.clock, budget_seconds, stop)
-        return Daemon(self, self.tables(tables), budget, until_caught_up, on_change).run(
-            capture=capture, backfill=backfill, load=load, compact=compact
+        daemon = Daemon(
+            self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all, take_over=take_over
         )
+        return daemon.run(capture=capture, backfill=backfill, load=load, compact=compact)
 
     def verify(
         self,
@@ -451,7 +463,7 @@ class Pipeline:
         return [self._status_of(table) for table in self.tables(tables)]
 
     def _status_of(self, table: str) -> TableStatus:
-        capture = "exports" if self.config.by_exports(table) else "streams"
+        capture = self.config.rule(table, "capture", "streams")
         nothing = TableStatus(table, capture, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), 0)
         try:
             landing = self.landing(table)
@@ -484,22 +496,38 @@ class Pipeline:
         )
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
-        target, mode = self.target(name), self.config.mode_of(table, name)
+        target, mode, rule = self.target(name), self.config.mode_of(table, name), self.config.load_rule_of(table)
+        loader = None
         try:
+            loader = self._loader_of(table, name)
             ledger = target.ledger(self._spec(table, name, manifest))
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
-            return TargetStatus(name, target.kind, mode, segments_unloaded=manifest.next_number - 1, problem=problem)
-        waiting = next(iter(self.landing(table).segments(manifest, after=ledger.applied_through)), None)
+            count = manifest.next_number - 1
+            return TargetStatus(
+                name, target.kind, mode, segments_unloaded=count, problem=problem, load=rule, loader=loader
+            )
+        listed = self.landing(table).segments(manifest, after=ledger.applied_through)
+        unapplied = (segment for segment in listed if not ledger.holds(segment.number))
+        waiting = list(unapplied if isinstance(rule, Every) else itertools.islice(unapplied, 1))
+        oldest_ms = min((segment.published_ms for segment in waiting), default=None)
+        is_due = due(rule, self.clock.now_ms(), waiting, manifest.next_number - 1)
+        due_since_ms = None
+        if oldest_ms is not None and waiting[0].number <= is_due.through:
+            due_since_ms = rule.load_ms(oldest_ms) if isinstance(rule, Every) else oldest_ms
         mark = watermark(manifest, ledger.applied_through, ledger.through_ms).ms
         recent = ledger.recent
         return TargetStatus(
             name=name,
             kind=target.kind,
             mode=mode,
+            load=rule,
             rows=ledger.rows,
             segments_unloaded=unloaded(manifest, ledger),
-            waiting_since_ms=None if waiting is None else waiting.published_ms,
+            waiting_since_ms=oldest_ms,
+            due_since_ms=due_since_ms,
+            next_load_ms=is_due.again_ms,
+            loader=loader,
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
             latency_ms_p50=weighted_percentile(
@@ -510,46 +538,46 @@ class Pipeline:
             ),
         )
 
+    def _loader_of(self, table: str, target: str) -> Lease | None:
+        """The lease of whoever loads now."""
+        lease = self.landing(table).lease(target).lease
+        return lease if is_held(lease, self.clock.now_ms()) else None
+
     def why(self, name: str) -> SegmentStory:
-        """The life of one segment, named as in the landing zone (a part that is unique is enough)."""
-        for table in self.tables():
+        """The life of one segment: by its name in the landing zone, a part that is unique, or the path or URL of its object."""
+        tables, name = self._place_of(name)
+        for table in tables:
             published = self.landing(table).load()
-            if published is None:
-                continue
-            segments = list(self.landing(table).segments(published.manifest))
-            found = [s for s in segments if name in s.name]
-            if len(found) > 1 and not any(s.name == name for s in found):
-                raise UsageInvalid(
-                    f"{len(found)} segments of {table} match {name!r:.80}", hint=f"For example {found[0].name}"
-                )
-            if found:
-                segment = next((s for s in found if s.name == name), found[0])
-                return self._story(table, published.manifest, segment)
-            inside = [s for s in segments if s.place is not None and name in s.place.name]
-            if inside:
-                raise UsageInvalid(
-                    f"{name!r:.80} holds {len(inside)} segments of {table} that were compacted, "
-                    f"numbers {inside[0].number} to {inside[-1].number}",
-                    hint=f"Ask for one of them, for example {inside[0].name}",
-                )
+            segment = None if published is None else find_segment(self.landing(table), published.manifest, name)
+            if published is not None and segment is not None:
+                places = [
+                    self._destination(table, target, published.manifest) for target in self.config.targets_of(table)
+                ]
+                return tell(self.landing(table), published.manifest, segment, places, self.clock.now_ms())
+        for table in tables:
+            orphan = find_orphan(self.landing(table), name)
+            if orphan is not None:
+                return orphan
         raise NotFound(
             f"No manifest lists a segment {name!r:.80}",
             hint="It was never published, so nothing of it counts, or its table is not in this configuration.",
         )
 
-    def _story(self, table: str, manifest: Manifest, segment: Any) -> SegmentStory:
-        problem, intact = "", True
-        try:
-            self.landing(table).verify_segment(segment)
-        except TailraceError as error:
-            problem, intact = f"{error} {error.hint}".strip(), False
-        loads = []
-        for target in self.config.targets_of(table):
-            ledger = self.target(target).ledger(self._spec(table, target, manifest))
-            row = next((r for r in ledger.recent if r.number == segment.number), None)
-            loads.append(SegmentLoad(target, ledger.holds(segment.number), row))
-        aside = [f.name for f in self.landing(table).quarantined() if any(r.segment == segment.name for r in f.records)]
-        return SegmentStory(table, segment.name, True, segment.to_json(), intact, problem, tuple(loads), tuple(aside))
+    def _place_of(self, name: str) -> tuple[list[str], str]:
+        """The tables that may have a segment of that name, and its name in their folders."""
+        if name.startswith(("s3:", "file:", "/")):
+            url, place = self.store.url, name
+            if not name.startswith("s3:"):
+                url = unquote(urlsplit(url).path)
+                place = unquote(urlsplit(name).path) if name.startswith("file:") else name
+            if not place.startswith(f"{url}/"):
+                raise UsageInvalid(f"{name!r:.200} is not in the landing zone", hint=f"That is {self.store.url}.")
+            name = place.removeprefix(f"{url}/")
+        table, _, rest = name.partition("/")
+        return ([table], rest) if table in self.config.tables and rest else (self.tables(), name)
+
+    def _destination(self, table: str, target: str, manifest: Manifest) -> Destination:
+        return Destination(self.target(target), self._spec(table, target, manifest), self.config.load_rule_of(table))
 
     # ---- inside
 

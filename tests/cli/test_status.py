@@ -13,6 +13,7 @@ import pytest
 from cli_project import GAP, Project, line
 
 from tailrace.cli.status import lines, warnings
+from tailrace.decide.load import Every
 from tailrace.model.manifest import Pause
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.pipeline import TableStatus, TargetStatus
@@ -45,7 +46,17 @@ def test_the_json_document_has_these_fields_and_no_others(loaded: Project) -> No
         "capture": {"mode": "streams", "position": {"shard-1": str(10**20)}},
         "segments": {"count": 1, "bytes": loaded.manifest.segments[0].bytes, "files": 1, "unloaded": 0},
         "targets": [
-            {"name": "local", "kind": "duckdb", "mode": "current", "rows": 2, "waiting_since": None, "problem": ""}
+            {
+                "name": "local",
+                "kind": "duckdb",
+                "mode": "current",
+                "load": "continuous",
+                "rows": 2,
+                "problem": "",
+                "waiting_since": None,
+                "next_load": None,
+                "loader": None,
+            }
         ],
         "gaps": [],
         "quarantine": {"count": 0},
@@ -188,7 +199,9 @@ def test_lag_against_what_the_stream_keeps_is_said_at_6_and_12_hours(lag: float 
 
 
 def test_a_target_that_falls_behind_is_said_after_a_minute_and_late_after_the_lag_that_is_well() -> None:
-    behind = status(1.0, targets=[replace(WELL, segments_unloaded=7, waiting_since_ms=int(NOW * 1000) - 120_000)])
+    since_ms = int(NOW * 1000) - 120_000
+    late = replace(WELL, segments_unloaded=7, waiting_since_ms=since_ms, due_since_ms=since_ms)
+    behind = status(1.0, targets=[late])
     (said,) = warnings(behind, 3 * MINUTE, NOW)
     assert said.startswith("7 segments are not loaded into local, the oldest for 2 min: is `tailrace run` up?")
     assert lines(behind, 3 * MINUTE, NOW)[0] == "orders  CONSISTENT"
@@ -196,6 +209,34 @@ def test_a_target_that_falls_behind_is_said_after_a_minute_and_late_after_the_la
     assert warnings(behind, 3 * MINUTE, NOW - 90) == []
     far = status(1.0, targets=[replace(WELL, lag_seconds=10 * MINUTE)])
     assert lines(far, 3 * MINUTE, NOW)[0] == "orders  STALE (CONSISTENT when last seen)"
+
+
+def test_a_target_that_waits_for_its_hour_or_a_person_is_not_late() -> None:
+    since_ms, next_ms = int((NOW - 50 * MINUTE) * 1000), int((NOW + 10 * MINUTE) * 1000)
+    waits = replace(WELL, segments_unloaded=7, waiting_since_ms=since_ms, lag_seconds=50 * MINUTE)
+    hourly = status(1.0, targets=[replace(waits, load=Every(3600, 300), next_load_ms=next_ms)])
+    assert warnings(hourly, 3 * MINUTE, NOW) == []
+    head, _, target, waiting = lines(hourly, 3 * MINUTE, NOW)
+    assert head == "orders  CONSISTENT"
+    assert "local (duckdb, current, load every 1h and 5m): 2 rows" in target
+    assert waiting == "    7 segments wait for the next load at 2026-09-21T14:23:20+00:00"
+    due = replace(waits, load=Every(3600, 300), due_since_ms=since_ms)
+    assert warnings(status(1.0, targets=[due]), 3 * MINUTE, NOW)[0].startswith("7 segments are not loaded into local")
+    assert lines(status(1.0, targets=[due]), 3 * MINUTE, NOW)[0].startswith("orders  STALE")
+    told = lines(status(1.0, targets=[replace(waits, load="by_hand")]), 3 * MINUTE, NOW)
+    assert (told[0], told[-1]) == ("orders  CONSISTENT", "    7 segments wait for `tailrace load`")
+
+
+def test_status_shows_what_waits_for_its_hour(loaded: Project) -> None:
+    rules = 'base = "none"\nload = { every = "24h", offset = "1h" }'
+    file = loaded.folder / "tailrace.toml"
+    file.write_text(file.read_text().replace('base = "none"', rules))
+    loaded.land(line(2, "c"), first=2)
+    (table,) = loaded.json("status")
+    (target,) = table["targets"]
+    assert (table["segments"]["unloaded"], table["warnings"]) == (1, [])
+    assert target["load"] == {"every": "24h", "offset": "1h"}
+    assert target["next_load"].endswith("T01:00:00+00:00")
 
 
 def test_a_target_that_does_not_answer_hides_nothing_else(loaded: Project) -> None:
@@ -239,7 +280,7 @@ def test_why_tells_a_segments_life(loaded: Project) -> None:
 def test_why_says_what_is_not_applied_yet_and_what_is_set_aside(project: Project) -> None:
     project.begin()
     name = project.land(line(1, "a"), b"{")
-    assert "local: not applied yet; `tailrace load` does it" in project.run("why", name).stdout
+    assert "local: not applied yet: it is due; `tailrace load` does it" in project.run("why", name).stdout
     project.load()
     result = project.run("why", name)
     assert result.exit_code == 3

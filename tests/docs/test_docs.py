@@ -136,6 +136,7 @@ def rows(heading: str) -> dict[str, str]:
         ("[source]", [config.SourceConfig]),
         ("[targets.NAME]", config.TARGETS.values()),
         ("[defaults] and [tables.NAME]", [config.TableConfig]),
+        ("[deploy]", [config.DeployConfig]),
     ],
 )
 def test_every_setting_is_documented_and_no_other(heading: str, kinds: Iterable[Any]) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tailrace.clock import Budget, ManualClock
-from tailrace.decide.load import LoadLimits
+from tailrace.decide.load import LoadLimits, LoadRule
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.landing import Landing, SegmentDraft
 from tailrace.model.manifest import Incarnation, Manifest
@@ -61,10 +62,18 @@ class World:
         self.replica.applied[number] = [change for change in changes if isinstance(change, Change)]
         return entry
 
-    def loader(self, target: Target | None = None, landing: Landing | None = None, **limits: int) -> Loader:
-        return Loader(
-            landing or self.landing, target or self.target, "orders", self.mode, self.clock, LoadLimits(**limits)
-        )
+    def loader(
+        self,
+        target: Target | None = None,
+        landing: Landing | None = None,
+        rule: LoadRule = "continuous",
+        holder: str | None = None,
+        **limits: int,
+    ) -> Loader:
+        """With a `holder` under a lease."""
+        target, landing = target or self.target, landing or self.landing
+        lease = None if holder is None else LoaderLease(landing, "local", holder, self.clock)
+        return Loader(landing, target, "orders", self.mode, self.clock, LoadLimits(**limits), rule, lease)
 
     def tick(self, **limits: int) -> LoadReport:
         return self.loader(**limits).tick(Budget(self.clock))

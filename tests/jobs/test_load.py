@@ -13,7 +13,7 @@ import pytest
 from load_world import World
 
 from tailrace.clock import Budget
-from tailrace.decide.load import LoadLimits
+from tailrace.decide.load import Every, LoadLimits
 from tailrace.errors import OrderConflict, SegmentCorrupt, SegmentMissing, TailraceError, TargetBusy
 from tailrace.jobs.load import Loader, LoadReport, table_spec
 from tailrace.landing import Landing
@@ -162,6 +162,81 @@ def test_decoding_on_threads_gives_the_same(world: World) -> None:
     for number in range(1, 9):
         world.publish(*(put(100 * number + n, str(n), **{f"x{number}": {"N": str(n)}}) for n in range(20)))
     Loader(world.landing, world.target, "orders", "current", world.clock, threads=3).step()
+    world.replica.check()
+
+
+# ---- when to load
+
+
+def test_on_file_each_segment_is_a_load_of_its_own(world: World) -> None:
+    for number in range(1, 4):
+        world.publish(put(number))
+    window = [world.publish(put(number), kind="export", window_end=900).number for number in (4, 5)]
+    target = Watching(world.target)
+    report = world.loader(target, rule="on_file").tick(Budget(world.clock))
+    assert target.loads == [[1], [2], [3], window]
+    assert (report.loads, report.segments, report.unloaded, report.more) == (4, 5, 0, False)
+
+
+def test_by_hand_nothing_is_loaded_and_the_target_left_alone(world: World) -> None:
+    world.publish(put(1))
+    assert world.loader(rule="by_hand").tick(Budget(world.clock)) == LoadReport()
+    assert not world.target.path.exists()
+
+
+def test_the_target_moves_from_hour_to_hour(world: World) -> None:
+    """A loader that is asked every minute, and another one, asked once in three hours, load the same."""
+    hour = 3_600_000
+    start = world.clock.ms = world.clock.ms // hour * hour
+    target, late = (
+        Watching(world.target),
+        Watching(DuckDbTarget("l", world.target.path.parent / "l.duckdb", world.clock)),
+    )
+    loader, seldom = (world.loader(t, rule=Every(3600, 300)) for t in (target, late))
+    applied = []
+    for minute in range(185):
+        if minute % 20 == 0:
+            world.publish(put(minute + 1, str(minute)))
+        report = loader.tick(Budget(world.clock))
+        applied.append(report.segments)
+        assert (report.more, report.again_ms) == (False, start + max(1, (minute + 55) // 60) * hour + 300_000)
+        world.clock.ms += 60_000
+    assert {minute: count for minute, count in enumerate(applied) if count} == {65: 3, 125: 3}
+    assert target.loads == [[1, 2, 3], [4, 5, 6]]
+    assert seldom.tick(Budget(world.clock)).segments == 9
+    assert late.loads == [[1, 2, 3, 4, 5, 6, 7, 8, 9]]
+    assert loader.tick(Budget(world.clock)).unloaded == 1
+
+
+def test_while_an_hour_waits_its_entries_are_read_once_a_minute_at_most(world: World) -> None:
+    listed = []
+    segments = world.landing.segments
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        listed.append(world.clock.ms)
+        return segments(*arguments, **options)
+
+    world.landing.segments = noted  # type: ignore[method-assign]
+    world.publish(put(1))
+    loader = world.loader(rule=Every(86_400))
+    for _ in range(600):
+        loader.step()
+        world.clock.ms += 1000
+    looks = len(set(listed))
+    assert looks == 10
+
+
+@pytest.mark.parametrize("jump", [-7, -1, 1, 30])
+def test_a_clock_that_jumps_loads_nothing_twice_and_leaves_nothing(world: World, jump: int) -> None:
+    world.publish(put(1))
+    loader = world.loader(rule=Every(3600))
+    loader.step()
+    world.clock.ms += jump * 3_600_000
+    loader.tick(Budget(world.clock))
+    world.publish(put(2))
+    world.clock.ms += 40 * 3_600_000
+    report = loader.tick(Budget(world.clock))
+    assert (report.unloaded, report.again_ms) == (0, None)
     world.replica.check()
 
 

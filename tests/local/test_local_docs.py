@@ -39,6 +39,6 @@ def test_every_kind_of_fault_stands_on_the_page(aws: LocalAws) -> None:
         aws.fault("?")
     except Exception as error:
         kinds = re.findall(r"[a-z_]+", str(error).split("kind is one of ")[1].split(", not")[0])
-    assert len(kinds) == 21
+    assert len(kinds) == 24
     page = PAGE.read_text()
     assert [kind for kind in kinds if f'"kind": "{kind}"' not in page] == []

@@ -515,6 +515,8 @@ def test_what_copy_does_not_load(warehouse: Warehouse, damage: str, complaint: s
 @pytest.mark.parametrize(
     ("kind", "operation", "complaint", "rows"),
     [
+        ("statement_refused", "INSERT", "ERROR: planned", 0),
+        ("statement_refused", "COMMIT", "ERROR: planned", 0),
         ("serialization", "INSERT", "ERROR: 1023", 0),
         ("serialization", "COMMIT", "ERROR: 1023", 0),
         ("statement_timeout", "INSERT", "statement timeout", 0),
@@ -533,6 +535,43 @@ def test_a_planned_fault_meets_one_statement(
     assert warehouse.rows("SELECT count(*) FROM t") == [(rows,)]
     warehouse.done("LOCK t", "INSERT INTO t VALUES (1)")
     assert warehouse.rows("SELECT count(*) FROM t") == [(rows + 1,)]
+
+
+def test_a_planned_fault_leaves_the_first_ones_alone(warehouse: Warehouse) -> None:
+    warehouse.done("CREATE TABLE t (a INT)")
+    warehouse.aws.fault("statement_refused", operation="INSERT", table=warehouse.name, skip=2)
+    warehouse.aws.fault("serialization", operation="INSERT", table=warehouse.name, skip=1)
+    insert = "INSERT INTO t VALUES (1)"
+    warehouse.done(insert)
+    assert "1023" in warehouse.error(insert)
+    assert "planned" in warehouse.error(insert)
+    warehouse.done(insert)
+    assert warehouse.rows("SELECT count(*) FROM t") == [(2,)]
+
+
+def test_somebody_cancels_a_statement(warehouse: Warehouse) -> None:
+    warehouse.done("CREATE TABLE t (a INT)")
+    warehouse.aws.fault("statement_cancelled", operation="INSERT", table=warehouse.name)
+    ended = warehouse.run("LOCK t", "INSERT INTO t VALUES (1)")
+    assert (ended["Status"], [part["Status"] for part in ended["SubStatements"]]) == (
+        "ABORTED",
+        ["FINISHED", "ABORTED"],
+    )
+    assert warehouse.rows("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_slow_statement_can_be_cancelled_while_it_waits(warehouse: Warehouse) -> None:
+    warehouse.done("CREATE TABLE t (a INT)")
+    warehouse.aws.fault("statement_slow", operation="INSERT", table=warehouse.name, seconds=0.3)
+    began = time.monotonic()
+    warehouse.done("INSERT INTO t VALUES (1)")
+    assert time.monotonic() - began >= 0.3
+    warehouse.aws.fault("statement_slow", operation="INSERT", table=warehouse.name, seconds=600)
+    taken = warehouse.data.execute_statement(Sql="INSERT INTO t VALUES (1)", **warehouse.place)
+    warehouse.until_started(taken["Id"])
+    warehouse.data.cancel_statement(Id=taken["Id"])
+    assert warehouse.data.describe_statement(Id=taken["Id"], WaitTimeSeconds=30)["Status"] == "ABORTED"
+    assert warehouse.rows("SELECT count(*) FROM t") == [(1,)]
 
 
 def test_faults_of_requests_meet_the_data_api(warehouse: Warehouse) -> None:

@@ -212,6 +212,49 @@ def test_segments_that_another_worker_publishes_are_loaded_too(site: Site, monke
     assert runs[0].loads["one"].rows == 20
 
 
+class MovableClock(SystemClock):
+    """The machine's, set forward."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+def test_an_hour_is_loaded_when_it_is_over_and_by_hand_never(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailrace.runtimes.daemon.SWEEP_SECONDS", 0.3)
+    clock, hour = MovableClock(), 3_600_000
+    clock.ahead_ms = hour - clock.now_ms() % hour + 1_200_000  # twenty past
+    file = site.folder / "tailrace.toml"
+    rule = 'load = { every = "1h", offset = "10m" }'
+    file.write_text(file.read_text().replace("[tables.b", f"{rule}\n[tables.b").rstrip() + '\nload = "by_hand"\n')
+    site.pipeline = Pipeline.from_config(file, clock)
+    for writer in site.writers.values():
+        writer.write(20)
+    seen: list[str] = []
+
+    def look(runs: dict[str, TableRun]) -> bool:
+        """First it waits, then another hour begins."""
+        load = runs[site.a].loads.get("one") if site.a in runs else None
+        if load is not None and load.again_ms is not None and not seen:
+            seen.append(f"{load.rows} rows, {load.unloaded > 0}, {load.again_ms % hour}")
+            clock.ahead_ms += hour
+        return applied(runs, site.a, "one") >= 20 and applied(runs, site.a, "two") >= 20
+
+    runs = {run.table: run for run in site.run_until(look)}
+    assert seen == ["0 rows, True, 600000"]
+    assert runs[site.a].error is None
+    assert [(load.rows, load.unloaded) for load in runs[site.b].loads.values()] == [(0, 0)] * 2
+    assert all(target.segments_unloaded for target in site.pipeline.status(tables=site.b)[0].targets)
+    site.writers[site.a].write(10)
+    early = {run.table: run for run in site.pipeline.run(until_caught_up=True)}
+    assert [load.rows for load in early[site.a].loads.values()] == [0, 0]
+    told = {run.table: run for run in site.pipeline.run(until_caught_up=True, load_all=True)}
+    assert [load.rows for load in told[site.a].loads.values()] == [10, 10]
+    assert [load.rows for load in told[site.b].loads.values()] == [20, 20]
+    assert all(report.verified for report in site.pipeline.verify(deadline_seconds=1))
+
+
 def test_past_hours_are_compacted_beside_everything_else(site: Site) -> None:
     site.writers[site.a].write(10)
     site.pipeline.run(until_caught_up=True)

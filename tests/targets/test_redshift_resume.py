@@ -78,7 +78,7 @@ class Place:
         return redshift_target("dwh", connection, "public", SystemClock())
 
     def slow(self, statement: str, seconds: float) -> None:
-        self.aws.fault("slow_statement", operation=statement, table=self.name, seconds=seconds)
+        self.aws.fault("statement_slow", operation=statement, table=self.name, seconds=seconds)
 
     def batches(self, word: str) -> list[str]:
         """How each batch with such a statement ended."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tailrace.capture.records import line_of, payload_of, sequence_number_of
 from tailrace.capture.source import RecordsPage, StreamSource
@@ -13,6 +14,21 @@ from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.segments import ShardRange
 
 EMPTY_PAGES_AT_TIP: Final = 3  # empty pages are normal in the middle of a shard; so many in a row mean its tip
+
+
+class Landed(Protocol):
+    """What a function has landed and somebody has listed of a stream that is read behind it.
+
+    `due_ms`: of a record that is not there and was written before this moment, the function is not waited for any longer.
+    """
+
+    due_ms: int
+
+    def holds(self, number: SequenceNumber, keys: Mapping[str, Any]) -> bool:
+        """Whether a listed segment holds this change."""
+
+    def is_set_aside(self, number: SequenceNumber) -> bool:
+        """Whether the function has put a bad record of this position into quarantine."""
 
 
 @dataclass(slots=True)
@@ -43,6 +59,9 @@ class ShardReader:
     lines: list[bytes] = field(default_factory=list)
     poison: list[QuarantinedRecord] = field(default_factory=list)
     bytes: int = 0
+    landed: Landed | None = None  # read behind a function: what it has landed is only looked at
+    seen: int = 0  # records that it had
+    waits: bool = False  # for it: the next record is not there yet, and young
 
     @property
     def at_tip(self) -> bool:
@@ -51,7 +70,7 @@ class ShardReader:
     @property
     def has_news(self) -> bool:
         """There is something to publish, if only that the shard has ended."""
-        return not self.refused and bool(self.lines or self.poison or self.ended)
+        return not self.refused and bool(self.lines or self.poison or self.ended or self.seen)
 
     @property
     def range(self) -> ShardRange:
@@ -72,14 +91,15 @@ class ShardReader:
 
         `asked_ms`: when it was asked for, None for a shard that has children: its tip says nothing about now.
         """
+        self.waits = False
         created_ms = self._take_records(page)
         if page.records:
-            self.from_horizon = False
+            self.from_horizon = self.from_horizon and self.waits
             self.empty_pages = 0
         else:
             self.empty_pages += 1
-        self.iterator = page.next_iterator
-        self.ended = page.next_iterator is None
+        self.iterator = None if self.waits else page.next_iterator
+        self.ended = page.next_iterator is None and not self.waits
         self.failures = self.misses = 0
         self.answered = True
         if self.at_tip and not self.ended and asked_ms is not None:
@@ -98,12 +118,20 @@ class ShardReader:
                 continue
             if self.read_to is not None and number <= self.read_to:
                 continue
+            is_meant = self.skip_before_ms is None or created_ms >= self.skip_before_ms
+            is_landed = self.landed is not None and self.landed.holds(number, record["dynamodb"]["Keys"])
+            if self.landed is not None and is_meant and not is_landed and created_ms >= self.landed.due_ms:
+                self.waits = True
+                return created_ms
             self.read_to = number
-            if self.skip_before_ms is not None and created_ms < self.skip_before_ms:
+            if not is_meant:
+                continue
+            self.began_at = self.began_at or number
+            if is_landed:
+                self.seen += 1
                 continue
             if self.first is None:
                 self.first = number
-                self.began_at = self.began_at or number
             self.last = number
             self.newest_ms = max(self.newest_ms, created_ms)
             self.lines.append(data)
@@ -118,6 +146,9 @@ class ShardReader:
                 return
             self.read_to = number
             self.began_at = self.began_at or number
+            if self.landed is not None and self.landed.is_set_aside(number):
+                self.seen += 1
+                return
         text = None if number is None else str(number)
         payload = payload_of(record)
         aside = QuarantinedRecord("bad_envelope", error.message, payload, shard=self.shard_id, sequence_number=text)
@@ -139,4 +170,4 @@ class ShardReader:
     def _forget(self) -> None:
         self.lines, self.poison, self.bytes = [], [], 0
         self.first = self.last = None
-        self.newest_ms = 0
+        self.newest_ms = self.seen = 0

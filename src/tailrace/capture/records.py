@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import reprlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,6 +19,11 @@ from tailrace.model.positions import SequenceNumber, parse_sequence_number
 TTL_PRINCIPAL: Final = "dynamodb.amazonaws.com"
 SECONDS_MAX: Final = 253_402_300_800  # the year 10000: milliseconds taken for seconds lie beyond it
 _EVENTS: Final = ("INSERT", "MODIFY", "REMOVE")
+_HEAD = re.compile(
+    rb'\{"Metadata":\{"WriteTimestampMicros":\{"N":"([0-9]+)"\},"SequenceNumber":\{"S":"([0-9]{1,40})"\},'
+    rb'"EventName":\{"S":"[A-Z]+"\}(?:,"Expired":\{"BOOL":true\})?\},"Keys":'
+)
+_raw_decode = json.JSONDecoder().raw_decode
 _FAULTS: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
@@ -60,6 +66,31 @@ def line_of(record: Mapping[str, Any]) -> Line:
         raise RecordInvalid(
             f"A stream record has a wrong envelope: {reason}", hint="See `tailrace quarantine`."
         ) from error
+
+
+class Head(NamedTuple):
+    """What tells one change from another: its position, the moment of the write, and its key as one text."""
+
+    sequence_number: SequenceNumber
+    created_ms: int
+    key: str
+
+
+def head_of(line: bytes) -> Head:
+    """The head of what `line_of` made. Raises RecordInvalid for any other line."""
+    match = _HEAD.match(line)
+    try:
+        if match is None:
+            raise ValueError("it does not begin as a change does")
+        keys, _ = _raw_decode(line[match.end() :].decode("utf-8"))
+    except _FAULTS as error:
+        raise RecordInvalid(f"A line is no change of a stream: {error}", hint="See docs/formats/segment.md.") from error
+    return Head(SequenceNumber(int(match[2])), int(match[1]) // 1000, key_text(keys))
+
+
+def key_text(keys: Mapping[str, Any]) -> str:
+    """A record's key as one text, whichever way its attributes are ordered."""
+    return json.dumps(keys, sort_keys=True, default=_bytes_as_base64)
 
 
 def sequence_number_of(record: Any) -> SequenceNumber | None:

@@ -21,10 +21,11 @@ from tailrace.cli.output import BEGUN, WANTS_JSON, Context, fail, prepare_stream
 from tailrace.errors import UsageInvalid
 
 COMMANDS: Final = {
-    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "run": "run", "capture": "capture",
+    "demo": "demo", "local": "local", "gen": "gen", "init": "init", "plan": "plan", "doctor": "doctor",
+    "run": "run", "capture": "capture",
     "backfill": "backfill", "repair": "repair", "load": "load", "compact": "compact",
     "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
-    "quarantine": "quarantine",
+    "quarantine": "quarantine", "deploy": "deploy", "iam": "iam",
 }  # fmt: skip
 INTERRUPTED: Final = 130
 
@@ -109,6 +110,8 @@ SUMMARIES: Final = {
     "local": "Serve the embedded AWS endpoint on this machine.",
     "gen": "Write load into a table: inserts, updates and deletes.",
     "init": "Write a commented tailrace.toml.",
+    "doctor": "Check credentials, tables, bucket, targets and rights.",
+    "plan": "Which way fits a table, how fresh, for how much money.",
     "run": "Capture, load and compact all tables, continuously.",
     "capture": "Capture what is new into the landing zone.",
     "backfill": "Read what tables already hold into the landing zone.",
@@ -122,6 +125,8 @@ SUMMARIES: Final = {
     "export": "DynamoDB exports by hand: start, list, inspect, read.",
     "decode": "Turn DynamoDB JSON files into Parquet, Arrow, CSV or NDJSON.",
     "quarantine": "Records that were set aside: list, show, replay, drop.",
+    "deploy": "What the tables need on AWS without a server, for SAM, CDK or Terraform.",
+    "iam": "What each role on AWS may do, as policies.",
 }
 
 

@@ -32,6 +32,7 @@ mode = "current"                  # or "soft_delete", "changelog", "history"
 # base = "none"                   # leave out what the table holds already; or "export": from backups instead of a scan
 # start = "LATEST"                # only changes from now on, instead of the last 24 hours
 # flush_seconds = 1               # freshness against S3 requests, see docs/configuration.md
+# load = { every = "1h", offset = "5m" }   # instead of at once: "continuous"; or "on_file", "by_hand"
 
 [tables.orders]                   # a table whose stream carries new images
 """

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tailrace.cli.options import left_of
-from tailrace.cli.output import FAILED, IN_PART, Context, print_json, size, span
+from tailrace.cli.output import FAILED, IN_PART, Context, moment, print_json, size, span
 from tailrace.clock import Clock, SystemClock
 from tailrace.errors import UserFault
 from tailrace.pipeline import TableRun
@@ -61,6 +61,8 @@ def run_jobs(
     backfill: bool = False,
     load: bool = False,
     compact: bool = False,
+    load_all: bool = False,
+    take_over: bool = False,
     once: bool,
     budget: float | None,
     tables: str,
@@ -77,6 +79,8 @@ def run_jobs(
             backfill=backfill,
             load=load,
             compact=compact,
+            load_all=load_all,
+            take_over=take_over,
             stop=stop,
             on_change=lambda run: context.say(_line(run, remaining)),
         )
@@ -118,7 +122,10 @@ def _line(run: TableRun, remaining: Remaining | None = None) -> str:
     for name, load in run.loads.items():
         seconds = None if remaining is None else remaining.seconds(load.segments, load.unloaded)
         left = "" if seconds is None else f", about {span(seconds)} left"
-        parts.append(f"{name}: {load.rows} rows applied, {load.unloaded} segments to go{left}")
+        if load.busy is not None:
+            parts.append(f"{name}: another loader is at work: {load.busy.facts['holder']}")
+        later = "" if load.again_ms is None else f", next load at {moment(load.again_ms)}"
+        parts.append(f"{name}: {load.rows} rows applied, {load.unloaded} segments to go{left}{later}")
     if compaction.outputs or compaction.deleted:
         parts.append(
             f"compacted {compaction.segments} segments ({size(compaction.bytes)}) into {compaction.outputs}, "
@@ -156,7 +163,13 @@ def _document(run: TableRun) -> dict[str, Any]:
             "done": run.backfill.done,
         },
         "loaded": {
-            name: {"rows": load.rows, "segments": load.segments, "unloaded": load.unloaded}
+            name: {
+                "rows": load.rows,
+                "segments": load.segments,
+                "unloaded": load.unloaded,
+                "next_load": None if load.again_ms is None else moment(load.again_ms),
+                "busy": None if load.busy is None else load.busy.facts["holder"],
+            }
             for name, load in run.loads.items()
         },
         "compacted": {

@@ -9,7 +9,7 @@ from tailrace.cli.output import Context
 
 
 @click.command(epilog="Example: tailrace run --until-caught-up --tables 'orders*'")
-@click.option("--once", is_flag=True, help="One pass: capture to the tip, load everything, stop. For cron.")
+@click.option("--once", is_flag=True, help="One pass: capture to the tip, load what is due, stop. For cron.")
 @click.option("--until-caught-up", is_flag=True, help="The same, by the name that says what is waited for.")
 @budget_option
 @tables_option

@@ -10,6 +10,7 @@ import click
 from tailrace.cli.options import Duration, tables_option
 from tailrace.cli.output import DIFFERENT, IN_PART, Context, moment, print_json, printable, size, span
 from tailrace.config import Config
+from tailrace.decide.load import Every, LoadRule
 from tailrace.pipeline import TableStatus, TargetStatus
 
 RETENTION_SECONDS: Final = 24 * 3600.0  # what the stream keeps
@@ -60,9 +61,12 @@ def _lag_expected(config: Config, status: TableStatus) -> float:
 
 
 def is_late(status: TableStatus, max_lag: float, now: float) -> bool:
-    """Health is progress: capture or a target lags more than it may. A table without a first capture is new, not late."""
-    lags = [status.capture_lag_seconds, *(target.lag_seconds for target in status.targets)]
-    lags += [_wait(target, now) for target in status.targets]
+    """Health is progress: capture or a target lags more than it may. A table without a first capture is new, not late.
+
+    A target that waits for its hour, or for a person, is late only with what is due.
+    """
+    lags = [status.capture_lag_seconds, *(_wait(target, now) for target in status.targets)]
+    lags += [target.lag_seconds for target in status.targets if target.load in ("continuous", "on_file")]
     return any(lag is not None and lag > max_lag for lag in lags)
 
 
@@ -83,7 +87,7 @@ def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
     for target in status.targets:
         if target.problem:
             found.append(f"{target.name} does not answer: {target.problem}")
-        elif target.segments_unloaded and (wait := _wait(target, now)) > WAITING_SECONDS:
+        elif target.due_since_ms is not None and (wait := _wait(target, now)) > WAITING_SECONDS:
             found.append(
                 f"{target.segments_unloaded} segments are not loaded into {target.name}, the oldest for {span(wait)}: "
                 "is `tailrace run` up? Its log, or `tailrace load`, says what is wrong"
@@ -92,7 +96,45 @@ def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
 
 
 def _wait(target: TargetStatus, now: float) -> float:
-    return 0.0 if target.waiting_since_ms is None else now - target.waiting_since_ms / 1000
+    """For how many seconds the oldest segment has been due."""
+    return 0.0 if target.due_since_ms is None else now - target.due_since_ms / 1000
+
+
+def rule_text(rule: LoadRule) -> str:
+    """A load rule as people say it."""
+    if not isinstance(rule, Every):
+        return {"continuous": "continuous", "on_file": "on file", "by_hand": "by hand"}[rule]
+    late = f" and {whole_span(rule.offset)}" if rule.offset else ""
+    return f"every {whole_span(rule.seconds)}{late}"
+
+
+def whole_span(seconds: int) -> str:
+    """Seconds as a configuration file has them."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def rule_document(rule: LoadRule) -> Any:
+    """A load rule as a configuration file has it."""
+    return {"every": whole_span(rule.seconds), "offset": whole_span(rule.offset)} if isinstance(rule, Every) else rule
+
+
+def _loading(target: TargetStatus) -> str:
+    """Who loads, and since when."""
+    lease = target.loader
+    return "" if lease is None else f"{printable(lease.holder or '')} loads since {moment(lease.since_ms)}"
+
+
+def _waiting(target: TargetStatus) -> str:
+    """What waits, and for what."""
+    if not target.segments_unloaded or target.due_since_ms is not None:
+        return ""
+    count = f"{target.segments_unloaded} segments wait for "
+    return count + (
+        "`tailrace load`" if target.next_load_ms is None else f"the next load at {moment(target.next_load_ms)}"
+    )
 
 
 def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
@@ -118,6 +160,9 @@ def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
                 "name": t.name,
                 "kind": t.kind,
                 "mode": t.mode,
+                "load": rule_document(t.load),
+                "next_load": None if t.next_load_ms is None else moment(t.next_load_ms),
+                "loader": None if t.loader is None else {"holder": t.loader.holder, "since": moment(t.loader.since_ms)},
                 "rows": None if t.problem else t.rows,
                 "watermark": None if t.watermark_ms is None else moment(t.watermark_ms),
                 "lag_seconds": t.lag_seconds,
@@ -148,10 +193,12 @@ def lines(status: TableStatus, max_lag: float, now: float) -> list[str]:
         latency = ""
         if t.latency_ms_p50 is not None and t.latency_ms_p99 is not None:
             latency = f", write to queryable p50 {t.latency_ms_p50 / 1000:.1f} s, p99 {t.latency_ms_p99 / 1000:.1f} s"
+        rule = "" if t.load == "continuous" else f", load {rule_text(t.load)}"
         shown.append(
-            f"  {t.name} ({t.kind}, {t.mode}): {t.rows} rows, complete through {moment(t.watermark_ms)} "
+            f"  {t.name} ({t.kind}, {t.mode}{rule}): {t.rows} rows, complete through {moment(t.watermark_ms)} "
             f"({span(t.lag_seconds)} behind){latency}"
         )
+        shown += [f"    {line}" for line in [_waiting(t), _loading(t)] if line]
     shown += [
         f"  GAP {gap.kind}: {printable(gap.reason)} (shard {gap.shard}, after {gap.after})" for gap in status.gaps
     ]

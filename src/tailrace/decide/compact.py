@@ -12,7 +12,7 @@ from tailrace.model.segments import Segment
 
 HOUR_MS: Final = 3_600_000
 ENTRIES_MAX: Final = 10_000  # looked at for one output
-KINDS: Final = ("stream", "base")  # what we write often and small; what DynamoDB wrote stays where it lies
+KINDS: Final = ("stream", "lambda", "base")  # what we write often and small; what DynamoDB wrote stays where it lies
 
 
 @dataclass(frozen=True, slots=True)

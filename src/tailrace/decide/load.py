@@ -1,10 +1,10 @@
-"""What to load next, and what may be said about a target afterwards. Values in, values out."""
+"""When to load, what to load next, and what may be said about a target afterwards. Values in, values out."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from tailrace.decide.base import base_of, base_stage
 from tailrace.model.exports import ExportState
@@ -13,6 +13,7 @@ from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Place, Segment
 
 WINDOW_LIMITS: Final = 8  # times as much as other loads: memory has an end
+DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,37 @@ class LoadLimits:
     segments: int = 500
     rows: int = 250_000
     bytes: int = 10 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """At each whole multiple of `seconds` since 1970 in UTC, `offset` seconds late: what was published before that multiple."""
+
+    seconds: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seconds < 1 or (DAY_SECONDS % self.seconds and self.seconds % DAY_SECONDS):
+            raise ValueError(f"{self.seconds} s neither divide a day nor make whole days")
+        if not 0 <= self.offset < self.seconds:
+            raise ValueError(f"an offset of {self.offset} s is not less than the {self.seconds} s that it is added to")
+
+    def load_ms(self, published_ms: int) -> int:
+        """When a segment that was published at this moment is to be loaded. Both in Unix milliseconds."""
+        ms = self.seconds * 1000
+        return (published_ms // ms + 1) * ms + self.offset * 1000
+
+
+LoadRule: TypeAlias = Literal["continuous", "on_file", "by_hand"] | Every
+"""When a table's segments are loaded: at once, many together; at once, each alone; at whole hours; or when a person says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Segments up to number `through` may be loaded. `again_ms`: when the next one will be, None where no time brings it."""
+
+    through: int
+    again_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +75,45 @@ def order_prefix_of(segment: Segment) -> str:
     return prefix if segment.window_end is None else f"{prefix}{segment.window_end:020d}"
 
 
+def due(rule: LoadRule, now_ms: int, waiting: Iterable[Segment], last: int) -> Due:
+    """Which of the segments that wait to be loaded may be, by the clock. They come in publish order and end with number `last`.
+
+    A segment was published no later than any one behind it, whatever the clocks of those who published them said: so one
+    that a wrong clock dated into the future holds nothing up for longer than until the next one. It is always a beginning
+    of what waits. Reads `waiting` only where the answer depends on it.
+    """
+    if rule == "by_hand":
+        return Due(0)
+    if not isinstance(rule, Every):
+        return Due(last)
+    through, first_ms = 0, None
+    for segment in waiting:
+        if rule.load_ms(segment.published_ms) <= now_ms:
+            through, first_ms = segment.number, None
+        elif first_ms is None or segment.published_ms < first_ms:
+            first_ms = segment.published_ms
+    return Due(through, None if first_ms is None else rule.load_ms(first_ms))
+
+
+def when_told(rule: LoadRule) -> LoadRule:
+    """The rule while a person loads: nothing waits for a time. What is a load of its own stays one."""
+    return rule if rule == "on_file" else "continuous"
+
+
 def pending(
     segments: Iterable[Segment],
     applied_through: int,
     applied_beyond: Collection[int],
     limits: LoadLimits,
+    *,
+    one_each: bool = False,
     begun_through: int = 0,
 ) -> tuple[Segment, ...]:
     """The next load: segments that are not applied, in publish order, of one order prefix, within the limits.
 
     Those of one export's window belong together, because half a window is no state the table ever had: for them limits are
-    `WINDOW_LIMITS` times as high. Reads no more of `segments` than it needs. Empty: everything is applied.
-    `begun_through`: where a load ended that was begun before, so that this one is the same.
+    `WINDOW_LIMITS` times as high. `one_each`: every other segment is a load of its own. `begun_through`: where a load ended
+    that was begun before, so that this one is the same. Reads no more of `segments` than it needs. Empty: everything is applied.
     """
     chosen: list[Segment] = []
     rows = size = 0
@@ -65,15 +124,16 @@ def pending(
         times = 1 if segment.window_end is None else WINDOW_LIMITS
         full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
         is_begun = bool(chosen) and chosen[0].number <= begun_through < segment.number
-        if chosen and (full or is_begun or _company(segment) != _company(chosen[0])):
+        if chosen and (full or is_begun or _company(segment, one_each) != _company(chosen[0], one_each)):
             break
         chosen.append(segment)
     return tuple(chosen)
 
 
-def _company(segment: Segment) -> tuple[str, int]:
+def _company(segment: Segment, one_each: bool) -> tuple[str, int]:
     """Segments that agree in this go into one load. A sweep goes alone."""
-    return order_prefix_of(segment), segment.number if segment.kind == "sweep" else 0
+    is_alone = segment.kind == "sweep" or (one_each and segment.window_end is None)
+    return order_prefix_of(segment), segment.number if is_alone else 0
 
 
 def side_by_side(segments: Sequence[Segment]) -> list[tuple[Segment, ...]]:

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from dataclasses import dataclass, fields, replace
 from typing import Final, NoReturn
 
-from tailrace.capture.reader import EMPTY_PAGES_AT_TIP, ShardReader
+from tailrace.capture.reader import EMPTY_PAGES_AT_TIP, Landed, ShardReader
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage, StreamSource
 from tailrace.clock import Budget, Clock
 from tailrace.decide.base import base_of, base_stage
@@ -43,6 +43,7 @@ from tailrace.errors import (
 from tailrace.landing import Landing, Published, SegmentDraft
 from tailrace.model.manifest import Gap, Manifest, Pause, Start, TableState
 from tailrace.model.positions import SequenceNumber
+from tailrace.model.segments import SegmentKind
 from tailrace.model.shards import ShardInfo
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class CaptureSettings:
 class CaptureReport:
     """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published.
 
-    `through_ms`: every change before it was read.
+    `through_ms`: every change before it was read. `rescued`: of `records`, those that a function should have landed and did
+    not. `waits`: all that is left is for a function to land.
     """
 
     records: int = 0
@@ -90,6 +92,8 @@ class CaptureReport:
     state: TableState = "NEW"
     caught_up: bool = False
     standby: bool = False
+    rescued: int = 0
+    waits: bool = False
     wait_seconds: float = 0.0
 
 
@@ -97,6 +101,8 @@ class Capturer:
     """Captures one table. Everything it remembers between calls is a cache; the truth is the manifest.
 
     Not safe between threads; any number of processes may run one each, and the compare-and-swap lets one of them win.
+    With `landed` it reads behind a function that lands the changes: marks pass what is there, and only what is missing and due
+    is landed here.
     """
 
     def __init__(
@@ -109,6 +115,7 @@ class Capturer:
         *,
         on_published: Callable[[Manifest], None] = lambda manifest: None,
         executor: Executor | None = None,
+        landed: Landed | None = None,
     ) -> None:
         self._source = source
         self._landing = landing
@@ -116,6 +123,7 @@ class Capturer:
         self._clock = clock
         self._writer = writer
         self._on_published = on_published
+        self._landed = landed
         self._executor = executor or ThreadPoolExecutor(settings.workers, thread_name_prefix="tailrace-read")
         self._jitter = random.Random(writer)
         self._published: Published | None = None
@@ -143,10 +151,12 @@ class Capturer:
         total = CaptureReport()
         for reader in self._readers.values():
             reader.empty_pages = 0  # a tip that was reached before this call says nothing about now
+            if reader.waits:
+                reader.waits, reader.next_poll = False, 0.0
         while not budget.spent():
             report = self.step()
             total = totalled(total, report)
-            if report.caught_up or report.standby:
+            if report.caught_up or report.standby or report.waits:
                 break
             budget.wait(report.wait_seconds)
         return totalled(total, self.flush())
@@ -366,7 +376,7 @@ class Capturer:
 
     def _new_reader(self, shard_id: str) -> ShardReader:
         shard = self._manifest.shards[shard_id]
-        reader = ShardReader(shard_id, read_to=shard.mark)
+        reader = ShardReader(shard_id, read_to=shard.mark, landed=self._landed)
         if shard.start == "LATEST" and shard.mark is None and shard.since_ms is not None:
             reader.skip_before_ms = shard.since_ms - LATEST_MARGIN_MS
         return reader
@@ -444,7 +454,11 @@ class Capturer:
         if not reader.checked and reader.began_at is not None:
             self._check_order(reader, reader.began_at)
         pause = _doubled(POLL_SECONDS_MIN, reader.empty_pages - EMPTY_PAGES_AT_TIP, POLL_SECONDS_MAX)
-        reader.next_poll = self._clock.monotonic() + (0.0 if len(page.records) >= PAGE_RECORDS else pause)
+        if reader.waits:
+            pause = self._settings.flush_seconds
+        elif len(page.records) >= PAGE_RECORDS:
+            pause = 0.0
+        reader.next_poll = self._clock.monotonic() + pause
         if reader.has_news and self._buffered_since is None:
             self._buffered_since = self._clock.monotonic()
 
@@ -502,6 +516,8 @@ class Capturer:
             waited = now - self._buffered_since
             if waited >= self._settings.flush_seconds:
                 return True
+            if self._landed is not None and (self._caught_up() or self._waits()):
+                return True  # until the next look at what a function has landed nothing can be added
             has_ended = any(reader.ended for reader in self._readers.values())  # its children wait for it
             return has_ended and (waited >= CHILD_SECONDS or not self._due(now))
         return self._state_now() != self._manifest.state or now - self._last_publish >= self._settings.heartbeat_seconds
@@ -516,7 +532,7 @@ class Capturer:
             name = f"capture-{record.shard}-{record.sequence_number or 'unnumbered'}"
             self._landing.quarantine(name, [replace(record, epoch=manifest.epoch)])
         entries = []
-        draft = _draft([reader for reader in readers if reader.lines])
+        draft = _draft([reader for reader in readers if reader.lines], "stream" if self._landed is None else "lambda")
         if draft is not None:
             entries = [
                 self._landing.write_segment(draft).entry(manifest.next_number, now_ms, captured_ms, manifest.epoch)
@@ -526,6 +542,7 @@ class Capturer:
             finished_ms = now_ms if reader.ended else None
             shards[reader.shard_id] = replace(shards[reader.shard_id], mark=reader.read_to, finished_ms=finished_ms)
         rows = sum(entry.rows for entry in entries)
+        rescued = {} if self._landed is None or not rows else {"rescued": rows}
         stored_bytes = sum(entry.bytes for entry in entries)
         self._publish(
             replace(
@@ -535,7 +552,12 @@ class Capturer:
                 next_number=manifest.next_number + len(entries),
                 captured_through_ms=captured_ms,
                 counters=counted(
-                    manifest.counters, rows=rows, bytes=stored_bytes, segments=len(entries), quarantined=len(poison)
+                    manifest.counters,
+                    rows=rows,
+                    bytes=stored_bytes,
+                    segments=len(entries),
+                    quarantined=len(poison),
+                    **rescued,
                 ),
                 pause=self._pause_left(),
                 state=self._state_now(),
@@ -554,7 +576,14 @@ class Capturer:
             segments=self._report.segments + len(entries),
             bytes=self._report.bytes + stored_bytes,
             quarantined=self._report.quarantined + len(poison),
+            rescued=self._report.rescued + rescued.get("rescued", 0),
         )
+        if rescued:
+            log.warning(
+                "%s: %d changes were due and not landed by its function, so they were landed here; does it fail?",
+                self._landing.table,
+                rows,
+            )
 
     def _publish(self, manifest: Manifest) -> None:
         self._adopt(self._landing.save(manifest, self._published, self._writer))
@@ -621,6 +650,11 @@ class Capturer:
         open_shards = [i for i, shard in self._manifest.shards.items() if shard.finished_ms is None]
         return all(i in self._readers and self._readers[i].at_tip and not self._readers[i].ended for i in open_shards)
 
+    def _waits(self) -> bool:
+        """Every shard that may be read is at its tip, or at a change that a function has yet to land; one at least is."""
+        readers = [reader for reader in self._readers.values() if not reader.refused]
+        return any(r.waits for r in readers) and all(r.waits or (r.at_tip and not r.ended) for r in readers)
+
     def _state_now(self) -> TableState:
         return self._state_with(self._pause_left(), caught_up=self._caught_up())
 
@@ -673,6 +707,7 @@ class Capturer:
         return replace(
             report,
             caught_up=self._caught_up() and not self._has_news(),
+            waits=self._waits(),
             wait_seconds=0.0 if self._inflight else max(0.0, min([*waits_seconds, POLL_SECONDS_MIN])),
         )
 
@@ -698,14 +733,14 @@ def _order_pause(reader: ShardReader) -> Pause:
     return Pause(f"sequence_order: {reader.refused}", "report this to the maintainers", reader.shard_id)
 
 
-def _draft(readers: Sequence[ShardReader]) -> SegmentDraft | None:
+def _draft(readers: Sequence[ShardReader], kind: SegmentKind) -> SegmentDraft | None:
     """One segment with the records of many shards, each shard's in its own order."""
     if not readers:
         return None
     ranges = {reader.shard_id: reader.range for reader in readers}
     newest_ms = max(reader.newest_ms for reader in readers)
     return SegmentDraft(
-        kind="stream",
+        kind=kind,
         lines=[line for reader in readers for line in reader.lines],
         first=min(r.first for r in ranges.values()),
         last=max(r.last for r in ranges.values()),
@@ -727,4 +762,5 @@ def totalled(total: CaptureReport, report: CaptureReport) -> CaptureReport:
         segments=total.segments + report.segments,
         bytes=total.bytes + report.bytes,
         quarantined=total.quarantined + report.quarantined,
+        rescued=total.rescued + report.rescued,
     )

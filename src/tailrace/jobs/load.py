@@ -1,16 +1,19 @@
-"""The load job: what is landed and not yet applied goes into the target, oldest first."""
+"""The load job: what is landed, not yet applied and due goes into the target, oldest first."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
+from typing import Final
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments, rejecting
-from tailrace.decide.load import LoadLimits, order_prefix_of, pending, side_by_side
-from tailrace.errors import OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
+from tailrace.errors import LoaderBusy, LoaderFenced, OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.jobs.lease import LoaderLease
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
 from tailrace.model.quarantine import QuarantinedRecord
@@ -22,10 +25,16 @@ from tailrace.targets.whole import whole
 
 log = logging.getLogger(__name__)
 
+DUE_SECONDS: Final = 60.0  # a look at what is due holds so long at most: clocks jump, and entries may lie on many pages
+
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a step or tick did. `blocked`: the next segment is missing or damaged, and nothing behind it is applied."""
+    """What a step or tick did. `blocked`: the next segment is missing or damaged, and nothing behind it is applied.
+
+    `again_ms`: segments wait, and this is when the next one is due (Unix milliseconds). `busy`: another one is at work,
+    and this one did nothing.
+    """
 
     loads: int = 0
     segments: int = 0
@@ -36,8 +45,10 @@ class LoadReport:
     added: tuple[str, ...] = ()
     widened: tuple[str, ...] = ()
     unloaded: int = 0  # segments that are published and not applied
+    again_ms: int | None = None
     more: bool = False
     blocked: TailraceError | None = None
+    busy: LoaderBusy | None = None
 
     def then(self, later: LoadReport) -> LoadReport:
         """Totals of two reports; how things stand comes from the later one."""
@@ -63,8 +74,9 @@ def table_spec(manifest: Manifest, name: str, mode: Mode, layout: Layout = Layou
 class Loader:
     """Loads one table into one target. What it remembers between steps is a cache of the target's ledger.
 
-    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. `threads` read and decode
-    that many files at once; with `ahead` the next load's files are decoded there while the target is busy with this one's.
+    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. With a `lease` they do not do
+    the same work side by side. `rule`: what is left until later. `threads` read and decode that many files at once; with
+    `ahead` the next load's files are decoded there while the target is busy with this one's.
     """
 
     def __init__(
@@ -75,6 +87,8 @@ class Loader:
         mode: Mode,
         clock: Clock,
         limits: LoadLimits = LoadLimits(),  # noqa: B008  (frozen)
+        rule: LoadRule = "continuous",
+        lease: LoaderLease | None = None,
         threads: int = 1,
         ahead: Executor | None = None,
         layout: Layout = Layout(),  # noqa: B008  (frozen)
@@ -85,18 +99,29 @@ class Loader:
         self._mode: Mode = mode
         self._clock = clock
         self._limits = limits
+        self._rule: LoadRule = rule
+        self._lease = lease
         self._threads = threads
         self._ahead = ahead
         self._layout = layout
         self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
+        self._due: tuple[float, Due] | None = None  # the monotonic moment of the look, and what it showed
 
     def tick(self, budget: Budget) -> LoadReport:
-        """Load until everything published is applied, something blocks, or the budget is spent."""
+        """Load until everything due is applied, something blocks, another loader is at work, or the budget is spent."""
         report = LoadReport(more=True)
-        while report.more and not budget.spent():
-            report = report.then(self.step(budget=budget))
+        try:
+            while report.more and not budget.spent():
+                report = report.then(self.step(budget=budget))
+        finally:
+            self.give_back()
         return report
+
+    def give_back(self) -> None:
+        """Whoever waits for this loader may begin."""
+        if self._lease is not None:
+            self._lease.give_back()
 
     def step(self, manifest: Manifest | None = None, budget: Budget | None = None) -> LoadReport:
         """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead.
@@ -109,24 +134,73 @@ class Loader:
             if published is None:
                 return LoadReport()
             manifest = published.manifest
+        if self._rule == "by_hand":
+            return LoadReport()  # the target is not even asked
         table = table_spec(manifest, self._name, self._mode, self._layout)
-        ledger = self._ledger
         try:
-            ledger = self._ledger = ledger or self._target.ledger(table, budget)
-            segments = self._pending(manifest, ledger)
-            if not segments:
-                return LoadReport()
-            self._ledger = None
-            report = self._load_some(table, manifest, segments, ledger, budget)
+            return self._step(table, manifest, budget)
         except OutOfTime as error:
             log.info("%s into %s: %s %s", self._name, self._target.name, error, error.hint)
-            return LoadReport(more=True, unloaded=unloaded(manifest, ledger or Ledger()))
+            return LoadReport(more=True, unloaded=unloaded(manifest, self._ledger or Ledger()))
+        except LoaderFenced as fenced:
+            if self._lease is None:
+                raise
+            log.warning("%s", fenced)
+            self._ledger = None
+            self._lease.lost()
+            return LoadReport(more=True)
+
+    def _step(self, table: TableSpec, manifest: Manifest, budget: Budget | None) -> LoadReport:
+        if self._ledger is None:
+            if self._lease is not None:
+                self._lease.look()
+            self._ledger = self._target.ledger(table, budget)
+        ledger = self._ledger
+        is_due = self._look(manifest, ledger)
+        segments = self._pending(manifest, ledger, is_due)
+        if not segments:
+            if self._lease is not None:
+                self._lease.rest()
+            return LoadReport(unloaded=unloaded(manifest, ledger), again_ms=is_due.again_ms)
+        self._ledger = None
+        if self._lease is None:
+            report = self._load_some(table, manifest, segments, ledger, is_due, budget)
+        else:
+            try:
+                hold = self._lease.take(ledger.fence)
+            except LoaderBusy as busy:
+                return LoadReport(busy=busy, unloaded=unloaded(manifest, ledger))
+            if not hold.is_fresh:
+                return LoadReport(more=True)  # what the ledger said may be old, and the lease is ours now: look again
+            with self._lease.kept():
+                ledger = replace(ledger, fence=hold.fence)
+                report = self._load_some(table, manifest, segments, ledger, is_due, budget)
         return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
-    def _pending(self, manifest: Manifest, ledger: Ledger) -> tuple[Segment, ...]:
+    def _look(self, manifest: Manifest, ledger: Ledger) -> Due:
+        """What is due now. What was due is due, and what was not is not before its time, so not every step reads the entries."""
+        now, now_ms = self._clock.monotonic(), self._clock.now_ms()
+        if self._due is not None and now < self._due[0] + DUE_SECONDS:
+            known = self._due[1]
+            if ledger.applied_through < known.through or (known.again_ms is not None and now_ms < known.again_ms):
+                return known
+        listed = self._landing.segments(manifest, after=ledger.applied_through)
+        waiting = (segment for segment in listed if not ledger.holds(segment.number))
+        found = due(self._rule, now_ms, waiting, manifest.next_number - 1)
+        self._due = (now, found) if isinstance(self._rule, Every) else None
+        return found
+
+    def _pending(self, manifest: Manifest, ledger: Ledger, is_due: Due) -> tuple[Segment, ...]:
+        if is_due.through <= ledger.applied_through:
+            return ()  # without a look at the entries, which may lie on pages
         listed = self._landing.segments(manifest, after=ledger.applied_through)
         return pending(
-            listed, ledger.applied_through, ledger.applied_beyond, self._limits, begun_through=ledger.begun_through
+            itertools.takewhile(lambda segment: segment.number <= is_due.through, listed),
+            ledger.applied_through,
+            ledger.applied_beyond,
+            self._limits,
+            one_each=self._rule == "on_file",
+            begun_through=ledger.begun_through,
         )
 
     def _load_some(
@@ -135,14 +209,18 @@ class Loader:
         manifest: Manifest,
         segments: tuple[Segment, ...],
         ledger: Ledger,
+        is_due: Due,
         budget: Budget | None,
     ) -> LoadReport:
-        """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
+        """Load these under the ledger's fence, or only the ones before a segment that cannot be read, found by halving.
+
+        A window is loaded whole.
+        """
         try:
-            return self._load(table, manifest, segments, ledger, budget)
+            return self._load(table, manifest, segments, ledger, is_due, budget)
         except (SegmentMissing, SegmentCorrupt) as error:
             if len(segments) > 1 and segments[0].window_end is None:
-                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger, budget)
+                return self._load_some(table, manifest, segments[: len(segments) // 2], ledger, is_due, budget)
             at = segments[error.facts.pop("part", 0)]
             error.facts = {"table": table.source, "segment": at.name, **error.facts}
             log.error("%s", error)
@@ -154,6 +232,7 @@ class Loader:
         manifest: Manifest,
         segments: tuple[Segment, ...],
         ledger: Ledger,
+        is_due: Due,
         budget: Budget | None,
     ) -> LoadReport:
         groups = side_by_side(segments)
@@ -163,14 +242,15 @@ class Loader:
             decoded = self._decode(table, groups, ledger)
         if self._ahead is not None:
             then = ledger.after((segment.number for segment in segments), ledger.columns)
-            following = self._pending(manifest, then)
+            following = self._pending(manifest, then, is_due)
             if following:
                 job = self._ahead.submit(self._decode, table, side_by_side(following), ledger)
                 self._begun = following, job
         loaded = _counted(groups, decoded)
         self._set_aside(groups, decoded)
+        epoch, now_ms = segments[0].epoch, self._clock.now_ms()
         applied = self._target.apply(
-            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms()),
+            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),
             budget,
         )
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know

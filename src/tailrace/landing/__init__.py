@@ -8,16 +8,18 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from tailrace.errors import ConfigInvalid, UsageInvalid
-from tailrace.landing.landing import Landing, Published
+from tailrace.landing.landing import Landing, Leased, Published
 from tailrace.landing.local import LocalStore
 from tailrace.landing.names import check_name
 from tailrace.landing.quarantine import QuarantineFile
 from tailrace.landing.s3 import S3Store
-from tailrace.landing.segments import SegmentDraft, WrittenSegment
+from tailrace.landing.segments import LandedFile, SegmentDraft, WrittenSegment
 from tailrace.landing.store import Listed, Store, Stored
 
 __all__ = [
+    "LandedFile",
     "Landing",
+    "Leased",
     "Listed",
     "LocalStore",
     "Published",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from tailrace.errors import UsageInvalid
 
@@ -13,6 +14,9 @@ QUARANTINE: Final = "quarantine/"
 OWN_FOLDER: Final = ".tailrace"  # of the store itself: probes, temporary files, locks; never listed
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}", re.ASCII)  # DynamoDB's own rule
 _SEVERAL = re.compile(r"-([1-9][0-9]{0,17})x-[0-9a-f]{8}\.json\.gz\Z", re.ASCII)
+_CHANGES = re.compile(
+    r"changes/dt=[0-9]{4}-[0-9]{2}-[0-9]{2}/hr=[0-9]{2}/[0-9]{1,40}-[0-9]{1,40}-[0-9a-f]{8}\.json\.gz", re.ASCII
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -36,6 +40,11 @@ def check_table(table: str) -> str:
     return table
 
 
+def is_segment(name: str) -> bool:
+    """Whether an object of a table's folder, by its name there, could hold records that a segment lists."""
+    return name.endswith(".json.gz") and not name.startswith(QUARANTINE)
+
+
 def is_own(name: str) -> bool:
     """Housekeeping of the store itself, which no listing shows."""
     return name.startswith(f"{OWN_FOLDER}/")
@@ -45,6 +54,18 @@ def changes_name(first: int, last: int, sha256: str, at_ms: int) -> str:
     """``changes/dt=2026-11-22/hr=05/<first>-<last>-<8 hex>.json.gz``; the hour is UTC."""
     hour = datetime.fromtimestamp(at_ms // 1000, UTC)
     return f"changes/dt={hour:%Y-%m-%d}/hr={hour:%H}/{first}-{last}-{sha256[:8]}.json.gz"
+
+
+def is_changes(name: str) -> bool:
+    """Whether `changes_name` can have given this name."""
+    return _CHANGES.fullmatch(name) is not None
+
+
+def day_folders(first_ms: int, last_ms: int) -> tuple[str, ...]:
+    """Where the hours of these moments lie and of all between, a folder a day, in order."""
+    first, last = (datetime.fromtimestamp(ms // 1000, UTC).date() for ms in (first_ms, last_ms))
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return tuple(f"changes/dt={day:%Y-%m-%d}/" for day in days)
 
 
 def base_name(epoch: int, scan_segment: int, page: int, sha256: str) -> str:
@@ -75,6 +96,11 @@ def page_name(first_number: int, last_number: int, sha256: str) -> str:
 def settled_name(folder: str, sha256: str) -> str:
     """Rows read from the table itself to settle an export's window, in the window's folder."""
     return f"{folder}/settled-{sha256[:8]}.json.gz"
+
+
+def lease_name(target: str) -> str:
+    """Who loads into a target; any name of one is a name here."""
+    return f"loaders/{quote(target, safe='')}.json"
 
 
 def quarantine_name(origin: str, records: int, sha256: str) -> str:

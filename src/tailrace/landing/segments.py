@@ -85,6 +85,16 @@ class Packed:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class LandedFile:
+    """An object that somebody wrote with `pack`, read back. `bytes` counts the object, `sha256` covers its content."""
+
+    name: str
+    lines: Sequence[bytes]
+    bytes: int
+    sha256: str
+
+
 def pack(lines: Sequence[bytes]) -> Packed:
     """Join lines, each with a newline behind it, and compress them."""
     plain = b"".join((b"\n".join(lines), b"\n")) if lines else b""

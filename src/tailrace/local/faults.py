@@ -12,8 +12,9 @@ from tailrace.local.streams import table_of_iterator
 
 RequestFault: TypeAlias = Literal["error", "throttle", "slow", "lost_answer"]
 StatementFault: TypeAlias = Literal[
-    "serialization", "statement_timeout", "connection_lost", "reply_lost", "slow_statement"
-]
+    "statement_refused", "serialization", "statement_timeout", "statement_cancelled", "statement_slow", "connection_lost",
+    "reply_lost",
+]  # fmt: skip
 EventFault: TypeAlias = Literal["event_lost", "event_twice", "event_late"]
 RecordFault: TypeAlias = Literal["refuse_records"]
 ChangeFault: TypeAlias = Literal["change_twice", "change_late"]
@@ -28,7 +29,7 @@ KINDS: Final = (*REQUEST_KINDS, *STATEMENT_KINDS, *EVENT_KINDS, *RECORD_KINDS, *
 
 @dataclass(slots=True)
 class Fault:
-    """Strikes the next `count` requests of `operation` (None: any) on `table` (None: any; for S3 a bucket).
+    """Strikes `count` requests of `operation` (None: any) on `table` (None: any; for S3 a bucket), behind the next `skip`.
 
     ``error``: answers `status` and does nothing. ``throttle``: the service's own throttling error.
     ``slow``: waits `seconds` first.
@@ -40,8 +41,9 @@ class Fault:
     ``change_twice``, ``change_late`` (after the next one): changes of `table` on their way to Kinesis.
 
     The others strike statements in a warehouse: `operation` is a statement's first word, `table` a cluster or workgroup.
-    ``serialization``: error 1023. ``connection_lost``: the connection ends, and the statement is not carried out.
-    ``reply_lost``: it is carried out, then the connection ends. ``slow_statement``: waits `seconds` first.
+    ``statement_refused``: an error of its own. ``serialization``: error 1023. ``statement_cancelled``: as by CancelStatement.
+    ``statement_slow``: it begins `seconds` later. ``connection_lost``: the connection ends, and the statement is not carried
+    out. ``reply_lost``: it is carried out, then the connection ends.
     """
 
     kind: RequestFault | StatementFault | EventFault | RecordFault | ChangeFault
@@ -50,6 +52,7 @@ class Fault:
     count: int = 1
     status: int = 500
     seconds: float = 1.0
+    skip: int = 0
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Fault:
@@ -61,6 +64,8 @@ class Fault:
         fault = cls(**request)
         check_count(fault.count)
         check_seconds(fault.seconds)
+        if not isinstance(fault.skip, int) or fault.skip < 0:
+            raise ValueError(f"skip is a number of requests that are left alone, not {fault.skip!r}")
         if not isinstance(fault.status, int) or not 400 <= fault.status <= 599:
             raise ValueError(f"status is 400 to 599, not {fault.status!r}")
         return fault
@@ -123,6 +128,9 @@ class Faults:
             if fault.kind not in kinds:
                 continue
             if fault.operation in (None, operation) and (fault.table is None or fault.table in tables):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.count -= 1
                 if fault.count == 0:
                     self._pending.remove(fault)

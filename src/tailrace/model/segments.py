@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from tailrace.model.documents import array, build
 from tailrace.model.positions import SequenceNumber, parse_sequence_number
 
-SegmentKind: TypeAlias = Literal["stream", "base", "export", "settle", "replay", "sweep"]
+SegmentKind: TypeAlias = Literal["stream", "lambda", "base", "export", "settle", "replay", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,11 @@ class Segment:
     window_end: int | None = None
     place: Place | None = None
     epoch: int = 1
+
+    @property
+    def may_repeat(self) -> bool:
+        """Other segments may hold the same records: they were set aside and replayed, or Lambda delivered them again."""
+        return self.kind in ("replay", "lambda")
 
     def to_json(self) -> dict[str, Any]:
         return {

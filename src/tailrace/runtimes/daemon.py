@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
 from tailrace.decide.base import base_of, is_past
-from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
+from tailrace.decide.lease import LEASE_SECONDS
+from tailrace.errors import LoaderBusy, TailraceError, TargetBusy, Transient, UserFault
 from tailrace.jobs.backfill import BackfillReport
 from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.compact import Compactor, CompactReport
@@ -32,6 +33,10 @@ RETRY_SECONDS: Final = 1.0  # after the first failure, doubled up to RETRY_SECON
 RETRY_SECONDS_MAX: Final = 60.0
 FAILURES_MAX: Final = 5  # in a row; then a run that is to end at the tip gives up
 SWEEP_SECONDS: Final = 10.0  # between two looks at a manifest that nobody here publishes
+BUSY_SECONDS: Final = 2.0  # between two looks while another loader is at work
+BUSY_SECONDS_MAX: Final = (
+    LEASE_SECONDS + 10.0
+)  # then a run that is to end stops waiting for it: it lives, and takes its time
 NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to do
 COMPACT_SECONDS: Final = 60.0  # between two looks at whether an hour is over
 CAPTURE: Final = "capture"
@@ -69,11 +74,17 @@ class _Turn:
     pace: _Pace = field(default_factory=_Pace)
     more: bool = True
     looked: float = 0.0  # when the store was asked for the manifest
+    due: float = float("inf")  # when segments that wait for their time may be loaded
+    busy: float | None = None  # since when another loader is at work
     done: bool = False
 
 
 class Daemon:
-    """One run. Threads share the newest manifests and the results, both behind one lock."""
+    """One run. Threads share the newest manifests and the results, both behind one lock.
+
+    `load_all`: a person wants everything loaded, whatever a table's rule leaves until later. `take_over`: also where another
+    loader is at work.
+    """
 
     def __init__(
         self,
@@ -82,6 +93,9 @@ class Daemon:
         budget: Budget,
         until_caught_up: bool,
         on_change: Callable[[TableRun], None],
+        *,
+        load_all: bool = False,
+        take_over: bool = False,
     ) -> None:
         from tailrace.pipeline import TableRun
 
@@ -90,6 +104,8 @@ class Daemon:
         self._budget = budget
         self._until_caught_up = until_caught_up
         self._on_change = on_change
+        self._load_all = load_all
+        self._take_over = take_over
         self._lock = threading.Lock()
         self._runs = {table: TableRun(table, CaptureReport()) for table in tables}
         targets = sorted({target for table in tables for target in self._targets(table)})
@@ -145,7 +161,9 @@ class Daemon:
                     continue
                 pace.went_well()
                 self._captured(table, report)
-                if report.caught_up and self._until_caught_up and self._is_handed_over(table, report):
+                if self._until_caught_up and (
+                    report.waits or (report.caught_up and self._is_handed_over(table, report))
+                ):
                     return
                 self._budget.wait(report.wait_seconds)
         finally:
@@ -180,6 +198,7 @@ class Daemon:
                 segments=before.capture.segments + report.segments,
                 bytes=before.capture.bytes + report.bytes,
                 quarantined=before.capture.quarantined + report.quarantined,
+                rescued=before.capture.rescued + report.rescued,
             )
             errors = _without(before.errors, CAPTURE) if heals else before.errors
             run = self._runs[table] = replace(before, capture=total, errors=errors)
@@ -279,6 +298,14 @@ class Daemon:
     def _load(self, target: str) -> None:
         """All tables of one target in turn: DuckDB, for one, takes one writer."""
         turns = [_Turn(table) for table in self._tables if target in self._targets(table)]
+        try:
+            self._load_turns(target, turns)
+        finally:
+            for turn in turns:
+                if turn.loader is not None:
+                    turn.loader.give_back()
+
+    def _load_turns(self, target: str, turns: Sequence[_Turn]) -> None:
         news = self._news[target]
         while turns and not self._budget.spent():
             news.clear()
@@ -299,24 +326,43 @@ class Daemon:
             return
         with self._lock:
             manifest = self._manifests.pop((target, turn.table), None)
-        if manifest is None and not (turn.more or at_end or now - turn.looked >= SWEEP_SECONDS):
+        if manifest is None and not (turn.more or at_end or now >= min(turn.due, turn.looked + SWEEP_SECONDS)):
             return
         if manifest is None or at_end:
             manifest, turn.looked = None, now  # the store's: another worker may have published
         try:
-            turn.loader = turn.loader or self._pipeline.loader(turn.table, target)
+            turn.loader = turn.loader or self._pipeline.loader(
+                turn.table, target, everything=self._load_all, take_over=self._take_over
+            )
             report = turn.loader.step(manifest, self._budget)
             self._loaded(turn.table, target, report)
             if report.blocked is not None:
                 raise report.blocked
+            if report.busy is not None and self._has_waited(turn, now):
+                raise report.busy
         except Exception as error:
             ours = self._failed(turn.table, target, error, turn.pace)
             turn.more = True
-            turn.done = self._gives_up(ours, turn.pace)
+            turn.done = self._gives_up(ours, turn.pace) or isinstance(ours, LoaderBusy)
             return
         turn.pace.went_well()
+        if report.busy is not None:
+            turn.more, turn.pace.again = True, now + BUSY_SECONDS
+            return
+        turn.busy = None
         turn.more = report.more
+        turn.due = self._moment_of(report.again_ms)
         turn.done = at_end and not report.more
+
+    def _has_waited(self, turn: _Turn, now: float) -> bool:
+        """Whether a run that is to end has waited for another loader for so long that it is no dead one's lease that holds."""
+        turn.busy = now if turn.busy is None else turn.busy
+        return self._until_caught_up and now >= turn.busy + BUSY_SECONDS_MAX
+
+    def _moment_of(self, ms: int | None) -> float:
+        """A moment of the wall clock on the monotonic one; if the former jumps, the next sweep sees it."""
+        clock = self._budget.clock
+        return float("inf") if ms is None else clock.monotonic() + max(0, ms - clock.now_ms()) / 1000
 
     def _loaded(self, table: str, target: str, report: LoadReport) -> None:
         with self._lock:
@@ -324,13 +370,16 @@ class Daemon:
             loads = {**before.loads, target: before.loads.get(target, LoadReport()).then(report)}
             errors = before.errors if report.blocked else _without(before.errors, target)
             run = self._runs[table] = replace(before, loads=loads, errors=errors)
-        if report.loads or errors != before.errors:
+        known = before.loads.get(target, LoadReport())
+        waits_anew = report.again_ms != known.again_ms or (report.busy is None) != (known.busy is None)
+        if report.loads or waits_anew or errors != before.errors:
             self._on_change(run)
 
     def _wait_for_news(self, news: threading.Event, turns: Sequence[_Turn]) -> None:
         """Until something is published, a pause is over or a sweep is due; in short pieces, so that a stop is noticed."""
         clock = self._budget.clock
-        until = min((max(t.pace.again, t.looked if t.more else t.looked + SWEEP_SECONDS) for t in turns), default=0.0)
+        due = (max(t.pace.again, t.looked if t.more else min(t.due, t.looked + SWEEP_SECONDS)) for t in turns)
+        until = min(due, default=0.0)
         while clock.monotonic() < until and not self._budget.spent() and not news.wait(NEWS_SECONDS):
             pass
 

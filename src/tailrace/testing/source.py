@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tailrace.capture.records import TTL_PRINCIPAL, line_of, payload_of
+from tailrace.capture.records import TTL_PRINCIPAL, head_of, line_of, payload_of
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage
 from tailrace.clock import ManualClock
 from tailrace.errors import IteratorExpired, NotFound, PermissionMissing, RecordInvalid, StreamTrimmed, TailraceError
@@ -256,6 +256,11 @@ def _as_boto3_gives_it(record: Any) -> dict[str, Any]:
     return {**record, "dynamodb": {**change, "ApproximateCreationDateTime": datetime.fromtimestamp(created, UTC)}}
 
 
+def _written_ms(written: Written) -> int:
+    """When it had surely been written: it tells the second. Of a bad record nobody knows."""
+    return 1 << 62 if written.line is None else head_of(written.line).created_ms + 1000
+
+
 def published(landing: Landing) -> list[tuple[int, bytes]]:
     """(sequence number, line) of everything that the manifest lists, in publish order."""
     found = landing.load()
@@ -268,12 +273,13 @@ def published(landing: Landing) -> list[tuple[int, bytes]]:
     ]
 
 
-def violations(source: ModelSource, landing: Landing, *, settled: bool = False) -> list[str]:
+def violations(source: ModelSource, landing: Landing, *, settled: bool = False, delivered: bool = False) -> list[str]:
     """What is wrong between a stream and its landing zone at this moment, whatever has happened so far.
 
     Every record up to a shard's mark stands in exactly one segment or in quarantine, once; nothing beyond a mark stands in
     a segment; what was lost has a gap, and a gap has its reason; each key's changes are published in their order. `settled`:
-    capture has caught up, so nothing at all may be missing but what a gap tells.
+    capture has caught up, so nothing at all may be missing but what a gap tells. `delivered`: a function lands the changes, so
+    they may come again, out of order and before a mark; never later than one, nor than `captured_through_ms`.
     """
     found = landing.load()
     if found is None:
@@ -290,14 +296,15 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
         is_lost = written.number in source.trimmed or written.shard_id in source.gone
         is_due = shard is not None and (shard.finished_ms is not None or written.number <= (shard.mark or 0))
         copies = times[written.number] if written.line is not None else aside[written.payload]
-        if copies > 1:
+        is_due = is_due or (delivered and _written_ms(written) <= (manifest.captured_through_ms or 0))
+        if copies > 1 and not delivered:
             wrong.append(f"{what} is there {copies} times")
         if copies == 0 and (is_due or settled):
             if not is_lost:
                 wrong.append(f"{what} is missing")
             elif not gaps or (shard is not None and written.shard_id not in gaps):
                 wrong.append(f"{what} was lost silently")
-        if times[written.number] and shard is not None and not is_due:
+        if times[written.number] and shard is not None and not is_due and not delivered:
             wrong.append(f"{what} is published beyond the mark")
         if line_of_number.get(written.number, written.line) != written.line:
             wrong.append(f"{what} reads {line_of_number[written.number]!r}")
@@ -311,7 +318,7 @@ def violations(source: ModelSource, landing: Landing, *, settled: bool = False) 
     newest: dict[str, int] = {}
     for number, line in lines:
         key = json.loads(line)["Keys"]["pk"]["S"]
-        if number <= newest.get(key, 0):
+        if number <= newest.get(key, 0) and not delivered:
             wrong.append(f"{key} goes back from {newest[key]} to {number}")
         newest[key] = number
     return wrong

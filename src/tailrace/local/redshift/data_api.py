@@ -15,7 +15,7 @@ from typing import Any, Final
 from tailrace.local.emulator import Emulator, Owner, ServiceError
 from tailrace.local.faults import Fault
 from tailrace.local.redshift.lexer import RedshiftError, tokens_of
-from tailrace.local.redshift.session import Databases, Result, Session
+from tailrace.local.redshift.session import Cancelled, Databases, Result, Session
 from tailrace.local.redshift.wire import Driver
 
 STATEMENT_BYTES: Final = 100 * 1024
@@ -212,7 +212,7 @@ class DataApi:
             await self._carry_out(execution)
             execution.status = "FINISHED"
         except RedshiftError as error:
-            execution.status = "ABORTED" if execution.cancelled else "FAILED"
+            execution.status = "ABORTED" if _was_cancelled(execution, error) else "FAILED"
             execution.error = execution.error or str(error)
         except Exception as error:  # a defect or a missing PostgreSQL: whoever asks after the statement is to see it
             execution.status, execution.error = "FAILED", f"{type(error).__name__}: {error}"
@@ -239,7 +239,7 @@ class DataApi:
             step.status = "STARTED"
             try:
                 if execution.cancelled:
-                    raise RedshiftError("Query cancelled on user's request", sqlstate="57014")
+                    raise Cancelled
                 if execution.is_batch and step.sql.split(None, 1)[0].upper().strip(";") in _TRANSACTIONS:
                     raise RedshiftError("a batch is one transaction and cannot begin or end one", sqlstate="25001")
                 step.result = _checked(await session.execute(step.sql, values))
@@ -247,7 +247,8 @@ class DataApi:
                     await session.execute("BEGIN")
                 step.status = "FINISHED"
             except RedshiftError as error:
-                step.status, step.error = "ABORTED" if execution.cancelled else "FAILED", str(error)
+                step.status = "ABORTED" if _was_cancelled(execution, error) else "FAILED"
+                step.error = str(error)
                 execution.error = f"Query #{number} failed with {error}" if execution.is_batch else str(error)
                 raise
             finally:
@@ -401,6 +402,10 @@ class DataApi:
 
 _PLACES: Final = ("ClusterIdentifier", "WorkgroupName", "Database")
 _TRANSACTIONS: Final = ("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT")
+
+
+def _was_cancelled(execution: _Execution, error: RedshiftError) -> bool:
+    return execution.cancelled or isinstance(error, Cancelled)
 
 
 def _invalid(message: str) -> ServiceError:

@@ -49,6 +49,13 @@ class ConnectionLost(RedshiftError):
         super().__init__("Connection to the database was lost", sqlstate="08006")
 
 
+class Cancelled(RedshiftError):
+    """Somebody has cancelled the statement."""
+
+    def __init__(self) -> None:
+        super().__init__("Query cancelled on user's request", sqlstate="57014")
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """`columns`: names and types; None of a statement without rows. `count`: of rows returned, changed or copied, else -1."""
@@ -162,6 +169,7 @@ class Session:
         self._get_object = get_object
         self._put_object = put_object
         self._strike = strike
+        self._cancelled = asyncio.Event()
         self.pid: Final = connection.info.backend_pid
 
     @property
@@ -172,17 +180,10 @@ class Session:
         """One statement. Raises RedshiftError, after which an open transaction takes nothing but ROLLBACK."""
         try:
             statement = read_statement(sql, in_transaction=self.in_transaction)
-            planned = self._strike(statement.verb) if statement.verb != "BEGIN" else None
-            fault = None if planned is None else planned.kind
-            if planned is not None and fault == "slow_statement":
-                await asyncio.sleep(planned.seconds)
-            if fault == "connection_lost":
-                await self.close()
-                raise ConnectionLost
-            if fault == "serialization":
-                raise _serialization("planned")
-            if fault == "statement_timeout":
-                raise RedshiftError("canceling statement due to statement timeout", sqlstate="57014")
+            fault = self._strike(statement.verb) if statement.verb != "BEGIN" else None
+            kind = None if fault is None else fault.kind
+            if fault is not None:
+                await self._struck(fault)
             result = await self._run(statement, parameters or {})
         except psycopg.Error as error:
             raise self._translated(error) from error
@@ -191,10 +192,29 @@ class Session:
             if isinstance(error, LoadFailed):
                 await self._prepared.note_failure(error)
             raise
-        if fault == "reply_lost":
+        if kind == "reply_lost":
             await self.close()
             raise ConnectionLost
         return result
+
+    async def _struck(self, fault: Fault) -> None:
+        """What the fault does before its statement."""
+        match fault.kind:
+            case "connection_lost":
+                await self.close()
+                raise ConnectionLost
+            case "statement_refused":
+                raise RedshiftError("planned")
+            case "serialization":
+                raise _serialization("planned")
+            case "statement_timeout":
+                raise RedshiftError("canceling statement due to statement timeout", sqlstate="57014")
+            case "statement_cancelled":
+                raise Cancelled
+            case "statement_slow":
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._cancelled.wait(), fault.seconds)
+                    raise Cancelled
 
     async def describe(self, sql: str) -> tuple[tuple[str, str], ...] | None:
         """Names and types of a statement's columns, without carrying it out; None where it gives no rows."""
@@ -213,6 +233,7 @@ class Session:
 
     async def cancel(self) -> None:
         """What it is doing ends with an error."""
+        self._cancelled.set()
         await self._connection.cancel_safe()
 
     async def close(self) -> None:

@@ -219,8 +219,11 @@ class Merge:
                 f"t.{quote(c.name)} = i.{n}" for c, n in zip(self._keys, self._incoming_keys, strict=True)
             )
             place = ", ".join(f"i.{name}" for name in [*self._incoming_keys, "pos"])
+            # Constants: what was appended in order is skipped by whole row groups.
+            [(first, last)] = self._run("SELECT min(pos), max(pos) FROM temp.incoming")
             fresh = (
-                f"ANTI JOIN {self._target} t ON t._tr_pos = i.pos AND {held}"
+                f"ANTI JOIN (SELECT * FROM {self._target} WHERE _tr_pos BETWEEN '{first}' AND '{last}') t"
+                f" ON t._tr_pos = i.pos AND {held}"
                 f" QUALIFY row_number() OVER (PARTITION BY {place} ORDER BY i.line) = 1"
             )
         self._insert(

@@ -24,8 +24,10 @@ import pyarrow as pa
 from tailrace.aws import translate
 from tailrace.clock import Budget, Clock
 from tailrace.errors import (
+    NotFound,
     OutcomeUnknown,
     OutOfTime,
+    ServiceUnavailable,
     TailraceError,
     Throttled,
     Transient,
@@ -41,6 +43,7 @@ BATCH_STATEMENTS: Final = 40
 LONG_POLL_SECONDS: Final = 2  # so soon a wait notices that it is to end
 POLL_SECONDS: Final = (0.05, 2.0)  # first and longest pause where an answer does not wait for the end
 TRIES: Final = 5  # of a request, each of which botocore repeats on its own
+OF_ONE: Final = ("DescribeStatement", "GetStatementResult")  # of a statement that was taken, and is kept for a day
 ACTIVE: Final = ("SUBMITTED", "PICKED", "STARTED")  # one after the other
 _NEVER: Final = threading.Event()
 
@@ -279,6 +282,9 @@ class DataApiConnection:
                 return dict(method(**request))
             except Exception as error:
                 translated = translate(error, operation=operation)
+                if isinstance(translated, NotFound) and operation in OF_ONE:
+                    hint = "It is asked again; a load looks at the ledger first."
+                    translated = ServiceUnavailable(f"Redshift knows no such statement any more: {error}", hint=hint)
                 if not isinstance(translated, Transient) or attempt == tries or self._left() <= 0:
                     raise translated from error
                 self._pause(attempt)

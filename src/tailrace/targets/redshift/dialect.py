@@ -136,7 +136,7 @@ class RedshiftDialect(Dialect):
     def columns_of(self, schema: str, tables: Sequence[str]) -> str:
         wanted = ", ".join(self.text_literal(table) for table in tables)
         return (
-            "SELECT table_name, column_name FROM svv_redshift_columns"
+            "SELECT table_name, column_name, data_type FROM svv_redshift_columns"
             f" WHERE schema_name = {self.text_literal(schema)} AND table_name IN ({wanted})"
             " ORDER BY table_name, ordinal_position"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from tailrace.targets.planning import (
     LIVE,
     META_NAMES,
     META_TYPES,
+    check_fence,
     fresh,
     key_columns,
     known_ms,
@@ -50,6 +52,7 @@ class _State:
     """What the server holds of a table: the last load's columns, and its own ones that are not ours."""
 
     version: int
+    fence: int
     columns: tuple[Column, ...]
     foreign: tuple[str, ...]
     applied_through: int
@@ -79,17 +82,12 @@ class WarehouseTarget:
     # ---- the port
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
-        with self._connection.opened(budget):
+        with self._connection.opened(budget), self._reading(table):
             state = self._state(table)
             if state is None:
                 return Ledger()
-            names = self._names(table)
-            recent = (
-                "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._name(table)}"
-                f" ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}"
-            )
-            count = f"SELECT count(*) FROM {names.target}{_live(table)}"
+            recent = self._ledger_query(table, f"ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}")
+            count = f"SELECT count(*) FROM {self._names(table).target}{_live(table)}"
             newest, [(live,)] = self._connection.results([recent, count])
             return Ledger(
                 applied_through=state.applied_through,
@@ -98,7 +96,8 @@ class WarehouseTarget:
                 rows=live,
                 through_ms=state.through_ms,
                 recent=tuple(LedgerRow(*row) for row in newest),
-                begun_through=self._begun_through(names, state),
+                begun_through=self._begun_through(self._names(table), state),
+                fence=state.fence,
             )
 
     def _begun_through(self, names: Names, state: _State) -> int:
@@ -107,13 +106,21 @@ class WarehouseTarget:
         ends = [end for end in map(names.end_of, found) if end is not None and not state.holds(end)]
         return min(ends, default=0)
 
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        with self._connection.opened(), self._reading(table):
+            if self._state(table) is None:
+                return None
+            found = self._connection.rows(self._ledger_query(table, f"AND number = {number}"))
+            return next((LedgerRow(*row) for row in found), None)
+
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         attempt, is_refused = 1, False
         budget = budget or Budget(self._clock)
         while True:
             with self._connection.opened(budget):
-                before = self._state(load.table)
+                before: _State | None = None
                 try:
+                    before = self._state(load.table)
                     return self._apply(load, before, is_refused=is_refused)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
@@ -121,7 +128,8 @@ class WarehouseTarget:
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
                     is_refused = True
-                    is_as_before = _version(self._state(load.table)) == _version(before)
+                    with self._reading(load.table):
+                        is_as_before = _version(self._state(load.table)) == _version(before)
                     # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
@@ -133,13 +141,13 @@ class WarehouseTarget:
             attempt += 1
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
-        with self._connection.opened():
+        with self._connection.opened(), self._reading(table):
             state = self._state(table)
             if state is not None:
                 yield from self._connection.batches(self._live_rows(table, state), _schema(table, state))
 
     def find(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]]) -> pa.Table:
-        with self._connection.opened():
+        with self._connection.opened(), self._reading(table):
             state = self._state(table)
             if state is None or not keys:
                 return pa.table({})
@@ -165,13 +173,15 @@ class WarehouseTarget:
     def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
         """`is_refused`: a statement of the attempt before this one was."""
         table = load.table
+        if state is not None:
+            check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
         held = [] if state is None else [s.segment.number for s in load.segments if state.holds(s.segment.number)]
         segments, changes = fresh(load, held)
         skipped = len(load.segments) - len(segments)
         if state is not None and not segments:
             return Applied(0, skipped, 0, state.columns)
         plan = self._plan(load, state)
-        is_replay = any(s.segment.kind == "replay" for s in segments)
+        is_replay = any(s.segment.may_repeat for s in segments)
         known = known_ms(load)
         rows = self._spelled(
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
@@ -182,7 +192,7 @@ class WarehouseTarget:
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            self._stage(writer, state, stage, plan.columns, rows)
+            self._stage(writer, state, stage, plan.columns, rows, is_refused=is_refused)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -197,7 +207,8 @@ class WarehouseTarget:
         beyond.update((s.segment.number, s.segment.through_ms) for s in segments)
         before = (0, None) if state is None else (state.applied_through, state.through_ms)
         through, through_ms = moved_on(*before, beyond)
-        statements += writer.entered(ledger_rows(load, segments, changes, self._clock.now_ms()), through, through_ms)
+        entries = ledger_rows(load, segments, changes, self._clock.now_ms())
+        statements += writer.entered(entries, through, through_ms, load.fence)
         self._connection.transaction(
             statements, "" if stage is None else self._names(table).applying(stage, writer.version)
         )
@@ -273,15 +284,26 @@ class WarehouseTarget:
         return True
 
     def _stage(
-        self, writer: Writer, state: _State | None, stage: str, columns: Sequence[Column], rows: pa.Table
+        self,
+        writer: Writer,
+        state: _State | None,
+        stage: str,
+        columns: Sequence[Column],
+        rows: pa.Table,
+        *,
+        is_refused: bool,
     ) -> None:
-        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile."""
+        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile.
+
+        `is_refused`: what is there may be what was refused, such as the rows of a file that was changed on its way.
+        """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        there = () if state is None else state.stages
-        for name in there:
+        there = set() if state is None else set(state.stages)
+        for name in sorted(there):
             end = names.end_of(name)
-            if state is not None and (end is None or state.holds(end)):
+            if end is None or (state is not None and state.holds(end)) or (name == stage and is_refused):
                 self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+                there.discard(name)
         if stage in there:
             self._connection.staged_before(table)
             return
@@ -300,6 +322,14 @@ class WarehouseTarget:
 
     # ---- what is there
 
+    @contextmanager
+    def _reading(self, table: TableSpec) -> Iterator[None]:
+        """A statement that only reads is refused where somebody has changed what it reads."""
+        try:
+            yield
+        except StatementFailed as error:
+            raise self._refused(table, f"cannot be read: {error}") from error
+
     def _state(self, table: TableSpec) -> _State | None:
         """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
         names, literal = self._names(table), self._name(table)
@@ -309,7 +339,7 @@ class WarehouseTarget:
         statements = [
             wanted,
             (
-                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version"
+                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version, fence"
                 f" FROM {tables} WHERE name = {literal}"
             ),
             f"SELECT number, through_ms FROM {ledger} WHERE table_name = {literal} AND number >= {through} ORDER BY number",
@@ -323,9 +353,13 @@ class WarehouseTarget:
             actual, found, beyond, recorded, stages = self._connection.results(statements)
         except StatementFailed:
             actual, found = self._connection.rows(wanted), []
-            if any(name == "_tailrace_ledger" for name, _ in actual):
+            of_ledger = {column for name, column, _ in actual if name == "_tailrace_ledger"}
+            if of_ledger and "fence" not in of_ledger:
+                hint = f"Drop it and {', '.join(INTERNAL)}, and load it again from the landing zone."
+                raise self._refused(table, "was written in format 1, before there was a release", hint) from None
+            if of_ledger:
                 raise
-        columns = [column for name, column in actual if name == self._dialect.fold(table.name)]
+        columns = self._columns_in(table, actual)
         if not found:
             if columns:
                 raise self._refused(
@@ -334,21 +368,33 @@ class WarehouseTarget:
                     "Rename it, or set another `name` for this table.",
                 )
             return None
-        format_, source, mode, keys, incarnation, applied, through_ms, version = found[0]
+        format_, source, mode, keys, incarnation, applied, through_ms, version, fence = found[0]
         if format_ != FORMAT:
             hint = "Upgrade this Tailrace to the release that wrote it."
             raise self._refused(table, f"was written in format {format_}", hint)
         strange = why_foreign(table, (source, mode, keys, incarnation))
         if strange is not None:
             raise self._refused(table, strange, "Give this table another `name` in the target.")
+        if not columns:  # unless another loader has made it since we looked
+            columns = self._columns_in(table, self._connection.rows(wanted))
         if not columns:
             raise self._refused(table, "is gone, while the ledger says that it was loaded", _FORGET)
         if applied > 0 and (not beyond or beyond[0][0] != applied):
             raise self._refused(table, "has rows, while its ledger was emptied", _FORGET)
         ours = self._columns(names, literal, recorded)
+        altered = self._why_altered(table, ours, columns)
+        if altered:  # unless another loader came between what was read
+            rows = self._connection.rows
+            columns = self._columns_in(table, rows(wanted))
+            altered = self._why_altered(table, ours, columns)
+            if rows(f"SELECT version FROM {tables} WHERE name = {literal}") != [(version,)]:
+                raise TargetContended("Another loader changed the table while it was looked at", hint="It is repeated.")
+            if altered:
+                raise self._refused(table, altered)
         known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
         return _State(
             version,
+            fence,
             ours,
             tuple(name for name in columns if self._dialect.fold(name) not in known),
             applied,
@@ -356,6 +402,31 @@ class WarehouseTarget:
             {n: ms for n, ms in beyond if n > applied},
             tuple(sorted(name for (name,) in stages if name.startswith(names.stages))),
         )
+
+    def _ledger_query(self, table: TableSpec, which: str) -> str:
+        return (
+            "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
+            f" lag_ms_p99, fence FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
+        )
+
+    def _columns_in(self, table: TableSpec, found: Sequence[tuple[Any, ...]]) -> dict[str, str]:
+        """Names and types of the table's columns, a view's too; empty: there is no such table."""
+        return {column: type_ for name, column, type_ in found if name == self._dialect.fold(table.name)}
+
+    def _why_altered(self, table: TableSpec, ours: Sequence[Column], actual: Mapping[str, str]) -> str | None:
+        """What somebody else has done to our columns, so that rows could not be loaded, or not exactly. None: nothing."""
+        fold = self._dialect.fold
+        if not {(a.name, a.tag) for a in table.keys.attributes} <= {(c.attribute, c.tag) for c in ours}:
+            return "has rows, while _tailrace_columns no longer says which columns they have"
+        absent = [name for name in (*(c.name for c in ours), *META_NAMES[table.mode]) if fold(name) not in actual]
+        if absent:
+            return f"no longer has the column {absent[0]!r:.100}"
+        for column in ours:
+            type_ = actual[fold(column.name)]
+            if not self._dialect.holds(type_, column.type):
+                made = self._dialect.column_type(column.type)
+                return f"has a column {column.name!r:.100} of type {type_}, which was made as {made}"
+        return None
 
     def _columns(self, names: Names, literal: str, rows: Sequence[tuple[Any, ...]]) -> tuple[Column, ...]:
         """What our table of columns says. `rows` hold the first piece of each attribute's name."""
