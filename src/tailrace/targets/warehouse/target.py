@@ -78,7 +78,6 @@ class WarehouseTarget:
         self._dialect = dialect
         self._clock = clock
         self._jitter = random.Random()
-        self._tidied: set[str] = set()
 
     # ---- the port
 
@@ -131,7 +130,7 @@ class WarehouseTarget:
                     is_refused = True
                     with self._reading(load.table):
                         is_as_before = _version(self._state(load.table)) == _version(before)
-                    # Another loader may also have taken our staging table for one that was left behind.
+                    # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
                         refused.facts["statement"] = error.at + 1
@@ -193,8 +192,7 @@ class WarehouseTarget:
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            left = () if state is None else state.stages
-            self._stage(writer, left, stage, plan.columns, rows, is_refused=is_refused)
+            self._stage(writer, state, stage, plan.columns, rows, is_refused=is_refused)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -257,7 +255,9 @@ class WarehouseTarget:
         known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
-            known, writer = plan.columns[:at_once], self._writer(table, version)
+            wanted = {table.layout.dist_key, *(table.layout.sort_key or ())}
+            places = [n for n, c in enumerate(plan.columns, 1) if wanted & {c.attribute, c.name}]
+            known, writer = plan.columns[: max([at_once, *places])], self._writer(table, version)
             run(writer.internal_tables())
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
@@ -286,31 +286,34 @@ class WarehouseTarget:
     def _stage(
         self,
         writer: Writer,
-        left: Sequence[str],
+        state: _State | None,
         stage: str,
         columns: Sequence[Column],
         rows: pa.Table,
         *,
         is_refused: bool,
     ) -> None:
-        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended.
+        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile.
 
-        `is_refused`: what is left may be what was refused, such as the rows of a file that was changed on its way.
+        `is_refused`: what is there may be what was refused, such as the rows of a file that was changed on its way.
         """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        is_usable = stage in left and not is_refused
-        others = [] if names.table in self._tidied else [name for name in left if name != stage]
-        for name in [
-            *others,
-            *([stage] if stage in left and not is_usable else []),
-        ]:  # one under way elsewhere begins anew
-            self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-        self._tidied.add(names.table)
-        if is_usable:
+        there = set() if state is None else set(state.stages)
+        for name in sorted(there):
+            end = names.end_of(name)
+            if end is None or (state is not None and state.holds(end)) or (name == stage and is_refused):
+                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+                there.discard(name)
+        if stage in there:
             self._connection.staged_before(table)
             return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
-        self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        try:
+            self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        except StatementFailed:
+            after = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
+            if (stage,) not in after:  # else another loader of the same segments was quicker
+                raise
 
     def _spelled(self, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
         """Staged rows as the server takes them."""
