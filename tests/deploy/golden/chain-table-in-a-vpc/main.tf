@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:573d3298989ff787ce391c77add5dcebbe82f23c3fc8f03e0bb018ab2447366b
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:d1ae197925e53160956de750e37af8d706d327f020fd7a36eaa5bcb91026d510
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -694,7 +694,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name        = "replica-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket replica-…-given-up"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
   namespace         = "AWS/Lambda"
   metric_name       = "OnFailureDestinationDeliveredEventCount"
   dimensions = {

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:0b2f11d30c7b5d1f97c449c5f5567c3c70511dc21dd45e8b600206f1971e6ad7
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fc3789d96a805f0ce4a2dd0e381dd4edfedc882f002c4d80fcda6a7df36506a0
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -615,7 +615,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name        = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-…-given-up"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
   namespace         = "AWS/Lambda"
   metric_name       = "OnFailureDestinationDeliveredEventCount"
   dimensions = {

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:0fc25b146ce66fe7045ef3f8104b40c16f5e15b7ecb1200cd05cabcec1cdc5f6
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:642b2f02709d100ce6994cb45ab57e37045593573d7ec0ba06a50c027542a351
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -587,7 +587,7 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
   alarm_name        = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-…-given-up"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
   namespace         = "AWS/Lambda"
   metric_name       = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
