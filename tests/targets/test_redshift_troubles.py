@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from redshift_place import Hasty, Kind, Place, Trouble, Troubled
 
-from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UserFault
+from tailrace.errors import OutcomeUnknown, OutOfTime, ServiceUnavailable, TailraceError, TargetContended, UserFault
 from tailrace.local.client import LocalAws
 from tailrace.targets.redshift.staging import _parquet
 from tailrace.targets.target import Load
@@ -138,8 +138,8 @@ def test_a_copy_that_outlives_its_loader_is_waited_for(scenes: Scenes) -> None:
     place = scene.place
     place.aws.fault("statement_slow", operation="COPY", table=place.name, seconds=4)
     error = scene.fails(place.target("data_api", wait_seconds=0.5))
-    assert isinstance(error, OutcomeUnknown)
-    assert "still runs" in str(error)
+    assert isinstance(error, OutOfTime)
+    assert "still at work" in str(error)
     copies = _copies(place)
     scene.goes_on()
     assert _copies(place) == copies, "the COPY was begun once more"
@@ -241,8 +241,8 @@ def test_a_lock_that_somebody_holds_ends_in_a_sentence_and_not_in_a_load(scene: 
         assert isinstance(error, TargetContended)
         assert "statement timeout" in str(error)
     else:
-        assert isinstance(error, OutcomeUnknown)
-        assert "still runs" in str(error)
+        assert isinstance(error, OutOfTime)
+        assert "still at work" in str(error)
     session("COMMIT")
     scene.goes_on()
 

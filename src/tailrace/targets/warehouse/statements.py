@@ -20,7 +20,7 @@ from tailrace.targets.planning import META_NAMES, identity, key_columns
 from tailrace.targets.target import LedgerRow, Load, LoadedSegment, TableSpec
 from tailrace.targets.warehouse.dialect import Dialect
 
-FORMAT = 1
+FORMAT = 2
 STAGE_PREFIX = "_tailrace_stage_"
 
 # Column names and kinds of types; a text in Redshift needs a length, which the dialect knows.
@@ -35,6 +35,7 @@ INTERNAL: dict[str, dict[str, str]] = {
         "applied_through": "int",
         "through_ms": "int",
         "version": "int",
+        "fence": "int",
     },
     "_tailrace_columns": {
         "table_name": "text",
@@ -61,6 +62,7 @@ INTERNAL: dict[str, dict[str, str]] = {
         "through_ms": "int",
         "lag_ms_p50": "int",
         "lag_ms_p99": "int",
+        "fence": "int",
     },
 }
 """Our own tables, in the schema of the target's."""
@@ -166,7 +168,7 @@ class Writer:
             f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(key)}",
             *d.index(n.target, key),
             f"CREATE TABLE {n.tombstones} (key {d.text}, pos {d.place}{moment})",
-            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version})",
+            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version}, 0)",
             *self._recorded(columns, 0),
         ]
 
@@ -280,12 +282,12 @@ class Writer:
             statements += merge.sweep(load.epoch)
         return statements
 
-    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None) -> list[str]:
+    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None, fence: int) -> list[str]:
         d = self._d
         values = [f"({self._name}, {', '.join(d.literal(value) for value in astuple(row))})" for row in rows]
         settings = (
             f", applied_through = {through}, through_ms = {d.literal(through_ms)},"
-            f" incarnation = {d.text_literal(self._spec.incarnation)}"
+            f" incarnation = {d.text_literal(self._spec.incarnation)}, fence = {fence}"
         )
         return [*self._inserts(self._n.internal("ledger"), values), self.ended(settings)]
 

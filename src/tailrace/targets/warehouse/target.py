@@ -21,6 +21,7 @@ from tailrace.targets.planning import (
     LIVE,
     META_NAMES,
     META_TYPES,
+    check_fence,
     fresh,
     key_columns,
     known_ms,
@@ -51,6 +52,7 @@ class _State:
     """What the server holds of a table: the last load's columns, and its own ones that are not ours."""
 
     version: int
+    fence: int
     columns: tuple[Column, ...]
     foreign: tuple[str, ...]
     applied_through: int
@@ -85,13 +87,8 @@ class WarehouseTarget:
             state = self._state(table)
             if state is None:
                 return Ledger()
-            names = self._names(table)
-            recent = (
-                "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._name(table)}"
-                f" ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}"
-            )
-            count = f"SELECT count(*) FROM {names.target}{_live(table)}"
+            recent = self._ledger_query(table, f"ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}")
+            count = f"SELECT count(*) FROM {self._names(table).target}{_live(table)}"
             newest, [(live,)] = self._connection.results([recent, count])
             return Ledger(
                 applied_through=state.applied_through,
@@ -100,7 +97,8 @@ class WarehouseTarget:
                 rows=live,
                 through_ms=state.through_ms,
                 recent=tuple(LedgerRow(*row) for row in newest),
-                begun_through=self._begun_through(names, state),
+                begun_through=self._begun_through(self._names(table), state),
+                fence=state.fence,
             )
 
     def _begun_through(self, names: Names, state: _State) -> int:
@@ -108,6 +106,13 @@ class WarehouseTarget:
         found = [*state.stages, *self._connection.under_way(names.work)]
         ends = [end for end in map(names.end_of, found) if end is not None and not state.holds(end)]
         return min(ends, default=0)
+
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        with self._connection.opened(), self._reading(table):
+            if self._state(table) is None:
+                return None
+            found = self._connection.rows(self._ledger_query(table, f"AND number = {number}"))
+            return next((LedgerRow(*row) for row in found), None)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         attempt, is_refused = 1, False
@@ -169,6 +174,8 @@ class WarehouseTarget:
     def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
         """`is_refused`: a statement of the attempt before this one was."""
         table = load.table
+        if state is not None:
+            check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
         held = [] if state is None else [s.segment.number for s in load.segments if state.holds(s.segment.number)]
         segments, changes = fresh(load, held)
         skipped = len(load.segments) - len(segments)
@@ -186,7 +193,8 @@ class WarehouseTarget:
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            self._stage(writer, () if state is None else state.stages, stage, plan.columns, rows)
+            left = () if state is None else state.stages
+            self._stage(writer, left, stage, plan.columns, rows, is_refused=is_refused)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -201,7 +209,8 @@ class WarehouseTarget:
         beyond.update((s.segment.number, s.segment.through_ms) for s in segments)
         before = (0, None) if state is None else (state.applied_through, state.through_ms)
         through, through_ms = moved_on(*before, beyond)
-        statements += writer.entered(ledger_rows(load, segments, changes, self._clock.now_ms()), through, through_ms)
+        entries = ledger_rows(load, segments, changes, self._clock.now_ms())
+        statements += writer.entered(entries, through, through_ms, load.fence)
         self._connection.transaction(
             statements, "" if stage is None else self._names(table).applying(stage, writer.version)
         )
@@ -275,16 +284,29 @@ class WarehouseTarget:
         return True
 
     def _stage(
-        self, writer: Writer, left: Sequence[str], stage: str, columns: Sequence[Column], rows: pa.Table
+        self,
+        writer: Writer,
+        left: Sequence[str],
+        stage: str,
+        columns: Sequence[Column],
+        rows: pa.Table,
+        *,
+        is_refused: bool,
     ) -> None:
-        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended."""
+        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended.
+
+        `is_refused`: what is left may be what was refused, such as the rows of a file that was changed on its way.
+        """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        if names.table not in self._tidied:
-            for name in left:
-                if name != stage:  # one that is under way elsewhere begins anew
-                    self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-            self._tidied.add(names.table)
-        if stage in left:
+        is_usable = stage in left and not is_refused
+        others = [] if names.table in self._tidied else [name for name in left if name != stage]
+        for name in [
+            *others,
+            *([stage] if stage in left and not is_usable else []),
+        ]:  # one under way elsewhere begins anew
+            self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+        self._tidied.add(names.table)
+        if is_usable:
             self._connection.staged_before(table)
             return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
@@ -314,7 +336,7 @@ class WarehouseTarget:
         statements = [
             wanted,
             (
-                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version"
+                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version, fence"
                 f" FROM {tables} WHERE name = {literal}"
             ),
             f"SELECT number, through_ms FROM {ledger} WHERE table_name = {literal} AND number >= {through} ORDER BY number",
@@ -328,7 +350,11 @@ class WarehouseTarget:
             actual, found, beyond, recorded, stages = self._connection.results(statements)
         except StatementFailed:
             actual, found = self._connection.rows(wanted), []
-            if any(name == "_tailrace_ledger" for name, *_ in actual):
+            of_ledger = {column for name, column, _ in actual if name == "_tailrace_ledger"}
+            if of_ledger and "fence" not in of_ledger:
+                hint = f"Drop it and {', '.join(INTERNAL)}, and load it again from the landing zone."
+                raise self._refused(table, "was written in format 1, before there was a release", hint) from None
+            if of_ledger:
                 raise
         columns = self._columns_in(table, actual)
         if not found:
@@ -339,13 +365,15 @@ class WarehouseTarget:
                     "Rename it, or set another `name` for this table.",
                 )
             return None
-        format_, source, mode, keys, incarnation, applied, through_ms, version = found[0]
+        format_, source, mode, keys, incarnation, applied, through_ms, version, fence = found[0]
         if format_ != FORMAT:
             hint = "Upgrade this Tailrace to the release that wrote it."
             raise self._refused(table, f"was written in format {format_}", hint)
         strange = why_foreign(table, (source, mode, keys, incarnation))
         if strange is not None:
             raise self._refused(table, strange, "Give this table another `name` in the target.")
+        if not columns:  # unless another loader has made it since we looked
+            columns = self._columns_in(table, self._connection.rows(wanted))
         if not columns:
             raise self._refused(table, "is gone, while the ledger says that it was loaded", _FORGET)
         if applied > 0 and (not beyond or beyond[0][0] != applied):
@@ -363,12 +391,19 @@ class WarehouseTarget:
         known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
         return _State(
             version,
+            fence,
             ours,
             tuple(name for name in columns if self._dialect.fold(name) not in known),
             applied,
             through_ms,
             {n: ms for n, ms in beyond if n > applied},
             tuple(sorted(name for (name,) in stages if name.startswith(names.stages))),
+        )
+
+    def _ledger_query(self, table: TableSpec, which: str) -> str:
+        return (
+            "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
+            f" lag_ms_p99, fence FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
         )
 
     def _columns_in(self, table: TableSpec, found: Sequence[tuple[Any, ...]]) -> dict[str, str]:
