@@ -358,6 +358,12 @@ class TestRefused:
             deployment_of(HEAD.replace("s3://acme-lake/tailrace", "file:./landing") + REDSHIFT + "[tables.orders]\n")
         assert caught.value.facts["place"] == "landing.url"
 
+    def test_a_target_that_no_function_writes_to_is_no_obstacle(self) -> None:
+        unused = '[targets.pg]\nkind = "postgres"\n'
+        deployment = deployment_of(HEAD + REDSHIFT + unused + ORDERS + 'targets = ["dwh"]\n')
+        assert "postgres" not in deployment.config
+        assert deployment.passwords == ""
+
     def test_a_poller(self) -> None:
         with pytest.raises(ConfigInvalid, match="captured by a poller") as caught:
             deployment_of(HEAD + REDSHIFT + "[tables.orders]\n")
@@ -441,6 +447,8 @@ class TestNames:
         for part in deployment.resources:
             if isinstance(part, Function | Role | Schedule):
                 assert len(part.name) <= 64, part.name
+            if isinstance(part, Function):
+                assert len(part.what) <= 256
             if isinstance(part, Bucket):
                 longest = part.name.replace(ACCOUNT, "1" * 12).replace(REGION, "ap-southeast-2")
                 assert len(longest) <= 63

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -78,9 +78,7 @@ BATCH_RECORDS: Final = 10_000  # the most there is: a batch, which is one object
 WINDOW_SECONDS: Final = 60  # where the configuration does not say: an object a minute and shard
 WINDOW_MAX: Final = 300  # Lambda's own limit
 ATTEMPTS: Final = 100  # bad records are set aside by the function, so what fails is S3 or we: worth waiting for
-AGE_SECONDS: Final = (
-    20 * HOUR
-)  # then the records go to the bucket for what was given up, before the stream forgets them
+AGE_SECONDS: Final = 20 * HOUR  # then records go to the bucket for what was given up, before the stream forgets them
 HEADROOM_HOURS: Final = 12  # of the same 24, by the schedule's own proof: it also sees a mapping that is switched off
 AGE_ALARMS: Final = ((6, "a quarter"), (12, "half"))  # hours of the 24 that a stream keeps
 
@@ -94,6 +92,7 @@ SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and pu
 SILENT_SECONDS: Final = 900  # three sweeps
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
+DESCRIPTION_CHARS: Final = 256  # of a function, which a table's name alone may fill
 POLICY_CHARS: Final = 10_240  # IAM's own limit, of all policies inside a role together
 PROBE_DAYS: Final = 7
 QUARANTINE_DAYS: Final = 365
@@ -118,7 +117,7 @@ def plan(config: Config, version: str) -> Deployment:
         resources=resources,
         config=config_file(config),
         existing=planner.existing,
-        passwords=planner.passwords,
+        passwords=_password_parameter(config, config.tables),
         notes=tuple(_notes(config)),
     )
 
@@ -158,7 +157,8 @@ def _check(config: Config) -> None:
                 hint='Give it another target; or set load = "by_hand" and run `tailrace load` where the file lies.',
                 place=f"tables.{table}.targets",
             )
-    for name, target in config.targets.items():
+    for name in _used_targets(config):
+        target = config.targets[name]
         if isinstance(target, PostgresConfig) and target.host is None:
             raise ConfigInvalid(
                 "A function does not find a PostgreSQL whose host is not named",
@@ -191,6 +191,23 @@ def _deployed_targets(config: Config, table: str) -> list[str]:
     return [name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig)]
 
 
+def _used_targets(config: Config) -> list[str]:
+    """Those that a function writes to, for any table."""
+    used = {name for table in config.tables for name in _loaded_targets(config, table)}
+    return [name for name in config.targets if name in used]
+
+
+def _loaded_targets(config: Config, table: str) -> list[str]:
+    """Those that a function writes to."""
+    return [] if config.load_rule_of(table) == "by_hand" else _deployed_targets(config, table)
+
+
+def _password_parameter(config: Config, tables: Iterable[str]) -> str:
+    """The SSM parameter for passwords of PostgreSQL, where a function that loads one of these tables needs it, else ""."""
+    used = [config.targets[name] for table in tables for name in _loaded_targets(config, table)]
+    return f"/{config.deploy.name}/pgpass" if any(isinstance(target, PostgresConfig) for target in used) else ""
+
+
 def _notes(config: Config) -> Iterator[str]:
     for table in config.tables:
         left = [name for name in config.targets_of(table) if isinstance(config.targets[name], DuckDbConfig)]
@@ -204,7 +221,8 @@ def _notes(config: Config) -> Iterator[str]:
     if config.deploy.bucket == "existing":
         yield "The bucket is not touched: the README says what it must have, and how it calls the functions."
     if not config.deploy.subnets:
-        for name, target in config.targets.items():
+        for name in _used_targets(config):
+            target = config.targets[name]
             if isinstance(target, PostgresConfig) or (isinstance(target, RedshiftConfig) and target.host):
                 yield f"{name} is reached from outside of any VPC: set subnets and security_groups in [deploy] if it lies in one."
 
@@ -270,7 +288,6 @@ class _Planner:
         key = self.deploy.kms_key
         self.key = arn_of("Key") if key == "create" else key
         self.existing: Bucket | None = None  # known once the resources are
-        self.passwords = ""
         self.network = (
             Network(tuple(self.deploy.subnets), tuple(self.deploy.security_groups)) if self.deploy.subnets else None
         )
@@ -289,7 +306,7 @@ class _Planner:
                     f"aws dynamodb describe-table --table-name {table} --query Table.LatestStreamArn --output text",
                 )
         for name, target in self.config.targets.items():
-            if isinstance(target, RedshiftConfig) and target.workgroup and self._is_used(name):
+            if isinstance(target, RedshiftConfig) and target.workgroup and name in _used_targets(self.config):
                 yield Parameter(
                     _workgroup_parameter(name),
                     f"The ARN of the workgroup {target.workgroup}",
@@ -441,7 +458,7 @@ class _Planner:
         yield Function(
             identifier,
             name,
-            work.what,
+            work.what[:DESCRIPTION_CHARS],
             "capture" if is_capture else "worker",
             HANDLERS[work.duty],
             f"{identifier}Role",
@@ -486,22 +503,14 @@ class _Planner:
     def zone(self, table: str) -> policies.Zone:
         return policies.Zone(self.bucket, self.prefix, table, self.key)
 
-    def _is_used(self, target: str) -> bool:
-        return any(target in self.config.targets_of(table) for table in self.config.tables)
-
     def target_statements(self, table: str) -> Iterator[Statement]:
         """What loading a table needs of its targets; nothing where no function loads."""
-        if self.config.load_rule_of(table) == "by_hand":
-            return
-        has_password = False
-        for number, name in enumerate(_deployed_targets(self.config, table), 1):
+        for number, name in enumerate(_loaded_targets(self.config, table), 1):
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
                 yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
-            has_password |= isinstance(target, PostgresConfig)
-        if has_password:
-            self.passwords = f"/{self.name}/pgpass"
-            yield from policies.password(self.passwords)
+        if parameter_name := _password_parameter(self.config, [table]):
+            yield from policies.password(parameter_name)
 
     def reading(self, table: str) -> tuple[Statement, ...]:
         """Its source in every way: the stream, a base by scan or export, single items for a repair."""
@@ -615,7 +624,7 @@ class _Table:
         yield planner.alarm(
             f"{function}GivenUp",
             f"{self.slug}-capture-given-up",
-            f"Lambda gave up changes of {self.table}; they are landed from the bucket {planner.name}-…-given-up",
+            f"Lambda gave up changes of {self.table}; they are landed from the bucket {planner.failed_bucket}",
             ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", {"EventSourceMappingUUID": id_of(mapping)}),
         )
         yield planner.alarm(
@@ -680,9 +689,8 @@ class _Table:
 
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:
         environment = {CONFIG: CONFIG_PATH}
-        targets = [self.config.targets[name] for name in _deployed_targets(self.config, self.table)]
-        if any(isinstance(target, PostgresConfig) for target in targets) and self.rule != "by_hand":
-            environment[PGPASS] = self.planner.passwords
+        if parameter_name := _password_parameter(self.config, [self.table]):
+            environment[PGPASS] = parameter_name
         return _Worker(duty, what, statements, environment, reserved=1, loads=self.rule != "by_hand")
 
     def _schedule(self, suffix: str, name: str, what: str, expression: str) -> Schedule:
