@@ -58,9 +58,9 @@ class NotedRedshift(DataApiConnection):
 
     said: list[tuple[str, ...]]
 
-    def _finished(self, statements: Sequence[str], *, is_batch: bool = True) -> dict[str, Any]:
+    def _finished(self, statements: Sequence[str], name: str = "", *, writes: bool = True) -> dict[str, Any]:
         self.said.append(tuple(map(plain, statements)))
-        return super()._finished(statements, is_batch=is_batch)
+        return super()._finished(statements, name, writes=writes)
 
 
 class NotedPostgres(PostgresConnection):
@@ -76,13 +76,17 @@ class NotedPostgres(PostgresConnection):
         self.said.append((sql,))
         return super().batches(sql, schema)
 
-    def transaction(self, statements: Sequence[str]) -> None:
+    def results(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
         self.said.append(tuple(statements))
-        super().transaction(statements)
+        return super().results(statements)
 
-    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+    def transaction(self, statements: Sequence[str], name: str = "") -> None:
+        self.said.append(tuple(statements))
+        super().transaction(statements, name)
+
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         self.said.append(tuple(create))
-        super().stage(create, table, rows)
+        super().stage(create, table, rows, name)
 
 
 Make = Callable[[Mode, KeySchema], Replica]

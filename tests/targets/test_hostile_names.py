@@ -144,17 +144,21 @@ class World:
                 yield from writer.created(columns, self.keys)
                 yield from writer.added(columns[3:], 3)
                 wide = Column(columns[5].attribute, "N", columns[5].name, ColumnType("decimal", 2))
-                yield from writer.widened(columns[5], wide, 5, columns, [columns[6].name])
+                yield from writer.widened(columns[5], wide, 5, columns, [columns[6].name], is_grown=False)
+                grown = d.grow(names.target, columns[0].name, ColumnType("string", 1024))
+                yield from () if grown is None else (grown,)
                 yield from writer.staging(self.stage, columns, [])
                 yield from writer.entered(
-                    [LedgerRow(1, "changes/1", 1, "0" * 64, 1, 0, 1, 0, None, None, None)], 1, None
+                    [LedgerRow(1, "changes/1", 1, "0" * 64, 1, 0, 1, 0, None, None, None, 1)], 1, None, 1
                 )
-            yield from writer.applied(self.stage, 1, columns, load, 0, is_replay=mode == "changelog", sweeps=True)
+            yield from writer.applied(
+                self.stage, 1, "0001|1|1", columns, load, 0, is_replay=mode == "changelog", sweeps=True
+            )
             if mode == "soft_delete":  # and is read as a history is
                 continue
             target = WarehouseTarget("t", "redshift", self.schema, None, d, ManualClock())  # type: ignore[arg-type]
             wanted = f"{d.quote(columns[0].name)} = {d.value_literal(columns[0], self.value)}"
-            reading = target._live_rows(spec, _State(1, tuple(columns), (), 1, None, {}), wanted)
+            reading = target._live_rows(spec, _State(1, 1, tuple(columns), (), 1, None, {}, ()), wanted)
             yield reading
             if isinstance(d, RedshiftDialect):
                 yield Staging(None, "s3://lake", "role").unload(reading, "unload/1")
