@@ -22,6 +22,7 @@ from tailrace.targets.warehouse.dialect import Dialect
 
 FORMAT = 2
 STAGE_PREFIX = "_tailrace_stage_"
+ROWS_MISSING = "staged rows are missing"  # or too many
 
 # Column names and kinds of types; a text in Redshift needs a length, which the dialect knows.
 INTERNAL: dict[str, dict[str, str]] = {
@@ -275,7 +276,7 @@ class Writer:
         statements = self.begun()
         if stage is not None and oldest is not None:
             table = self._d.quote(self._n.schema, stage)
-            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", "staged rows are missing"))
+            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", ROWS_MISSING))
             statements += merge.run(stage, oldest, is_replay=is_replay)
             statements.append(f"DROP TABLE {table}")
         if sweeps:

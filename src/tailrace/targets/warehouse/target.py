@@ -34,7 +34,7 @@ from tailrace.targets.planning import (
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, TableSpec
 from tailrace.targets.warehouse.connection import Connection, StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
-from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Writer, unescaped
+from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, ROWS_MISSING, Names, Writer, unescaped
 
 log = logging.getLogger(__name__)
 
@@ -114,20 +114,20 @@ class WarehouseTarget:
             return next((LedgerRow(*row) for row in found), None)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        attempt, is_refused = 1, False
+        attempt, refusal = 1, ""
         budget = budget or Budget(self._clock)
         while True:
             with self._connection.opened(budget):
                 before: _State | None = None
                 try:
                     before = self._state(load.table)
-                    return self._apply(load, before, is_refused=is_refused)
+                    return self._apply(load, before, refusal)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
-                    is_refused = True
+                    refusal = str(error)
                     with self._reading(load.table):
                         is_as_before = _version(self._state(load.table)) == _version(before)
                     # Another loader of the same segments may also have applied them, and dropped what was staged.
@@ -170,8 +170,8 @@ class WarehouseTarget:
 
     # ---- one attempt
 
-    def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
-        """`is_refused`: a statement of the attempt before this one was."""
+    def _apply(self, load: Load, state: _State | None, refusal: str) -> Applied:
+        """`refusal`: what was said to a statement of the attempt before this one; empty: nothing."""
         table = load.table
         if state is not None:
             check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
@@ -187,12 +187,12 @@ class WarehouseTarget:
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
         )
         plan = self._sized(plan, rows, table, state)
-        writer = self._writer(table, self._evolve(table, plan, state, is_refused=is_refused))
+        writer = self._writer(table, self._evolve(table, plan, state, is_refused=bool(refusal)))
         stage = None
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            self._stage(writer, state, stage, plan.columns, rows, is_refused=is_refused)
+            self._stage(writer, state, stage, plan.columns, rows, is_spoilt=ROWS_MISSING in refusal)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -291,17 +291,18 @@ class WarehouseTarget:
         columns: Sequence[Column],
         rows: pa.Table,
         *,
-        is_refused: bool,
+        is_spoilt: bool,
     ) -> None:
         """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile.
 
-        `is_refused`: what is there may be what was refused, such as the rows of a file that was changed on its way.
+        `is_spoilt`: what is there was refused, such as the rows of a file that was changed on its way. Whatever else was
+        refused, it may be another loader's, who is at work with it.
         """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
         there = set() if state is None else set(state.stages)
         for name in sorted(there):
             end = names.end_of(name)
-            if end is None or (state is not None and state.holds(end)) or (name == stage and is_refused):
+            if end is None or (state is not None and state.holds(end)) or (name == stage and is_spoilt):
                 self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
                 there.discard(name)
         if stage in there:
