@@ -27,7 +27,7 @@ def rendered(deployment: Deployment, tool: Tool) -> dict[str, str]:
         "Makefile": _makefile(deployment),
         "README.md": readme(deployment, tool),
         "worker/Dockerfile": _DOCKERFILE,
-        "worker/requirements.txt": f"tailrace[fast,postgres]=={deployment.version}\n",
+        "worker/requirements.txt": f"tailrace[{','.join(deployment.extras)}]=={deployment.version}\n",
         "worker/tailrace.toml": deployment.config.lstrip(),
     }
     match tool:
