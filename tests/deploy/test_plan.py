@@ -30,6 +30,7 @@ from tailrace.deploy.model import (
     Schedule,
     StateMachine,
     StreamMapping,
+    arn,
     arn_of,
     parameter,
     stream_of,
@@ -201,6 +202,23 @@ class TestSettings:
         assert deployment_of(CHAINED).passwords == "/replica/pgpass"
         assert PGPASS not in of(STREAM, Function)["OrdersTick"].environment
         assert deployment_of(STREAM).passwords == ""
+
+    def test_the_image_installs_the_clients_of_its_targets_and_no_others(self) -> None:
+        driver = REDSHIFT.replace(
+            'kind = "redshift"', 'kind = "redshift"\ndriver = "connector"\nhost = "dwh.example.com"'
+        )
+        assert deployment_of(STREAM).extras == ("fast",)
+        assert deployment_of(EXPORTS).extras == ("fast", "postgres")
+        assert deployment_of(HEAD + driver + ORDERS).extras == ("fast", "redshift")
+
+    def test_the_redshift_driver_needs_its_login_and_no_data_api(self) -> None:
+        driver = REDSHIFT.replace(
+            'workgroup = "analytics"', 'driver = "connector"\nhost = "h"\nssm_parameter = "/dwh/login"'
+        )
+        (role,) = [r for r in of(HEAD + driver + ORDERS, Role).values() if r.duty == "load"]
+        granted = {action: s.resources for s in role.statements for action in s.actions}
+        assert granted["ssm:GetParameter"] == (arn("ssm", "parameter/dwh/login"),)
+        assert not [action for action in granted if action.startswith("redshift")]
 
     def test_an_existing_bucket_is_described_and_not_made(self) -> None:
         deployment = deployment_of(EXISTING)

@@ -118,6 +118,7 @@ def plan(config: Config, version: str) -> Deployment:
         config=config_file(config),
         existing=planner.existing,
         passwords=_password_parameter(config, config.tables),
+        extras=tuple(_extras(config)),
         notes=tuple(_notes(config)),
     )
 
@@ -206,6 +207,16 @@ def _password_parameter(config: Config, tables: Iterable[str]) -> str:
     """The SSM parameter for passwords of PostgreSQL, where a function that loads one of these tables needs it, else ""."""
     used = [config.targets[name] for table in tables for name in _loaded_targets(config, table)]
     return f"/{config.deploy.name}/pgpass" if any(isinstance(target, PostgresConfig) for target in used) else ""
+
+
+def _extras(config: Config) -> Iterator[str]:
+    """What the image installs beside the package: the fast codec, and clients of its targets."""
+    used = [config.targets[name] for name in _used_targets(config)]
+    yield "fast"
+    if any(isinstance(target, PostgresConfig) for target in used):
+        yield "postgres"
+    if any(isinstance(target, RedshiftConfig) and target.driver == "connector" for target in used):
+        yield "redshift"
 
 
 def _notes(config: Config) -> Iterator[str]:
