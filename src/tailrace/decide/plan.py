@@ -344,7 +344,8 @@ class _Site:
         return Way(
             "lambda-on-file",
             {"capture": '"lambda"', "load": '"on_file"'},
-            f"a function on the stream, MaximumBatchingWindowInSeconds {window}; one on S3's events",
+            f"capture behind the stream, MaximumBatchingWindowInSeconds {window}; on_object behind S3;"
+            f" on_schedule every {duration(PROVE_SECONDS)}",
             Decimal(window) / 2 + load_seconds + 1,
             window + 2 * load_seconds + 1,
             tuple(lines),
@@ -370,8 +371,8 @@ class _Site:
         ]  # fmt: skip
         return Way(
             "lambda-scheduled",
-            {"capture": '"lambda"', "load": f'{{ every = "{duration(every)}" }}'},
-            f"a function on the stream, MaximumBatchingWindowInSeconds {window}; one every {duration(every)}",
+            {"capture": '"lambda"'},
+            f"capture behind the stream, MaximumBatchingWindowInSeconds {window}; on_schedule every {duration(every)}",
             Decimal(window) / 2 + Decimal(every) / 2 + self._load_seconds(loads),
             window + every + self._load_seconds(loads),
             tuple(lines),
@@ -405,13 +406,14 @@ class _Site:
                 self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
             ]
         lines += self._warehouse(loads)
+        what = "tailrace run --until-caught-up" if self.target == "duckdb" else "on_schedule"
         settings = {"capture": '"exports"', "window": f'"{duration(window)}"'}
         if step != window:
             settings["step"] = f'"{duration(step)}"'
         return Way(
             name,
             settings,
-            f"tailrace run --until-caught-up, every {duration(EXPORT_TICK_SECONDS)}",
+            f"{what}, every {duration(EXPORT_TICK_SECONDS)}",
             Decimal(waits + ticking) / 2 + EXPORT_LAG_SECONDS + EXPORT_SECONDS + self._load_seconds(loads),
             waits + ticking + EXPORT_LAG_SECONDS + EXPORT_SECONDS_MAX + self._load_seconds(loads),
             tuple(lines),
