@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults backfill sim sim-long fuzz lock clean
+.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -52,6 +52,9 @@ kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, 
 faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
 	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
 
+golden: setup  ## write the golden files of SQL statements anew
+	@GOLDEN=write $(BIN)/python -m pytest -q tests/targets/test_statements.py -k golden
+
 backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
 	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)
 
@@ -64,9 +67,13 @@ sim-long: setup  ## long: a million of them
 fuzz: setup  ## long: damaged files for the decoder and the readers, each for so long (SECONDS=3600 SEED=0)
 	@$(BIN)/python tests/fuzz/fuzz.py all --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),0)
 
+deploy-check: setup  ## rendered deployments through cfn-lint, SAM, the CDK and a parser of HCL; needs node
+	@scripts/deploy-check
+
 lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/bench.in -o requirements/bench.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/deploy.in -o requirements/deploy.txt
 
 clean:
-	rm -rf .venv core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-deploy core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -41,6 +41,11 @@ def test_lines_are_those_of_the_poller_in_order() -> None:
     assert (encoded.poison, encoded.left) == ([], None)
 
 
+def test_positions_are_the_least_and_the_greatest_whatever_the_order() -> None:
+    encoded = encode_batch(batch_of({"Records": [record(6), record(5), record(7), record(4)]}), never)
+    assert (encoded.first, encoded.last) == (4, 7)
+
+
 def test_the_table_is_read_from_the_stream() -> None:
     batch = batch_of({"Records": [record(1)]})
     assert (batch.table, batch.stream_arn) == ("orders", ARN)

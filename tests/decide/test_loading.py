@@ -50,6 +50,14 @@ def test_pending_is_what_is_not_applied_in_publish_order() -> None:
     assert pending([], 0, (), LoadLimits()) == ()
 
 
+def test_a_load_that_was_begun_ends_where_it_did() -> None:
+    segments = [segment(n) for n in range(1, 8)]
+    assert numbers(pending(segments, 2, {4}, LoadLimits(), begun_through=5)) == [3, 5]
+    assert numbers(pending(segments, 2, (), LoadLimits(segments=2), begun_through=5)) == [3, 4]
+    assert numbers(pending(segments, 5, (), LoadLimits(), begun_through=5)) == [6, 7], "it is applied"
+    assert numbers(pending(segments, 2, (), LoadLimits(), begun_through=99)) == [3, 4, 5, 6, 7]
+
+
 @pytest.mark.parametrize(
     ("limits", "taken"),
     [

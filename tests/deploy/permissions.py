@@ -48,24 +48,38 @@ def _holds(operator: str, found: str | None, wanted: str | list[str]) -> bool:
     return any(fnmatch.fnmatchcase(found, v) if operator == "StringLike" else found == v for v in values)
 
 
-def calls_of(service: str, operation: str, request: Mapping[str, Any]) -> list[Call]:
-    """What IAM would be asked for one request of ours."""
+def calls_of(
+    service: str, operation: str, request: Mapping[str, Any], stream: str = "", workgroup: str = ""
+) -> list[Call]:
+    """What IAM would be asked for one request. `stream`: what iterators belong to; `workgroup`: the ARN behind its name."""
     action = action_of(service, operation)
     if service == "s3":
-        bucket = f"arn:aws:s3:::{request['Bucket']}"
-        ours = {"aws:ResourceAccount": ACCOUNT}
-        if operation == "ListObjectsV2":
-            return [Call(action, bucket, ours | {"s3:prefix": request.get("Prefix", "")})]
-        keys = [d["Key"] for d in request["Delete"]["Objects"]] if operation == "DeleteObjects" else [request["Key"]]
-        return [Call(action, f"{bucket}/{key}", ours) for key in keys]
-    if service == "dynamodb" and operation == "BatchGetItem":
+        return _of_s3(action, operation, request)
+    if service == "redshift-data":
+        if "WorkgroupName" in request and operation.endswith("ExecuteStatement"):
+            return [Call(action, workgroup)]
+        return [Call(action, "*", {"redshift-data:statement-owner-iam-userid": "${aws:userid}"})]
+    if service == "sqs":
+        return [Call(action, f"arn:aws:sqs:{REGION}:{ACCOUNT}:tailrace-{request['QueueUrl'].rpartition('/')[2]}")]
+    if service == "sns":
+        return [Call(action, request["TopicArn"])]
+    if operation == "BatchGetItem":
         return [Call(action, _table(name)) for name in request["RequestItems"]]
+    if operation == "GetRecords":
+        return [Call(action, stream)]
     named = [request[key] for key in ("TableArn", "ExportArn", "StreamArn") if request.get(key)]
-    if named:
-        return [Call(action, named[0])]
-    if "TableName" in request:
-        return [Call(action, _table(request["TableName"]))]
-    raise AssertionError(f"it is not known what {service}:{operation} names")
+    if not named and "TableName" not in request:
+        raise AssertionError(f"it is not known what {service}:{operation} names")
+    return [Call(action, named[0] if named else _table(request["TableName"]))]
+
+
+def _of_s3(action: str, operation: str, request: Mapping[str, Any]) -> list[Call]:
+    bucket = f"arn:aws:s3:::{request['Bucket']}"
+    ours = {"aws:ResourceAccount": ACCOUNT}
+    if operation == "ListObjectsV2":
+        return [Call(action, bucket, ours | {"s3:prefix": request.get("Prefix", "")})]
+    keys = [d["Key"] for d in request["Delete"]["Objects"]] if operation == "DeleteObjects" else [request["Key"]]
+    return [Call(action, f"{bucket}/{key}", ours) for key in keys]
 
 
 def _table(name: str) -> str:

@@ -162,12 +162,9 @@ def role_of(text: str, duty: str, table: str = "orders") -> list[dict[str, Any]]
         ("load", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", False),
         ("load", "s3:GetObject", f"{BUCKET}/tailrace/customers/changes/x.json.gz", False),
         ("load", "dynamodb:Scan", f"{TABLE}/orders", False),
-        (
-            "load",
-            "dynamodb:GetRecords",
-            f"{TABLE}/orders/stream/2026",
-            True,
-        ),  # publication proves by it what has landed
+        ("load", "dynamodb:GetRecords", f"{TABLE}/orders/stream/2026", False),
+        ("load", "dynamodb:DescribeStream", f"{TABLE}/orders/stream/2026", True),
+        ("tick", "dynamodb:GetRecords", f"{TABLE}/orders/stream/2026", True),  # it proves by it what has landed
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"], True),
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"].replace("0a1b", "other"), False),
         ("tick", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", True),
@@ -238,16 +235,7 @@ def test_actions_are_those_of_the_calls_and_of_services_that_act_for_a_role() ->
         "stream mapping": {"dynamodb:ListStreams"},
         "exports, written with the caller's rights": {"s3:PutObjectAcl", "s3:AbortMultipartUpload"},
         "keys of S3 and SNS": {"kms:Decrypt", "kms:GenerateDataKey"},
-        "failed calls": {"sqs:SendMessage"},
-        "schedules and chains": {"lambda:InvokeFunction"},
         "queue mapping": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
-        "the Data API": {
-            "redshift-serverless:GetCredentials",
-            "redshift:GetClusterCredentials",
-            "redshift:GetClusterCredentialsWithIAM",
-            "secretsmanager:GetSecretValue",
-        },
-        "handlers": {"ssm:GetParameter", "sns:Publish", "dynamodb:PutItem"},
     })  # fmt: skip
     assert all_actions() <= called.union(*by_services.values())
 
@@ -275,7 +263,7 @@ def test_what_only_aws_knows_is_asked_for_by_name() -> None:
     with pytest.raises(UsageInvalid) as caught:
         documents(deployment, deployment.roles, ACCOUNT, {})
     assert caught.value.hint.startswith("--set DwhWorkgroup=")
-    key = plan(config_of(CONFIGURATIONS["chain-table-in-a-vpc"]), "0", frozenset())
+    key = plan(config_of(CONFIGURATIONS["chain-table-in-a-vpc"]), "0")
     with pytest.raises(UsageInvalid, match="known when it is deployed"):
         documents(key, key.roles, ACCOUNT, {})
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,6 +125,14 @@ def test_a_policy_variable_of_iam_is_not_taken_for_one_of_the_template() -> None
     assert owner == {"StringEquals": {"redshift-data:statement-owner-iam-userid": "${aws:userid}"}}
 
 
+def test_a_text_with_a_token_keeps_what_only_looks_like_one() -> None:
+    deployment = deployment_of(CONFIGURATIONS["exports"])
+    alarm = next(part for part in deployment.resources if isinstance(part, Alarm))
+    odd = replace(deployment, resources=(*deployment.resources, replace(alarm, id="Odd", what=f"{ACCOUNT} ${{d}}")))
+    said = template(odd)["Resources"]["Odd"]["Properties"]["AlarmDescription"]
+    assert said == {"Fn::Sub": "${AWS::AccountId} ${!d}"}
+
+
 def test_sam_says_the_same_of_functions_as_cloudformation() -> None:
     deployment = deployment_of(CONFIGURATIONS["chain-table-in-a-vpc"])
     plain, sam = template(deployment)["Resources"], sam_template(deployment)["Resources"]
@@ -207,8 +216,6 @@ def test_texts_cannot_break_out_of_hcl() -> None:
     text = HEAD + REDSHIFT + ORDERS
     deployment = deployment_of(text)
     alarm = next(part for part in deployment.resources if isinstance(part, Alarm))
-    from dataclasses import replace
-
     changed = replace(alarm, what=hostile)
     odd = replace(deployment, resources=tuple(changed if p is alarm else p for p in deployment.resources))
     assert 'alarm_description = "a\\"b\\\\c$${d}%%{e}\\nf"' in re.sub(" +", " ", terraform(odd))

@@ -389,9 +389,9 @@ class Interrupted:
         self._target = target
         self._first = first
 
-    def apply(self, load: Any) -> Any:
+    def apply(self, load: Any, budget: Any = None) -> Any:
         self._first()
-        return self._target.apply(load)
+        return self._target.apply(load, budget)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)

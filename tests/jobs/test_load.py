@@ -42,10 +42,10 @@ class Watching:
         self.loads: list[list[int]] = []
         self.before: Any = lambda load: None
 
-    def apply(self, load: Load) -> Applied:
+    def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         self.before(load)
         self.loads.append([s.segment.number for s in load.segments])
-        return self._target.apply(load)
+        return self._target.apply(load, budget)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)

@@ -7,13 +7,14 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from functions import Lambda, until
 from stream_reader import Account
 
 from tailrace.local.client import LocalAws
+from tailrace.model.manifest import Manifest
 from tailrace.pipeline import Pipeline
 
 pytestmark = pytest.mark.embedded
@@ -48,6 +49,15 @@ def site(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site
     return Site(aws, tmp_path)
 
 
+class Buried(NamedTuple):
+    """Where dead letters come from, and go to: queues by their URLs. `arn`: of the first."""
+
+    letters: str
+    arn: str
+    parked: str
+    told: str
+
+
 class Site:
     """A table, its landing zone, and the three functions, in one account."""
 
@@ -73,6 +83,7 @@ class Site:
         """One of ours; its name."""
         name = f"{self.name}-{handler.replace('_', '-')}"
         variables = {"TAILRACE_LANDING": f"s3://{self.name}/zone", "TAILRACE_CONFIG": f"{self.folder}/tailrace.toml"}
+        variables |= settings.pop("variables", {})
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("empty.txt", "the package is installed")
@@ -99,14 +110,29 @@ class Site:
         )
 
     def load_each_object(self) -> None:
-        arn = self.functions.client.get_function(FunctionName=self.function("on_object"))["Configuration"][
-            "FunctionArn"
-        ]
+        self.notify(self.name, self.function("on_object"))
+
+    def dead_letters(self) -> Buried:
+        """The function that sees to what failed, with its queues, its topic and its bucket."""
+        letters, arn = self.functions.queue()
+        (parked, _), (told, listener) = self.functions.queue(), self.functions.queue()
+        sns = self.account.client("sns")
+        topic = sns.create_topic(Name=self.name)["TopicArn"]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=listener)
+        variables = {"TAILRACE_TOPIC": topic, "TAILRACE_PARKED_QUEUE": parked}
+        function = self.function("dead_letters", variables=variables)
+        self.functions.client.create_event_source_mapping(FunctionName=function, EventSourceArn=arn, BatchSize=1)
+        self.account.s3.create_bucket(Bucket=f"{self.name}-given-up")
+        self.notify(f"{self.name}-given-up", function)
+        return Buried(letters, arn, parked, told)
+
+    def arn(self, function: str) -> str:
+        return str(self.functions.client.get_function(FunctionName=function)["Configuration"]["FunctionArn"])
+
+    def notify(self, bucket: str, function: str) -> None:
+        notice = {"LambdaFunctionArn": self.arn(function), "Events": ["s3:ObjectCreated:*"]}
         self.account.s3.put_bucket_notification_configuration(
-            Bucket=self.name,
-            NotificationConfiguration={
-                "LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]
-            },
+            Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [notice]}
         )
 
     def call(self, function: str, event: Any) -> dict[str, Any]:
@@ -123,6 +149,12 @@ class Site:
         if not (self.folder / "warehouse.duckdb").exists():
             return None
         return self.pipeline.query(sql)["n"][0].as_py()
+
+    @property
+    def manifest(self) -> Manifest:
+        published = self.pipeline.landing(self.table).load()
+        assert published is not None
+        return published.manifest
 
     def verify(self) -> None:
         (report,) = self.pipeline.verify()
@@ -217,6 +249,115 @@ def test_a_schedule_ends_where_a_function_has_yet_to_land_something(site: Site) 
     schedule = site.function("on_schedule")
     assert site.call(schedule, {})[site.table]["state"] == "CAPTURING"
     assert site.landed() == [], "what is young is left to the function"
+
+
+def test_a_state_machine_calls_until_the_base_is_read(site: Site) -> None:
+    site.configure("scan_segments = 4")
+    site.account.put_many(site.table, 200)
+    arn = site.arn(site.function("backfill"))
+    machine = {
+        "StartAt": "Step",
+        "States": {
+            "Step": {"Type": "Task", "Resource": arn, "Next": "Done?"},
+            "Done?": {
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "End"}],
+                "Default": "Pause",
+            },
+            "Pause": {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Step"},
+            "End": {"Type": "Succeed"},
+        },
+    }
+    states = site.account.client("stepfunctions")
+    made = states.create_state_machine(
+        name=site.name, definition=json.dumps(machine), roleArn="arn:aws:iam::000000000000:role/tests"
+    )
+    run = states.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps({"tables": site.table}))[
+        "executionArn"
+    ]
+    until(lambda: states.describe_execution(executionArn=run)["status"] != "RUNNING", 60)
+    told = states.describe_execution(executionArn=run)
+    assert told["status"] == "SUCCEEDED", told
+    assert json.loads(told["output"])["progress"][site.table]["parts_done"] == 4
+    assert sum(s.rows for s in site.manifest.segments) == 200
+
+
+def test_an_item_of_a_chain_table_calls_until_the_base_is_read(site: Site) -> None:
+    site.configure("scan_segments = 12\nbackfill_units = 2")
+    site.account.put_many(site.table, 600, text={"S": "x" * 100})
+    chain = f"{site.name}-chain"
+    site.account.dynamodb.create_table(
+        TableName=chain,
+        KeySchema=[{"AttributeName": "table", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "table", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )
+    function = site.function("backfill", Timeout=8, variables={"TAILRACE_CHAIN_TABLE": chain})
+    site.functions.map(function, chain, BatchSize=1)
+    item = {"table": {"S": site.table}}
+    site.account.dynamodb.put_item(TableName=chain, Item=item)
+
+    def found() -> dict[str, Any]:
+        answer = site.account.dynamodb.get_item(TableName=chain, Key=item, ConsistentRead=True)
+        return dict(answer["Item"])
+
+    until(lambda: found().get("done", {}).get("BOOL"), 120)
+    assert int(found()["step"]["N"]) > 1
+    assert sum(s.rows for s in site.manifest.segments) == 600
+    before = found()
+    event = {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": item}}]}
+    assert site.call(function, event)["done"], "a step that comes again finds nothing to do"
+    assert found() == before
+
+
+def test_what_fails_for_good_is_kept_and_announced_and_what_may_pass_is_sent_once_more(site: Site) -> None:
+    site.configure('base = "none"')
+    buried = site.dead_letters()
+    schedule = site.function("on_schedule")
+    site.capture()
+    site.account.put_many(site.table, 20)
+    until(site.landed, 60)
+    failed = {
+        "requestContext": {
+            "functionArn": f"{site.arn(schedule)}:$LATEST",
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": 3,
+        },
+        "requestPayload": {"tables": site.table},
+        "responsePayload": {"errorType": "ServiceUnavailable", "errorMessage": "planned"},
+    }
+    site.functions.sqs.send_message(QueueUrl=buried.letters, MessageBody=json.dumps(failed))
+    until(lambda: site.value("SELECT count(*) AS n FROM orders") == 20, 60)
+    assert site.functions.messages(buried.parked) == []
+    site.functions.client.put_function_event_invoke_config(
+        FunctionName=schedule,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": buried.arn}},
+    )
+    site.functions.client.invoke(
+        FunctionName=schedule, InvocationType="Event", Payload=json.dumps({"tables": "no such table"})
+    )
+    (kept,) = until(lambda: site.functions.messages(buried.parked), 60)
+    assert json.loads(kept["Body"])["requestPayload"] == {"tables": "no such table"}
+    (told,) = until(lambda: site.functions.messages(buried.told), 60)
+    assert "No configured table matches" in told["Body"]
+
+
+def test_records_that_lambda_gave_up_land_after_all(site: Site) -> None:
+    site.configure('base = "none"')
+    site.dead_letters()
+    site.functions.map(
+        site.function("capture", variables={"TAILRACE_LANDING": "nowhere"}),
+        site.table,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": f"arn:aws:s3:::{site.name}-given-up"}},
+    )
+    site.account.put_many(site.table, 30)
+    until(site.landed, 60)
+    schedule = site.function("on_schedule")
+    until(lambda: site.call(schedule, {}) and site.value("SELECT count(*) AS n FROM orders") == 30, 60)
+    site.verify()
 
 
 def test_events_that_are_not_ours_are_left_alone(site: Site) -> None:

@@ -107,12 +107,13 @@ def pending(
     limits: LoadLimits,
     *,
     one_each: bool = False,
+    begun_through: int = 0,
 ) -> tuple[Segment, ...]:
     """The next load: segments that are not applied, in publish order, of one order prefix, within the limits.
 
     Those of one export's window belong together, because half a window is no state the table ever had: for them limits are
-    `WINDOW_LIMITS` times as high. `one_each`: every other segment is a load of its own. Reads no more of `segments` than it
-    needs. Empty: everything is applied.
+    `WINDOW_LIMITS` times as high. `one_each`: every other segment is a load of its own. `begun_through`: where a load ended
+    that was begun before, so that this one is the same. Reads no more of `segments` than it needs. Empty: everything is applied.
     """
     chosen: list[Segment] = []
     rows = size = 0
@@ -122,7 +123,8 @@ def pending(
         rows, size = rows + segment.rows, size + segment.bytes
         times = 1 if segment.window_end is None else WINDOW_LIMITS
         full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
-        if chosen and (full or _company(segment, one_each) != _company(chosen[0], one_each)):
+        is_begun = bool(chosen) and chosen[0].number <= begun_through < segment.number
+        if chosen and (full or is_begun or _company(segment, one_each) != _company(chosen[0], one_each)):
             break
         chosen.append(segment)
     return tuple(chosen)

@@ -41,13 +41,13 @@ def look(manifest: Manifest, now_ms: int) -> Look:
     return Look(min(through_ms, now_ms) - LOOK_BACK_MS, now_ms + SKEW_MS)
 
 
-def known_names(newest_first: Iterable[Segment], since_ms: int) -> frozenset[str]:
-    """The names of all entries that were published at `since_ms` or later. Reads no more of the entries than it needs."""
+def known_names(newest_first: Iterable[tuple[int, str]], since_ms: int) -> frozenset[str]:
+    """Of entries by moment of publication and name, the names from `since_ms` on. Reads no more of them than it needs."""
     names: set[str] = set()
-    for segment in newest_first:
-        if segment.published_ms < since_ms:
+    for published_ms, name in newest_first:
+        if published_ms < since_ms:
             break
-        names.add(segment.name)
+        names.add(name)
     return frozenset(names)
 
 

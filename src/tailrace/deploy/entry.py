@@ -15,9 +15,6 @@ HANDLERS: Final = {
     "dead-letters": "tailrace.runtimes.aws_lambda.dead_letters",  # what failed for good
 }
 
-NOT_THERE_YET: Final[frozenset[str]] = frozenset(["backfill", "dead-letters"])
-"""Duties whose handlers this release does not have; their functions are left out until they are there."""
-
 LANDING: Final = "TAILRACE_LANDING"  # the landing url; all that the slim capture function knows
 CONFIG: Final = "TAILRACE_CONFIG"  # the configuration file inside the image
 TABLE: Final = "TAILRACE_TABLE"  # whose backfill a link goes on with
@@ -25,4 +22,4 @@ CHAIN: Final = "TAILRACE_CHAIN_TABLE"  # where a link of a backfill leaves its p
 PGPASS: Final = "TAILRACE_PGPASS_PARAMETER"  # an SSM SecureString that holds lines of a .pgpass file
 TOPIC: Final = "TAILRACE_TOPIC"  # whom the dead-letter function tells
 PARKED: Final = "TAILRACE_PARKED_QUEUE"  # where it keeps what cannot be retried
-CONFIG_PATH: Final = "/var/task/tailrace.toml"
+CONFIG_PATH: Final = "tailrace.toml"  # in the folder of the function's code

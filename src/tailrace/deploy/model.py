@@ -406,5 +406,10 @@ class Deployment:
         assert len(names) == len(set(names)), f"two parts with one id: {sorted(names)}"
 
     @property
+    def captures(self) -> bool:
+        """Whether there is a function that needs the zip."""
+        return any(isinstance(part, Function) and part.package == "capture" for part in self.resources)
+
+    @property
     def roles(self) -> tuple[Role, ...]:
         return tuple(part for part in self.resources if isinstance(part, Role))

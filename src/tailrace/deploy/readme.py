@@ -83,10 +83,12 @@ def _values(deployment: Deployment, tool: str) -> list[str]:
 
 
 def _build(deployment: Deployment, tool: str) -> list[str]:
+    code = ["make build    # the code of the capture function; needs pip"] if deployment.captures else []
     if tool == "cdk":
-        return ["make build                                  # the image is built by `cdk deploy`, with Docker"]
+        return [*code, "# the image is built by `cdk deploy`, with Docker"]
     return [
-        "make build image                            # needs pip and Docker",
+        *code,
+        "make image    # of the other functions; needs Docker",
         f"aws ecr create-repository --repository-name {deployment.name}    # once",
         "aws ecr get-login-password | docker login --username AWS --password-stdin ${IMAGE%%/*}",
         f"docker tag {deployment.name}:{deployment.version} $IMAGE && docker push $IMAGE",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,10 +19,10 @@ from tailrace.capture.records import head_of, key_text
 from tailrace.capture.source import StreamSource
 from tailrace.clock import Budget, Clock
 from tailrace.decide.publish import DUE_MS, is_of_this_epoch, known_names, look, may_be_unproven, unproven
-from tailrace.errors import DataInvalid, NotFound, StateContended
+from tailrace.errors import DataInvalid, NotFound, SegmentMissing, StateContended
 from tailrace.jobs.capture import CONTENDED_MAX, Capturer, CaptureReport, CaptureSettings, counted, totalled
 from tailrace.landing import LandedFile, Landing, Published, WrittenSegment
-from tailrace.landing.names import QUARANTINE, changes_name
+from tailrace.landing.names import QUARANTINE, changes_name, day_folders
 from tailrace.landing.segments import name_digest, unpacked
 from tailrace.model.manifest import Manifest
 from tailrace.model.positions import SequenceNumber
@@ -58,6 +58,7 @@ class LandedChanges:
         self._landing = landing
         self._changes: dict[int, int] = {}  # identity to the newest moment of its segment
         self._read: set[int] = set()  # numbers of segments
+        self._epoch = 0
         self._aside: dict[str, frozenset[int]] = {}  # quarantine object to positions
 
     def holds(self, number: SequenceNumber, keys: Mapping[str, Any]) -> bool:
@@ -79,21 +80,30 @@ class LandedChanges:
     def refresh(self, manifest: Manifest, now_ms: int, pool: Executor) -> None:
         """Take in what is listed since, and forget what the marks have passed. Raises what reading a segment raises."""
         self.due_ms = now_ms - DUE_MS
+        if manifest.epoch != self._epoch:
+            self._epoch, self._changes, self._read = manifest.epoch, {}, set()
         through_ms = manifest.captured_through_ms
         self._changes = {change: ms for change, ms in self._changes.items() if may_be_unproven(ms, through_ms)}
         segments = unproven(self._landing.newest_first(manifest), manifest)
         self._read &= {segment.number for segment in segments}
         fresh = [segment for segment in segments if segment.number not in self._read]
-
         for segment, changes in zip(fresh, pool.map(self._changes_of, fresh), strict=True):
-            newest_ms = segment.newest_change_ms or 0
-            self._read.add(segment.number)
-            for change in changes:
-                self._changes[change] = max(newest_ms, self._changes.get(change, 0))
+            self.take(segment.number, changes, segment.newest_change_ms or 0)
+
+    def take(self, number: int, changes: Iterable[int], newest_ms: int) -> None:
+        """The changes of a segment that is listed under this number."""
+        self._read.add(number)
+        for change in changes:
+            self._changes[change] = max(newest_ms, self._changes.get(change, 0))
 
     def _changes_of(self, segment: Segment) -> list[int]:
-        lines = b"".join(unpacked(self._landing.read_segment(segment))).split(b"\n")[:-1]
-        return [change for _, _, change in _changes_in(lines)]
+        """Nothing where it is damaged or gone, which loads tell of: then what the stream still has of it is landed again."""
+        try:
+            lines = b"".join(unpacked(self._landing.read_segment(segment))).split(b"\n")[:-1]
+            return [change for _, _, change in _changes_in(lines)]
+        except (SegmentMissing, DataInvalid) as error:
+            log.error("%s: a listed segment proves nothing: %s", self._landing.table, error)
+            return []
 
 
 def _changes_in(lines: Iterable[bytes]) -> Iterable[tuple[SequenceNumber, int, int]]:
@@ -106,7 +116,8 @@ def _changes_in(lines: Iterable[bytes]) -> Iterable[tuple[SequenceNumber, int, i
 class Publisher:
     """Lists segments that functions have landed of one table. Any number may run: the swap decides.
 
-    `open_table` puts a table on record that nobody has captured anything of yet.
+    `open_table` puts a table on record that nobody has captured anything of yet. `on_listed` gets each segment's number, the
+    identities of its changes, and the moment of the newest one.
     """
 
     def __init__(
@@ -117,6 +128,7 @@ class Publisher:
         *,
         open_table: Callable[[], None],
         on_published: Callable[[Manifest], None] = lambda manifest: None,
+        on_listed: Callable[[int, Sequence[int], int], None] = lambda number, changes, newest_ms: None,
         executor: Executor | None = None,
     ) -> None:
         self._landing = landing
@@ -124,8 +136,10 @@ class Publisher:
         self._writer = writer
         self._open_table = open_table
         self._on_published = on_published
+        self._on_listed = on_listed
         self.executor = executor or ThreadPoolExecutor(READERS, thread_name_prefix="tailrace-publish")
         self._jitter = random.Random(writer)
+        self._pages: dict[str, list[tuple[int, str]]] = {}
         self._refused: set[tuple[str, str, int]] = set()  # name, stream, epoch: a cache, so that they are read once
 
     def publish(self, budget: Budget, names: Sequence[str] | None = None) -> CaptureReport:
@@ -133,12 +147,11 @@ class Publisher:
         published = self._opened()
         manifest = published.manifest
         span = look(manifest, self._clock.now_ms())
-        there = (
-            sorted(set(names))
-            if names is not None
-            else list(self._landing.changes_between(span.first_ms, span.last_ms))
-        )
-        known = known_names(self._landing.newest_first(manifest), span.known_ms)
+        if names is None:
+            there = list(self._landing.changes_between(span.first_ms, span.last_ms))
+        else:
+            there = self._recent(names, day_folders(span.first_ms, span.last_ms))
+        known = known_names(self._named(manifest), span.known_ms)
         fresh = [name for name in there if name not in known and not self._is_refused(manifest, name)]
         report = CaptureReport()
         for start in range(0, len(fresh), AT_ONCE):
@@ -150,6 +163,13 @@ class Publisher:
                 report = totalled(report, done)
         return report
 
+    def _recent(self, names: Sequence[str], folders: Sequence[str]) -> list[str]:
+        """Those that a look would find, too. What is older was listed, perhaps compacted and deleted since, and came again."""
+        recent = sorted({name for name in names if name.startswith(tuple(folders))})
+        for name in set(names).difference(recent):
+            log.info("%s: %s is so old that it must have been listed before", self._landing.table, name)
+        return recent
+
     def _opened(self) -> Published:
         published = self._landing.load()
         if published is None:
@@ -157,6 +177,15 @@ class Publisher:
             published = self._landing.load()
         assert published is not None, "a table that was put on record is there"
         return published
+
+    def _named(self, manifest: Manifest) -> Iterator[tuple[int, str]]:
+        """Moment of publication and name of all entries, the newest first. What a page holds never changes: it is read once."""
+        yield from ((segment.published_ms, segment.name) for segment in reversed(manifest.segments))
+        self._pages = {page.name: self._pages[page.name] for page in manifest.pages if page.name in self._pages}
+        for page in reversed(manifest.pages):
+            if page.name not in self._pages:
+                self._pages[page.name] = [(s.published_ms, s.name) for s in reversed(self._landing.entries_of(page))]
+            yield from self._pages[page.name]
 
     # ---- what is there
 
@@ -188,7 +217,7 @@ class Publisher:
     def _list(self, published: Published, found: Sequence[_Found], known_ms: int) -> tuple[Published, CaptureReport]:
         for attempt in range(CONTENDED_MAX):
             manifest = published.manifest
-            known = known_names(self._landing.newest_first(manifest), known_ms)
+            known = known_names(self._named(manifest), known_ms)
             wanted = [f for f in found if f.written.name not in known and self._is_due(manifest, f)]
             if not wanted:
                 return published, CaptureReport(state=manifest.state)
@@ -202,6 +231,8 @@ class Publisher:
                 published = self._opened()
                 continue
             self._on_published(saved.manifest)
+            for number, each in enumerate(wanted, start=manifest.next_number):
+                self._on_listed(number, each.changes, each.written.newest_change_ms or 0)
             rows, size = (sum(getattr(f.written, what) for f in wanted) for what in ("rows", "bytes"))
             log.info("%s: listed %d segments with %d changes", self._landing.table, len(wanted), rows)
             return saved, CaptureReport(rows, len(wanted), size, state=saved.manifest.state)
@@ -269,7 +300,13 @@ class LambdaCapturer:
             source, landing, settings, clock, writer, on_published=on_published, executor=executor, landed=self._landed
         )
         self._publisher = Publisher(
-            landing, clock, writer, open_table=self._capturer.open, on_published=on_published, executor=executor
+            landing,
+            clock,
+            writer,
+            open_table=self._capturer.open,
+            on_published=on_published,
+            on_listed=self._landed.take,
+            executor=executor,
         )
         self._next_look = 0.0
 

@@ -72,7 +72,11 @@ def range_of(numbers: Sequence[str]) -> NumberRange:
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """The type of one column. `scale` is used by the decimal kinds only; their precision is always 38."""
+    """The type of one column.
+
+    `scale`: digits behind the point of the decimal kinds, whose precision is always 38. Of a string, the bytes that a target
+    has room for where that must be said; 0: for any that it takes.
+    """
 
     kind: ColumnKind
     scale: int = 0

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 import psycopg
 import pyarrow as pa
@@ -32,6 +32,7 @@ _CONFLICTS: Final = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
 )
+_Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _HOPELESS: Final = ("28", "3D", "42501")  # wrong password, no such database, no privilege
 
 
@@ -117,6 +118,10 @@ class PostgresConnection(OneSession):
         with self._session() as connection:
             return connection.execute(sql).fetchall()
 
+    def results(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        with self._session() as connection:
+            return [self._execute(connection, statement, at).fetchall() for at, statement in enumerate(statements)]
+
     def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self._session() as connection, connection.cursor("tailrace") as cursor:
             cursor.execute(sql)
@@ -126,12 +131,15 @@ class PostgresConnection(OneSession):
                 ]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def transaction(self, statements: Sequence[str]) -> None:
+    def transaction(self, statements: Sequence[str], name: str = "") -> None:
         with self._session() as connection:
             for at, statement in enumerate(statements):
                 self._execute(connection, statement, at)
 
-    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+    def alone(self, statement: str) -> None:
+        self.transaction([statement])
+
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         with self._session() as connection:
             for at, statement in enumerate(create):
                 self._execute(connection, statement, at)
@@ -182,9 +190,9 @@ class PostgresConnection(OneSession):
                     hint="The next load looks at the ledger first and goes on from it.",
                 ) from error
 
-    def _execute(self, connection: psycopg.Connection[tuple[Any, ...]], statement: str, at: int) -> None:
+    def _execute(self, connection: _Session, statement: str, at: int) -> psycopg.Cursor[tuple[Any, ...]]:
         try:
-            connection.execute(statement)
+            return connection.execute(statement)
         except psycopg.Error as error:
             translated = _translated(error)
             if isinstance(translated, StatementFailed):

@@ -16,8 +16,10 @@ from tailrace.config import find_config
 from tailrace.errors import TailraceError
 from tailrace.jobs.publish import LambdaCapturer
 from tailrace.landing import split_url
+from tailrace.landing.names import is_changes
 from tailrace.pipeline import Pipeline, TableRun
 from tailrace.runtimes.aws_lambda.objects import created_objects, segment_of
+from tailrace.runtimes.aws_lambda.passwords import put_passwords
 from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
 
 log = logging.getLogger(__name__)
@@ -32,19 +34,20 @@ def on_object(event: Any, context: Any) -> dict[str, Any]:
     failure, when all tables had their turn.
     """
     set_up_logging()
-    pipeline = _pipeline()
-    seconds = _seconds(context)
+    pipeline = pipeline_here()
+    seconds = seconds_for(context)
     budget = Budget(pipeline.clock, seconds)
     segments = _segments(pipeline, event)
     for table, names in segments.items():
-        if pipeline.config.by_lambda(table):
+        landed = [name for name in names if is_changes(name)]  # not a page of a scan, nor what compaction made
+        if landed and pipeline.config.by_lambda(table):
             capturer = pipeline.capturer(table)
             assert isinstance(capturer, LambdaCapturer)
             try:
-                listed = capturer.publish(budget, names)
+                listed = capturer.publish(budget, landed)
             finally:
                 capturer.close()
-            log.info("%s: %d of %d segments were not listed yet", table, listed.segments, len(names))
+            log.info("%s: %d of %d segments were not listed yet", table, listed.segments, len(landed))
     runs = [
         run
         for table in segments
@@ -57,7 +60,8 @@ def on_object(event: Any, context: Any) -> dict[str, Any]:
             compact=False,
         )
     ]
-    return _told(pipeline, runs)
+    announced(pipeline, runs)
+    return {run.table: {"unloaded": _unloaded(run), "state": run.capture.state} for run in runs}
 
 
 def on_schedule(event: Any, context: Any) -> dict[str, Any]:
@@ -67,10 +71,11 @@ def on_schedule(event: Any, context: Any) -> dict[str, Any]:
     tables had their turn.
     """
     set_up_logging()
-    pipeline = _pipeline()
+    pipeline = pipeline_here()
     tables = event.get("tables", "*") if isinstance(event, Mapping) else "*"
-    runs = pipeline.run(tables=tables, until_caught_up=True, budget_seconds=_seconds(context))
-    return _told(pipeline, runs)
+    runs = pipeline.run(tables=tables, until_caught_up=True, budget_seconds=seconds_for(context))
+    announced(pipeline, runs)
+    return {run.table: {"unloaded": _unloaded(run), "state": run.capture.state} for run in runs}
 
 
 def _segments(pipeline: Pipeline, event: Any) -> dict[str, list[str]]:
@@ -88,8 +93,8 @@ def _segments(pipeline: Pipeline, event: Any) -> dict[str, list[str]]:
     return found
 
 
-def _told(pipeline: Pipeline, runs: Sequence[TableRun]) -> dict[str, Any]:
-    """A line of metrics for each table, and the same as the function's answer. Raises the first failure."""
+def announced(pipeline: Pipeline, runs: Sequence[TableRun]) -> None:
+    """A line of metrics for each table. Raises the first failure."""
     for run in runs:
         say(_line(run, pipeline.clock.now_ms()))
     failed = [run for run in runs if run.error is not None]
@@ -98,7 +103,6 @@ def _told(pipeline: Pipeline, runs: Sequence[TableRun]) -> dict[str, Any]:
         assert error is not None
         log.error("%d of %d tables failed: %s", len(failed), len(runs), ", ".join(run.table for run in failed))
         raise _as_answer(error, failed[0].table)
-    return {run.table: {"unloaded": _unloaded(run), "state": run.capture.state} for run in runs}
 
 
 def _as_answer(error: TailraceError, table: str) -> TailraceError:
@@ -129,14 +133,22 @@ def _unloaded(run: TableRun) -> int:
     return max((load.unloaded for load in run.loads.values()), default=0)
 
 
+def pipeline_here() -> Pipeline:
+    """What the configuration beside the code describes; kept between calls, but for passwords."""
+    pipeline = _opened()
+    put_passwords(pipeline.aws)
+    return pipeline
+
+
 @functools.cache
-def _pipeline() -> Pipeline:
+def _opened() -> Pipeline:
     path = find_config(None)
     return Pipeline.from_config(
         path if path.is_absolute() else os.path.join(os.environ.get("LAMBDA_TASK_ROOT", ""), path)
     )
 
 
-def _seconds(context: Any) -> float:
+def seconds_for(context: Any) -> float:
+    """How long a call may take, with what is under way at its end."""
     remaining: float = context.get_remaining_time_in_millis() / 1000
     return remaining - min(RESERVE_SECONDS, remaining / 4)

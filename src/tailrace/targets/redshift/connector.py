@@ -5,14 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 import redshift_connector
 from redshift_connector.error import Error as DriverError
 from redshift_connector.utils.type_utils import text_recv
 
-from tailrace.errors import ServiceUnavailable, TailraceError, UsageInvalid, UserFault
+from tailrace.errors import OutOfTime, ServiceUnavailable, TailraceError, UsageInvalid, UserFault
 from tailrace.targets.redshift.answers import as_subquery, failure
 from tailrace.targets.redshift.credentials import Credentials
 from tailrace.targets.redshift.staging import Staging
@@ -21,16 +21,19 @@ from tailrace.targets.warehouse.connection import OneSession, StatementFailed, s
 PORT: Final = 5439  # where Redshift listens, unless it was told otherwise
 CONNECT_SECONDS: Final = 30
 GRACE_SECONDS: Final = 30  # an answer is waited for so much longer than a statement may take
+LATE_SECONDS: Final = 1  # the same where a budget ends
 VARBYTE: Final = 6551  # its number among Redshift's types
+_Result: TypeAlias = tuple[list[str], list[tuple[Any, ...]]]
 _BROKEN: Final = (DriverError, OSError, AttributeError, ValueError, IndexError)
 """What the driver raises once its connection is gone."""
+_UNDONE: Final = "Its transaction was rolled back; the next tick does it again."
 _HOPELESS: Final = ("28", "3D", "42")  # wrong password, no such database, no privilege
 
 
 class ConnectorConnection(OneSession):
     """Keeps `Connection`: connected while somebody is inside `opened`, one at a time.
 
-    `wait_seconds`: how long a statement may take; Redshift ends it then.
+    `wait_seconds`: how long a statement may take; Redshift ends it then. Where a budget is spent, the transaction is undone.
     """
 
     def __init__(
@@ -51,7 +54,10 @@ class ConnectorConnection(OneSession):
     # ---- reading
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return self._transaction([sql])[1]
+        return self._transaction([sql])[-1][1]
+
+    def results(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        return [rows for _, rows in self._transaction(statements)]
 
     def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """By UNLOAD: the driver would hold the whole result as Python objects."""
@@ -59,45 +65,69 @@ class ConnectorConnection(OneSession):
 
     def query(self, sql: str) -> pa.Table:
         try:
-            return shown(*self._transaction([as_subquery(sql)]))
+            return shown(*self._transaction([as_subquery(sql)])[-1])
         except StatementFailed as error:
             raise UsageInvalid(f"The query failed: {error}", hint="Correct the SQL; it may only read.") from error
 
     # ---- writing
 
-    def transaction(self, statements: Sequence[str]) -> None:
+    def transaction(self, statements: Sequence[str], name: str = "") -> None:
         self._transaction(statements)
 
-    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+    def alone(self, statement: str) -> None:
+        self._transaction([statement], alone=True)
+
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         """Lists arrive as JSON in VARBYTE; other columns as they are, so JSON is to come in bytes, too, where it may be long."""
-        with self._staging.staged(table, rows) as copy:
-            self._transaction([*create, copy])
+        with self._staging.staged(table, rows, self._left) as copy:
+            try:
+                self._transaction([*create, copy])
+            except OutOfTime:  # nothing reads the files any more
+                self._staging.forget(table)
+                raise
+
+    def staged_before(self, table: str) -> None:
+        self._staging.forget(table)
 
     # ---- sessions
 
-    def _transaction(self, statements: Sequence[str]) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Names and rows of the last statement."""
+    def _transaction(self, statements: Sequence[str], *, alone: bool = False) -> list[_Result]:
+        """Names and rows that each statement gave. `alone`: each for itself, in no transaction."""
         with self.opened():
             connection = self._connection = self._connection or self._connect()
-            names: list[str] = []
-            rows: list[tuple[Any, ...]] = []
+            results: list[_Result] = []
+            connection.autocommit = alone
             try:
                 with connection.cursor() as cursor:
                     for at, statement in enumerate(statements):
                         self._run(at, False, cursor.execute, statement)
-                    if cursor.description is not None:
-                        names, rows = _result(cursor)
-                self._run(len(statements), True, connection.commit)
+                        results.append(([], []) if cursor.description is None else _result(cursor))
+                if not alone:
+                    self._run(len(statements), True, connection.commit)
+            except OutOfTime:
+                self._close()  # an answer may still come, and nobody waits for it
+                raise
             except BaseException:
                 self._end(connection)
                 raise
-            return names, rows
+            return results
+
+    def _left(self) -> float:
+        """Seconds that may still be waited for a statement."""
+        return min(self._wait_seconds, self._wait_seconds if self._budget is None else self._budget.remaining())
 
     def _run(self, at: int, committing: bool, call: Callable[..., Any], *arguments: str) -> None:
+        left = self._left()
+        if left <= 0 and not committing:
+            raise OutOfTime("No time is left for another statement", hint=_UNDONE)
+        is_short = left < self._wait_seconds and not committing
+        self._connection._usock.settimeout(left + LATE_SECONDS if is_short else self._wait_seconds + GRACE_SECONDS)
         try:
             call(*arguments)
         except _BROKEN as error:
             text, state = _told(error)
+            if is_short and self._left() <= 0:
+                raise OutOfTime("Redshift was still at work on it", hint=_UNDONE) from None
             translated = failure(text, at, committing=committing, lost=not state)
             raise translated from (error if isinstance(translated, TailraceError) else None)
 
@@ -143,7 +173,7 @@ class ConnectorConnection(OneSession):
             connection._usock.close()
 
 
-def _result(cursor: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+def _result(cursor: Any) -> _Result:
     names = [column[0].decode() if isinstance(column[0], bytes) else str(column[0]) for column in cursor.description]
     varbyte = [column[1] == VARBYTE for column in cursor.description]
     rows = [

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace.aws import is_refused_by_condition, translate
-from tailrace.errors import ConfigInvalid, OutcomeUnknown, SegmentCorrupt, ServiceUnavailable
+from tailrace.errors import ConfigInvalid, OutcomeUnknown, OutOfTime, SegmentCorrupt, ServiceUnavailable
 from tailrace.model.numbers import canonical_number
 
 FILE_BYTES: Final = 64 * 1024 * 1024  # of Arrow data: some files for the slices, none of them tiny
 BATCH_ROWS: Final = 20_000
 DELETE_MAX: Final = 1000  # keys in one DeleteObjects
+
+
+def _forever() -> float:
+    return math.inf
 
 
 class Staging:
@@ -44,23 +49,36 @@ class Staging:
     # ---- in: COPY
 
     @contextmanager
-    def staged(self, table: str, rows: pa.Table) -> Iterator[str]:
-        """The COPY that fills the quoted `table`. The files go when it is done, unless nobody knows whether it is."""
-        folder = f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
-        manifest = self.put(folder, rows)
+    def staged(self, table: str, rows: pa.Table, left: Callable[[], float] = _forever) -> Iterator[str]:
+        """The COPY that fills the quoted `table`. The files go when it is done, unless it goes on or nobody knows.
+
+        `left`: seconds for it. Raises OutOfTime between two files.
+        """
+        folder = _folder(table)
+        manifest = self.put(folder, rows, left)
         try:
-            yield f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
-        except OutcomeUnknown:
+            yield self.copy(table, manifest)
+        except (OutcomeUnknown, OutOfTime):
             raise
         except BaseException:
             self.clear(folder)
             raise
         self.clear(folder)
 
-    def put(self, folder: str, rows: pa.Table) -> str:
+    def forget(self, table: str) -> None:
+        """Remove the files of a COPY into the quoted `table`."""
+        self.clear(_folder(table))
+
+    def copy(self, table: str, manifest: str) -> str:
+        """The statement that loads what the manifest under this URL lists into the quoted `table`."""
+        return f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
+
+    def put(self, folder: str, rows: pa.Table, left: Callable[[], float] = _forever) -> str:
         """Write the rows under `folder`. The URL of their manifest, which is the same for the same rows."""
         entries: list[dict[str, Any]] = []
         for part in _parts(rows):
+            if left() <= 0:
+                raise OutOfTime("No time is left for what is to be staged", hint="The next tick goes on.")
             data = _parquet(part)
             name = f"{folder}/{hashlib.sha256(data).hexdigest()[:16]}-{len(entries):04}.parquet"
             self._create(name, data)
@@ -86,9 +104,8 @@ class Staging:
     ) -> Iterator[pa.RecordBatch]:
         """The result of a query, in columns of these types, by UNLOAD. `rows` carries out a statement."""
         folder = f"unload/{uuid.uuid4().hex}"
-        to, role = _literal(self._url(f"{folder}/")), _literal(self.iam_role)
         try:
-            rows(f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST")
+            rows(self.unload(sql, folder))
             manifest = self._get(f"{folder}/manifest")
             if manifest is not None:
                 yield from self._batches(json.loads(manifest)["entries"], schema)
@@ -96,6 +113,11 @@ class Staging:
                 raise ServiceUnavailable("UNLOAD wrote no manifest", hint="Nothing was changed; it is read again.")
         finally:
             self.clear(folder)
+
+    def unload(self, sql: str, folder: str) -> str:
+        """The statement that writes the result of a query under `folder`."""
+        to, role = _literal(self._url(f"{folder}/")), _literal(self.iam_role)
+        return f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST"
 
     def _batches(self, entries: Sequence[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for entry in entries:
@@ -135,6 +157,10 @@ class Staging:
 
     def _url(self, name: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{name}"
+
+
+def _folder(table: str) -> str:
+    return f"stage/{hashlib.sha256(table.encode()).hexdigest()[:24]}"
 
 
 def _literal(text: str) -> str:

@@ -12,9 +12,25 @@ from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column, ColumnType
 from tailrace.targets.numbers import canonical_sql
 from tailrace.targets.planning import META_TYPES
-from tailrace.targets.target import Limits
+from tailrace.targets.target import Limits, TableSpec
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Kinds of column types that lose nothing in a type of the server's; kinds of lists begin with "list".
+_FAMILIES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("string", "number_text"): ("character varying", "varchar", "text"),
+    ("int64",): ("bigint",),
+    ("decimal",): ("numeric", "decimal"),
+    ("binary",): ("bytea", "binary varying", "varbyte", "varbinary"),
+    ("bool",): ("boolean",),
+    ("json", "list"): ("super",),
+    ("json",): ("json",),
+    ("list",): ("ARRAY",),
+    (): (
+        "smallint", "integer", "real", "double precision", "character", "bpchar", "date", "jsonb",
+        "timestamp without time zone", "timestamp with time zone", "timestamp", "timestamptz",
+    ),
+}  # fmt: skip
 
 
 class Dialect:
@@ -88,6 +104,14 @@ class Dialect:
         """The type, or a wider one where the server has no such type."""
         return column
 
+    def roomy(self, column: Column, longest: int, part_of_key: int | None) -> ColumnType:
+        """The type with room for texts of so many bytes. `part_of_key`: 0 for HASH, 1 for RANGE, None for another attribute."""
+        return column.type
+
+    def grow(self, table: str, column: str, new: ColumnType) -> str | None:
+        """The statement, outside a transaction, that makes room in a text column; None: nothing is to be made."""
+        return None
+
     def column_type(self, column: ColumnType) -> str:
         """The type of a column of an attribute."""
         raise NotImplementedError
@@ -127,8 +151,8 @@ class Dialect:
         """Other loaders wait from here to the end of the transaction."""
         raise NotImplementedError
 
-    def create_options(self, keys: Sequence[Column]) -> str:
-        """What stands behind the name or the columns of a new target table."""
+    def create_options(self, spec: TableSpec, columns: Sequence[Column]) -> str:
+        """What stands behind the name or the columns of a new target table that has at least these. Raises UserFault."""
         return ""
 
     def index(self, table: str, keys: Sequence[Column]) -> list[str]:
@@ -145,11 +169,26 @@ class Dialect:
             expression = canonical_sql(expression, old.scale, self.text)
         return f"CAST({expression} AS {self.column_type(new)})"
 
+    def holds(self, actual: str, column: ColumnType) -> bool:
+        """Whether a column whose type the server spells so keeps every value as it is. Of an unknown spelling: yes."""
+        name, _, arguments = actual.partition("(")
+        family = next((kinds for kinds, names in _FAMILIES.items() if name in names), None)
+        if family != ("decimal",):
+            return family is None or column.kind.partition("_")[0] in family or column.kind in family
+        if column.kind not in ("decimal", "int64"):
+            return False
+        if not arguments:  # of any size, or not told
+            return True
+        precision, scale = map(int, arguments.rstrip(")").split(","))
+        whole = 19 if column.kind == "int64" else 38 - column.scale
+        return scale >= column.scale and precision - scale >= whole
+
     def columns_of(self, schema: str, tables: Sequence[str]) -> str:
-        """The statement that gives table and column of these tables and views, in order."""
+        """The statement that gives table, column and its type, of these tables and views, in order."""
         wanted = ", ".join(self.text_literal(table) for table in tables)
         return (
-            "SELECT table_name, column_name FROM information_schema.columns"
+            "SELECT table_name, column_name, data_type || CASE WHEN data_type = 'numeric' AND numeric_scale IS NOT NULL"
+            " THEN '(' || numeric_precision || ',' || numeric_scale || ')' ELSE '' END FROM information_schema.columns"
             f" WHERE table_schema = {self.text_literal(schema)} AND table_name IN ({wanted})"
             " ORDER BY table_name, ordinal_position"
         )

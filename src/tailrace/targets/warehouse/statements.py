@@ -12,14 +12,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import astuple
 
+from tailrace import __version__
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column
 from tailrace.targets.planning import META_NAMES, identity, key_columns
-from tailrace.targets.target import LedgerRow, Load, TableSpec
+from tailrace.targets.target import LedgerRow, Load, LoadedSegment, TableSpec
 from tailrace.targets.warehouse.dialect import Dialect
 
-FORMAT = 1
+FORMAT = 2
 STAGE_PREFIX = "_tailrace_stage_"
 
 # Column names and kinds of types; a text in Redshift needs a length, which the dialect knows.
@@ -34,6 +35,7 @@ INTERNAL: dict[str, dict[str, str]] = {
         "applied_through": "int",
         "through_ms": "int",
         "version": "int",
+        "fence": "int",
     },
     "_tailrace_columns": {
         "table_name": "text",
@@ -60,13 +62,17 @@ INTERNAL: dict[str, dict[str, str]] = {
         "through_ms": "int",
         "lag_ms_p50": "int",
         "lag_ms_p99": "int",
+        "fence": "int",
     },
 }
 """Our own tables, in the schema of the target's."""
 
 
 class Names:
-    """The quoted names that belong to one target table. `own`: of columns, without a schema, as DELETE and UPDATE want it."""
+    """The quoted names that belong to one target table. `own`: of columns, without a schema, as DELETE and UPDATE want it.
+
+    `stages`: how the names of its staging tables begin, not quoted; `work`: how what goes on without its caller is called.
+    """
 
     def __init__(self, dialect: Dialect, schema: str, table: str) -> None:
         digest = hashlib.sha256(dialect.fold(table).encode()).hexdigest()[:12]
@@ -78,14 +84,37 @@ class Names:
         self.tombstones = dialect.quote(schema, f"_tailrace_tombstones_{digest}")
         self.buried = dialect.quote(f"_tailrace_tombstones_{digest}")
         self.stages = f"{STAGE_PREFIX}{digest}_"
+        self.work = f"tailrace-{hashlib.sha256(json.dumps([schema, digest]).encode()).hexdigest()[:16]}-"
 
     def internal(self, name: str) -> str:
         return self._dialect.quote(self.schema, f"_tailrace_{name}")
 
-    def stage(self, load: Load) -> str:
-        """The name, not yet quoted, of the staging table: another load has another one."""
-        numbers = [s.segment.number for s in load.segments]
-        return self.stages + hashlib.sha256(json.dumps([load.epoch, numbers]).encode()).hexdigest()[:12]
+    def stage(self, segments: Sequence[LoadedSegment], *how: object) -> str:
+        """The name, not yet quoted, of the staging table of these segments. It says where they end and, by a hash, what is in it.
+
+        `how`: everything else that decides that. So a table of this name is filled, for it is made and filled in one
+        transaction.
+        """
+        what = json.dumps(
+            [[(s.segment.number, s.segment.sha256, s.rows) for s in segments], __version__, how], default=repr
+        )
+        return f"{self.stages}{segments[-1].segment.number}_{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+
+    def staging(self, stage: str) -> str:
+        """What the filling of a staging table is called."""
+        return self.work + stage.removeprefix(self.stages)
+
+    def applying(self, stage: str, version: int) -> str:
+        """What the transaction is called that makes another version of the table with the rows of a staging table."""
+        return f"{self.staging(stage)}-{version}"
+
+    def end_of(self, name: str) -> int | None:
+        """The number of the last segment of a staging table, or of work, of this name."""
+        for prefix in (self.stages, self.work):
+            number = name.removeprefix(prefix).partition("_")[0]
+            if name.startswith(prefix) and number.isdecimal():
+                return int(number)
+        return None
 
 
 class Writer:
@@ -93,9 +122,9 @@ class Writer:
 
     def __init__(self, dialect: Dialect, names: Names, spec: TableSpec, version: int) -> None:
         self._d = dialect
-        self._n = names
+        self._n = self.names = names
         self._spec = spec
-        self._version = version
+        self._version = self.version = version
         self._name = dialect.text_literal(dialect.fold(spec.name))
 
     # ---- around all of them
@@ -136,10 +165,10 @@ class Writer:
         return [
             d.lock([tables]),
             self.guard(f"(SELECT count(*) FROM {tables} WHERE name = {self._name}) = 0", "another loader was first"),
-            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(key)}",
+            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(spec, columns)}",
             *d.index(n.target, key),
             f"CREATE TABLE {n.tombstones} (key {d.text}, pos {d.place}{moment})",
-            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version})",
+            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version}, 0)",
             *self._recorded(columns, 0),
         ]
 
@@ -158,12 +187,12 @@ class Writer:
         ]
 
     def widened(
-        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str]
+        self, old: Column, new: Column, place: int, columns: Sequence[Column], foreign: Sequence[str], *, is_grown: bool
     ) -> list[str]:
-        """`columns`: all that the table has, as they are now; `foreign`: those of others."""
+        """`columns`: all that the table has, as they are now; `foreign`: those of others; `is_grown`: there is room already."""
         forgotten = f"DELETE FROM {self._n.internal('columns')} WHERE table_name = {self._name} AND place = {place}"
         statements: list[str] | None = []
-        if old.type != new.type:
+        if old.type != new.type and not is_grown:
             statements = self._d.widen(self._n.target, new.name, old.type, new.type)
         if statements is None:
             statements = self._made_anew(old, new, columns, foreign)
@@ -175,7 +204,7 @@ class Writer:
         copy = d.quote(self._n.schema, f"{self._n.stages}anew")
         names = [*(c.name for c in columns), *foreign, *META_NAMES[self._spec.mode]]
         values = {old.name: f"{d.widened(d.quote(old.name), old.type, new.type)} AS {d.quote(old.name)}"}
-        options = d.create_options(key_columns(columns, self._spec.keys))
+        options = d.create_options(self._spec, columns)
         selected = ", ".join(values.get(name, d.quote(name)) for name in names)
         return [
             f"CREATE TABLE {copy}{options} AS SELECT {selected} FROM {target}",
@@ -220,14 +249,14 @@ class Writer:
     # ---- a load
 
     def staging(self, stage: str, columns: Sequence[Column], extra: Sequence[str]) -> list[str]:
-        """Make the staging table anew. `extra`: the names behind ``op, ts, pos, expired``."""
+        """Make the staging table. `extra`: the names behind ``op, ts, pos, expired``."""
         d = self._d
         types = {"is_top": d.boolean, "is_image": d.boolean, "moment": d.moment}
         definitions = [f"c{n} {d.stage_type(column.type)}" for n, column in enumerate(columns)]
         definitions += [f"op {d.word}", "ts BIGINT", f"pos {d.place}", f"expired {d.boolean}"]
         definitions += [f"{name} {types[name]}" for name in extra]
         table = d.quote(self._n.schema, stage)
-        return [f"DROP TABLE IF EXISTS {table}", f"CREATE TABLE {table} ({', '.join(definitions)})"]
+        return [f"CREATE TABLE {table} ({', '.join(definitions)})"]
 
     def applied(
         self,
@@ -253,12 +282,12 @@ class Writer:
             statements += merge.sweep(load.epoch)
         return statements
 
-    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None) -> list[str]:
+    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None, fence: int) -> list[str]:
         d = self._d
         values = [f"({self._name}, {', '.join(d.literal(value) for value in astuple(row))})" for row in rows]
         settings = (
             f", applied_through = {through}, through_ms = {d.literal(through_ms)},"
-            f" incarnation = {d.text_literal(self._spec.incarnation)}"
+            f" incarnation = {d.text_literal(self._spec.incarnation)}, fence = {fence}"
         )
         return [*self._inserts(self._n.internal("ledger"), values), self.ended(settings)]
 

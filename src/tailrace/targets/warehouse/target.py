@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,15 +12,16 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tailrace.clock import Clock
+from tailrace.clock import Budget, Clock
 from tailrace.codec import arrow_type
 from tailrace.decide.schema import ColumnPlan, plan_columns
-from tailrace.errors import TargetContended, UserFault
+from tailrace.errors import OutOfTime, TargetContended, UserFault
 from tailrace.model.schema import Column, ColumnType, NumberRange
 from tailrace.targets.planning import (
     LIVE,
     META_NAMES,
     META_TYPES,
+    check_fence,
     fresh,
     key_columns,
     known_ms,
@@ -52,11 +52,13 @@ class _State:
     """What the server holds of a table: the last load's columns, and its own ones that are not ours."""
 
     version: int
+    fence: int
     columns: tuple[Column, ...]
     foreign: tuple[str, ...]
     applied_through: int
     through_ms: int | None
     applied_beyond: dict[int, int | None]  # number to through_ms
+    stages: tuple[str, ...]  # its staging tables, filled and committed
 
     def holds(self, number: int) -> bool:
         return number <= self.applied_through or number in self.applied_beyond
@@ -76,53 +78,66 @@ class WarehouseTarget:
         self._dialect = dialect
         self._clock = clock
         self._jitter = random.Random()
-        self._tidied: set[str] = set()
 
     # ---- the port
 
-    def ledger(self, table: TableSpec) -> Ledger:
-        with self._connection.opened(), self._reading(table):
+    def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
+        with self._connection.opened(budget), self._reading(table):
             state = self._state(table)
             if state is None:
                 return Ledger()
-            names, rows = self._names(table), self._connection.rows
-            recent = rows(
-                "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._name(table)}"
-                f" ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}"
-            )
-            [(count,)] = rows(f"SELECT count(*) FROM {names.target}{_live(table)}")
+            recent = self._ledger_query(table, f"ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}")
+            count = f"SELECT count(*) FROM {self._names(table).target}{_live(table)}"
+            newest, [(live,)] = self._connection.results([recent, count])
             return Ledger(
                 applied_through=state.applied_through,
                 applied_beyond=frozenset(state.applied_beyond),
                 columns=state.columns,
-                rows=count,
+                rows=live,
                 through_ms=state.through_ms,
-                recent=tuple(LedgerRow(*row) for row in recent),
+                recent=tuple(LedgerRow(*row) for row in newest),
+                begun_through=self._begun_through(self._names(table), state),
+                fence=state.fence,
             )
 
-    def apply(self, load: Load) -> Applied:
-        attempt = 1
+    def _begun_through(self, names: Names, state: _State) -> int:
+        """Where the load ends that somebody began whose time was up: its rows are staged, or being staged or applied."""
+        found = [*state.stages, *self._connection.under_way(names.work)]
+        ends = [end for end in map(names.end_of, found) if end is not None and not state.holds(end)]
+        return min(ends, default=0)
+
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        with self._connection.opened(), self._reading(table):
+            if self._state(table) is None:
+                return None
+            found = self._connection.rows(self._ledger_query(table, f"AND number = {number}"))
+            return next((LedgerRow(*row) for row in found), None)
+
+    def apply(self, load: Load, budget: Budget | None = None) -> Applied:
+        attempt, is_refused = 1, False
+        budget = budget or Budget(self._clock)
         while True:
-            with self._connection.opened():
+            with self._connection.opened(budget):
                 before: _State | None = None
                 try:
                     before = self._state(load.table)
-                    return self._apply(load, before)
+                    return self._apply(load, before, is_refused=is_refused)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
+                    is_refused = True
                     with self._reading(load.table):
                         is_as_before = _version(self._state(load.table)) == _version(before)
-                    # Another loader may also have taken our staging table for one that was left behind.
+                    # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
                         refused.facts["statement"] = error.at + 1
                         raise refused from error
                     log.info("%s: %s; again", self.name, error)
-            self._clock.wait(PAUSE_SECONDS * 2**attempt * self._jitter.random(), threading.Event())
+            if budget.wait(PAUSE_SECONDS * 2**attempt * self._jitter.random()):
+                raise OutOfTime("Another transaction was in the way", hint="Nothing of the load was applied.")
             attempt += 1
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
@@ -155,8 +170,11 @@ class WarehouseTarget:
 
     # ---- one attempt
 
-    def _apply(self, load: Load, state: _State | None) -> Applied:
+    def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
+        """`is_refused`: a statement of the attempt before this one was."""
         table = load.table
+        if state is not None:
+            check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
         held = [] if state is None else [s.segment.number for s in load.segments if state.holds(s.segment.number)]
         segments, changes = fresh(load, held)
         skipped = len(load.segments) - len(segments)
@@ -168,8 +186,13 @@ class WarehouseTarget:
         rows = self._spelled(
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
         )
-        writer = self._writer(table, self._evolve(table, plan, state))
-        stage = self._stage(writer, load, plan.columns, rows) if rows.num_rows else None
+        plan = self._sized(plan, rows, table, state)
+        writer = self._writer(table, self._evolve(table, plan, state, is_refused=is_refused))
+        stage = None
+        if rows.num_rows:
+            how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
+            stage = self._names(table).stage(segments, *how)
+            self._stage(writer, state, stage, plan.columns, rows, is_refused=is_refused)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -184,8 +207,11 @@ class WarehouseTarget:
         beyond.update((s.segment.number, s.segment.through_ms) for s in segments)
         before = (0, None) if state is None else (state.applied_through, state.through_ms)
         through, through_ms = moved_on(*before, beyond)
-        statements += writer.entered(ledger_rows(load, segments, changes, self._clock.now_ms()), through, through_ms)
-        self._connection.transaction(statements)
+        entries = ledger_rows(load, segments, changes, self._clock.now_ms())
+        statements += writer.entered(entries, through, through_ms, load.fence)
+        self._connection.transaction(
+            statements, "" if stage is None else self._names(table).applying(stage, writer.version)
+        )
         return Applied(
             segments=len(segments),
             skipped=skipped,
@@ -205,47 +231,94 @@ class WarehouseTarget:
         changed = [c for c in columns if before.get((c.attribute, c.tag), c.type) != c.type]
         return ColumnPlan(columns, columns[len(known) :], tuple(changed))
 
-    def _evolve(self, table: TableSpec, plan: ColumnPlan, state: _State | None) -> int:
-        """Bring the table's columns to the plan, each step with its record. The version behind the last one."""
+    def _sized(self, plan: ColumnPlan, rows: pa.Table, table: TableSpec, state: _State | None) -> ColumnPlan:
+        """The plan with room for the texts in these rows; what has room already keeps it."""
+        known = () if state is None else state.columns
+        keys = {column.name: part for part, column in enumerate(key_columns(plan.columns, table.keys))}
+        columns = []
+        for place, (column, values) in enumerate(zip(plan.columns, rows.columns, strict=False)):
+            longest = (pc.max(pc.binary_length(values)).as_py() or 0) if column.type.kind == "string" else 0
+            type_ = self._dialect.roomy(column, longest, keys.get(column.name))
+            has_room = (
+                place < len(known)
+                and known[place].type.kind == "string"
+                and not (0 < known[place].type.scale < type_.scale)
+            )
+            columns.append(column if has_room else replace(column, type=type_))
+        return replace(plan, columns=tuple(columns), added=tuple(columns[len(known) :]))
+
+    def _evolve(self, table: TableSpec, plan: ColumnPlan, state: _State | None, *, is_refused: bool) -> int:
+        """Bring the table's columns to the plan, each step with its record. The version behind the last one.
+
+        `is_refused`: where a text does not fit, somebody has taken its column's room away, and is to be contradicted.
+        """
         known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
-            known, writer = plan.columns[:at_once], self._writer(table, version)
+            wanted = {table.layout.dist_key, *(table.layout.sort_key or ())}
+            places = [n for n, c in enumerate(plan.columns, 1) if wanted & {c.attribute, c.name}]
+            known, writer = plan.columns[: max([at_once, *places])], self._writer(table, version)
             run(writer.internal_tables())
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
+            is_grown = (new.type != old.type or is_refused) and self._grown(table, old, new)
             if new != old:
                 now = (*plan.columns[:place], *known[place:])
-                run(self._writer(table, version).widened(old, new, place, now, foreign))
+                run(self._writer(table, version).widened(old, new, place, now, foreign, is_grown=is_grown))
                 version += 1
         for place in range(len(known), len(plan.columns), at_once):
             run(self._writer(table, version).added(plan.columns[place : place + at_once], place))
             version += 1
         return version
 
-    def _stage(self, writer: Writer, load: Load, columns: Sequence[Column], rows: pa.Table) -> str:
-        names = self._names(load.table)
-        self._tidy(names)
-        stage = names.stage(load)
+    def _grown(self, table: TableSpec, old: Column, new: Column) -> bool:
+        """Make room in a text column, if the server can. Before it is on record: so it has at least the room that we know of."""
+        statement = self._dialect.grow(self._names(table).target, new.name, new.type)
+        if statement is None or old.type.kind != "string":
+            return False
+        try:
+            self._connection.alone(statement)
+        except StatementFailed as error:
+            log.info("%s: %s; the table is made anew", self.name, error)
+            return False
+        return True
+
+    def _stage(
+        self,
+        writer: Writer,
+        state: _State | None,
+        stage: str,
+        columns: Sequence[Column],
+        rows: pa.Table,
+        *,
+        is_refused: bool,
+    ) -> None:
+        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile.
+
+        `is_refused`: what is there may be what was refused, such as the rows of a file that was changed on its way.
+        """
+        names, table = writer.names, self._dialect.quote(self._schema, stage)
+        there = set() if state is None else set(state.stages)
+        for name in sorted(there):
+            end = names.end_of(name)
+            if end is None or (state is not None and state.holds(end)) or (name == stage and is_refused):
+                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+                there.discard(name)
+        if stage in there:
+            self._connection.staged_before(table)
+            return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
-        table = self._dialect.quote(self._schema, stage)
-        self._connection.stage(writer.staging(stage, columns, extra), table, rows)
-        return stage
+        try:
+            self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        except StatementFailed:
+            after = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
+            if (stage,) not in after:  # else another loader of the same segments was quicker
+                raise
 
     def _spelled(self, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
         """Staged rows as the server takes them."""
         spelled = [self._dialect.stage_column(v, c.type) for v, c in zip(rows.columns, columns, strict=False)]
         return pa.Table.from_arrays([*spelled, *rows.columns[len(columns) :]], names=rows.column_names)
-
-    def _tidy(self, names: Names) -> None:
-        """Drop what loads left behind that never came to their end, once. One that is under way elsewhere begins anew."""
-        if names.table in self._tidied:
-            return
-        left = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
-        for (name,) in sorted(left):
-            if name.startswith(names.stages):
-                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-        self._tidied.add(names.table)
 
     # ---- what is there
 
@@ -259,57 +332,105 @@ class WarehouseTarget:
 
     def _state(self, table: TableSpec) -> _State | None:
         """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
-        actual = self._actual_columns(table)
-        names, literal, rows = self._names(table), self._name(table), self._connection.rows
-        found: list[tuple[Any, ...]] = []
-        if "_tailrace_ledger" in actual:
-            found = rows(
-                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version"
-                f" FROM {names.internal('tables')} WHERE name = {literal}"
-            )
-        columns = actual.get(self._dialect.fold(table.name))
+        names, literal = self._names(table), self._name(table)
+        tables, ledger = names.internal("tables"), names.internal("ledger")
+        through = f"(SELECT applied_through FROM {tables} WHERE name = {literal})"
+        wanted = self._dialect.columns_of(self._schema, ("_tailrace_ledger", self._dialect.fold(table.name)))
+        statements = [
+            wanted,
+            (
+                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version, fence"
+                f" FROM {tables} WHERE name = {literal}"
+            ),
+            f"SELECT number, through_ms FROM {ledger} WHERE table_name = {literal} AND number >= {through} ORDER BY number",
+            (
+                f'SELECT substring(attribute, 1, {PIECE}), "tag", name, kind, scale, int64, whole_digits, number_scale'
+                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"  # TAG is a reserved word
+            ),
+            self._dialect.tables_like(self._schema, names.stages),
+        ]
+        try:
+            actual, found, beyond, recorded, stages = self._connection.results(statements)
+        except StatementFailed:
+            actual, found = self._connection.rows(wanted), []
+            of_ledger = {column for name, column, _ in actual if name == "_tailrace_ledger"}
+            if of_ledger and "fence" not in of_ledger:
+                hint = f"Drop it and {', '.join(INTERNAL)}, and load it again from the landing zone."
+                raise self._refused(table, "was written in format 1, before there was a release", hint) from None
+            if of_ledger:
+                raise
+        columns = self._columns_in(table, actual)
         if not found:
-            if columns is not None:
+            if columns:
                 raise self._refused(
                     table,
                     "exists, and Tailrace did not make it",
                     "Rename it, or set another `name` for this table.",
                 )
             return None
-        format_, source, mode, keys, incarnation, through, through_ms, version = found[0]
+        format_, source, mode, keys, incarnation, applied, through_ms, version, fence = found[0]
         if format_ != FORMAT:
             hint = "Upgrade this Tailrace to the release that wrote it."
             raise self._refused(table, f"was written in format {format_}", hint)
         strange = why_foreign(table, (source, mode, keys, incarnation))
         if strange is not None:
             raise self._refused(table, strange, "Give this table another `name` in the target.")
-        if columns is None:
+        if not columns:  # unless another loader has made it since we looked
+            columns = self._columns_in(table, self._connection.rows(wanted))
+        if not columns:
             raise self._refused(table, "is gone, while the ledger says that it was loaded", _FORGET)
-        beyond = rows(
-            f"SELECT number, through_ms FROM {names.internal('ledger')}"
-            f" WHERE table_name = {literal} AND number >= {through} ORDER BY number"
-        )
-        if through > 0 and (not beyond or beyond[0][0] != through):
+        if applied > 0 and (not beyond or beyond[0][0] != applied):
             raise self._refused(table, "has rows, while its ledger was emptied", _FORGET)
-        ours = self._columns(names, literal)
+        ours = self._columns(names, literal, recorded)
+        altered = self._why_altered(table, ours, columns)
+        if altered:  # unless another loader came between what was read
+            rows = self._connection.rows
+            columns = self._columns_in(table, rows(wanted))
+            altered = self._why_altered(table, ours, columns)
+            if rows(f"SELECT version FROM {tables} WHERE name = {literal}") != [(version,)]:
+                raise TargetContended("Another loader changed the table while it was looked at", hint="It is repeated.")
+            if altered:
+                raise self._refused(table, altered)
         known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
-        foreign = tuple(name for name in columns if self._dialect.fold(name) not in known)
-        return _State(version, ours, foreign, through, through_ms, {n: ms for n, ms in beyond if n > through})
-
-    def _actual_columns(self, table: TableSpec) -> dict[str, list[str]]:
-        """The column names of our first table and of this one, views included, as far as they exist."""
-        wanted = ("_tailrace_ledger", self._dialect.fold(table.name))
-        found: dict[str, list[str]] = {}
-        for name, column in self._connection.rows(self._dialect.columns_of(self._schema, wanted)):
-            found.setdefault(name, []).append(column)
-        return found
-
-    def _columns(self, names: Names, literal: str) -> tuple[Column, ...]:
-        source = f"FROM {names.internal('columns')} WHERE table_name = {literal}"
-        rows = self._connection.rows(
-            f"SELECT substring(attribute, 1, {PIECE}), tag, name, kind, scale, int64, whole_digits, number_scale"
-            f" {source} ORDER BY place"
+        return _State(
+            version,
+            fence,
+            ours,
+            tuple(name for name in columns if self._dialect.fold(name) not in known),
+            applied,
+            through_ms,
+            {n: ms for n, ms in beyond if n > applied},
+            tuple(sorted(name for (name,) in stages if name.startswith(names.stages))),
         )
+
+    def _ledger_query(self, table: TableSpec, which: str) -> str:
+        return (
+            "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
+            f" lag_ms_p99, fence FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
+        )
+
+    def _columns_in(self, table: TableSpec, found: Sequence[tuple[Any, ...]]) -> dict[str, str]:
+        """Names and types of the table's columns, a view's too; empty: there is no such table."""
+        return {column: type_ for name, column, type_ in found if name == self._dialect.fold(table.name)}
+
+    def _why_altered(self, table: TableSpec, ours: Sequence[Column], actual: Mapping[str, str]) -> str | None:
+        """What somebody else has done to our columns, so that rows could not be loaded, or not exactly. None: nothing."""
+        fold = self._dialect.fold
+        if not {(a.name, a.tag) for a in table.keys.attributes} <= {(c.attribute, c.tag) for c in ours}:
+            return "has rows, while _tailrace_columns no longer says which columns they have"
+        absent = [name for name in (*(c.name for c in ours), *META_NAMES[table.mode]) if fold(name) not in actual]
+        if absent:
+            return f"no longer has the column {absent[0]!r:.100}"
+        for column in ours:
+            type_ = actual[fold(column.name)]
+            if not self._dialect.holds(type_, column.type):
+                made = self._dialect.column_type(column.type)
+                return f"has a column {column.name!r:.100} of type {type_}, which was made as {made}"
+        return None
+
+    def _columns(self, names: Names, literal: str, rows: Sequence[tuple[Any, ...]]) -> tuple[Column, ...]:
+        """What our table of columns says. `rows` hold the first piece of each attribute's name."""
+        source = f"FROM {names.internal('columns')} WHERE table_name = {literal}"
         attributes = [row[0] for row in rows]
         at = 0
         while any(len(attribute) == at + PIECE for attribute in attributes):  # a result's row has an end

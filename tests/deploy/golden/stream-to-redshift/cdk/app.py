@@ -1,5 +1,5 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:42820f276127d85a19c8afce33b3b55c2227c6e5e779f5c7a6f5a4870fee0e65
-"""Tailrace on AWS. `cdk deploy` builds the image and uploads it and the code of the capture function."""
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:637a79ef1ab158a0618318fbc9060a91e46b56f088891d011a1591dc8233cf1b
+"""Tailrace on AWS. `cdk deploy` builds and uploads what the functions run."""
 
 from __future__ import annotations
 

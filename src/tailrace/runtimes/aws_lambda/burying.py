@@ -1,0 +1,107 @@
+"""The function behind the queue of dead letters and the bucket of given-up records.
+
+An event whose failure may pass is sent once more; any other is kept in a queue and announced. Records that Lambda gave up land as
+the function behind the stream would have landed them. Pending letters come again until all of this is done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tailrace.aws import Aws, translate
+from tailrace.capture.lambda_events import batch_of
+from tailrace.clock import SystemClock
+from tailrace.config import Config, find_config, load_config
+from tailrace.errors import ConfigInvalid, TailraceError, Transient
+from tailrace.landing import Landing, open_store
+from tailrace.runtimes.aws_lambda.capturing import land
+from tailrace.runtimes.aws_lambda.failures import Failure, failure_of, given_up_records
+from tailrace.runtimes.aws_lambda.objects import CreatedObject, created_objects
+from tailrace.runtimes.aws_lambda.telemetry import set_up_logging
+
+log = logging.getLogger(__name__)
+
+TOPIC: Final = "TAILRACE_TOPIC"
+PARKED: Final = "TAILRACE_PARKED_QUEUE"
+SUBJECT: Final = "Tailrace: a call failed for good"
+
+
+def dead_letters(event: Any, context: Any) -> dict[str, int]:
+    """See to every letter of an event; how many were retried, kept and landed. Raises when one could not be seen to."""
+    set_up_logging()
+    config = load_config(find_config(None))
+    aws = Aws(config.source.aws())
+    done = {"retried": 0, "kept": 0, "landed": 0}
+    for record in event.get("Records", []) if isinstance(event, Mapping) else []:
+        if isinstance(record, Mapping) and record.get("eventSource") == "aws:sqs":
+            done[_see_to(aws, str(record.get("body", "")))] += 1
+    for created in created_objects(event):
+        done[_land(aws, config, created, context)] += 1
+    log.info("%d letters were retried, %d kept, %d batches landed", done["retried"], done["kept"], done["landed"])
+    return done
+
+
+def _see_to(aws: Aws, body: str) -> str:
+    failure = failure_of(body)
+    if failure.remedy == "keep":
+        _keep(aws, failure, body)
+        return "kept"
+    call = {
+        "FunctionName": failure.function,
+        "InvocationType": "Event",
+        "Payload": json.dumps(failure.again()).encode(),
+    }
+    _do(aws, "lambda", "Invoke", **call)
+    log.warning("once more: %s", failure.told())
+    return "retried"
+
+
+def _keep(aws: Aws, failure: Failure, body: str) -> None:
+    """First kept, then told: a letter that comes again is kept twice, which is better than not at all."""
+    told = failure.told()
+    log.error("%s", told)
+    _do(aws, "sqs", "SendMessage", QueueUrl=_setting(PARKED), MessageBody=body)
+    _do(aws, "sns", "Publish", TopicArn=_setting(TOPIC), Subject=SUBJECT, Message=told)
+
+
+def _land(aws: Aws, config: Config, created: CreatedObject, context: Any) -> str:
+    """Land what a mapping gave up; where it cannot land, the object stays where it is and somebody is told."""
+    place = f"s3://{created.bucket}/{created.key}"
+    s3 = aws.client("s3")
+    try:
+        data = s3.get_object(Bucket=created.bucket, Key=created.key)["Body"].read()
+    except Exception as error:
+        raise translate(error, operation="GetObject", object=place) from error
+    try:
+        batch = batch_of(given_up_records(data))
+        landing = Landing(open_store(config.landing.url, s3), batch.table)
+        answer = land(batch, landing, SystemClock(), lambda: context.get_remaining_time_in_millis() / 1000)
+    except Transient:
+        raise
+    except (ValueError, TailraceError) as error:
+        _keep(aws, Failure("", "unknown", type(error).__name__, f"{place}: {error}", 0), json.dumps({"object": place}))
+        return "kept"
+    if answer["batchItemFailures"]:
+        raise TailraceError(f"There was no time to land all of {place}", hint="It is tried again.")
+    log.warning("%s: %d given-up records landed from %s", batch.table, len(batch.records), place)
+    return "landed"
+
+
+def _do(aws: Aws, service: str, operation: str, **arguments: Any) -> None:
+    client = aws.client(service)
+    method = next(name for name, called in client.meta.method_to_api_mapping.items() if called == operation)
+    try:
+        getattr(client, method)(**arguments)
+    except Exception as error:
+        raise translate(error, operation=operation) from error
+
+
+def _setting(name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise ConfigInvalid(f"{name} is not set", hint="See docs/lambda.md for the variables of this function.")
+    return value
