@@ -7,7 +7,8 @@
       |   ConfigInvalid, UsageInvalid, PermissionMissing, NotFound, StreamViewUnsupported, StoreUnsupported, TargetBusy,
       |   AlreadyExists
       + Transient        repeat the same call
-      |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired, TargetContended
+      |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired, TargetContended, LoaderBusy,
+      |   LoaderFenced
       + GapFound         changes are missing; repair or new base
       |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing, WindowMissing
       + DataInvalid      this file or record is wrong
@@ -134,10 +135,22 @@ class TargetContended(Transient):
     code = "TAILRACE-206"
 
 
+class LoaderBusy(Transient):
+    """Another loader holds the lease of a table in a target."""
+
+    code = "TAILRACE-207"
+
+
+class LoaderFenced(Transient):
+    """A loader that took over has loaded since this one took its lease, so nothing of this load was applied: look again."""
+
+    code = "TAILRACE-208"
+
+
 class OutOfTime(Transient):
     """The caller's time is up. What was begun goes on without it or was undone, and the next tick goes on from there."""
 
-    code = "TAILRACE-207"
+    code = "TAILRACE-209"
 
 
 class GapFound(TailraceError):

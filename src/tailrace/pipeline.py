@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
 from tailrace.capture.exports import DynamoDbExportSource
@@ -24,6 +25,7 @@ from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
 from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
+from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
     Every,
     LoadLimits,
@@ -41,14 +43,18 @@ from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
 from tailrace.jobs.verify import VerifyReport, verify
+from tailrace.jobs.why import Destination, SegmentStory, find_orphan, find_segment, tell
 from tailrace.landing import Landing, Store, open_store, split_url
+from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
-from tailrace.targets.target import LedgerRow, Target
+from tailrace.runtimes.holders import is_gone, new_holder
+from tailrace.targets.target import Layout, TableSpec, Target
 from tailrace.targets.warehouse.connection import Connection
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
@@ -65,7 +71,8 @@ class TargetStatus:
     """How one target stands. `watermark_ms`: every change before it is applied; None while a gap hides it.
 
     `waiting_since_ms`: when the oldest segment that is not applied was published; `due_since_ms`: since when the table's rule
-    lets it be loaded, None where nothing is due. `next_load_ms`: when segments that wait for their time are.
+    lets it be loaded, None where nothing is due. `next_load_ms`: when segments that wait for their time are. `loader`: who
+    loads.
     `problem`: why the target could not be asked; then only its name, kind, mode and rule are known.
     """
 
@@ -83,6 +90,7 @@ class TargetStatus:
     load: LoadRule = "continuous"
     due_since_ms: int | None = None
     next_load_ms: int | None = None
+    loader: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,29 +139,6 @@ class TableRun:
     @property
     def quarantined(self) -> int:
         return self.capture.quarantined + sum(load.quarantined for load in self.loads.values())
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentLoad:
-    """Where and when a segment was applied, or that it was not."""
-
-    target: str
-    applied: bool
-    row: LedgerRow | None
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentStory:
-    """A segment's whole life, as `tailrace why` tells it."""
-
-    table: str
-    name: str
-    published: bool
-    entry: dict[str, Any] | None
-    intact: bool | None
-    problem: str
-    loads: tuple[SegmentLoad, ...]
-    quarantined: tuple[str, ...]
 
 
 class Pipeline:
@@ -344,9 +329,12 @@ class Pipeline:
             on_published=on_published,
         )
 
-    def loader(self, table: str, target: str, *, everything: bool = False) -> Loader:
-        """`everything`: whatever the table's rule leaves until later, too."""
+    def loader(self, table: str, target: str, *, everything: bool = False, take_over: bool = False) -> Loader:
+        """`everything`: whatever the table's rule leaves until later, too. `take_over`: beside another one that is at work."""
         rule = self.config.load_rule_of(table)
+        lease = LoaderLease(
+            self.landing(table), target, new_holder(), self.clock, is_gone=is_gone, takes_over=take_over, keeps=True
+        )
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
         return Loader(
@@ -357,9 +345,20 @@ class Pipeline:
             self.clock,
             limits,
             when_told(rule) if everything else rule,
+            lease,
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
+            layout=self._layout(table, target),
         )
+
+    def _layout(self, table: str, target: str) -> Layout:
+        rules = self.config.tables[table]
+        sort_key = None if rules.sort_key is None else tuple(rules.sort_key)
+        return Layout(self.config.shape_of(table, target), rules.dist_key, sort_key)
+
+    def _spec(self, table: str, target: str, manifest: Manifest) -> TableSpec:
+        mode, layout = self.config.mode_of(table, target), self._layout(table, target)
+        return table_spec(manifest, self.config.name_of(table), mode, layout)
 
     def compactor(self, table: str) -> Compactor:
         defaults = CompactSettings()
@@ -383,18 +382,22 @@ class Pipeline:
         load: bool = True,
         compact: bool = True,
         load_all: bool = False,
+        take_over: bool = False,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
         """Capture, scan, load and compact until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
-        What a table's `load` setting leaves until later is left, except with `load_all`. One table's trouble does not stop the
-        others: it is logged, shown in the result, and tried again.
+        What a table's `load` setting leaves until later is left, except with `load_all`. A loader that is at work elsewhere is
+        waited for, except with `take_over`. One table's trouble does not stop the others: it is logged, shown in the result,
+        and tried again.
         """
         from tailrace.runtimes.daemon import Daemon
 
         budget = Budget(self.clock, budget_seconds, stop)
-        daemon = Daemon(self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all)
+        daemon = Daemon(
+            self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all, take_over=take_over
+        )
         return daemon.run(capture=capture, backfill=backfill, load=load, compact=compact)
 
     def verify(
@@ -420,6 +423,7 @@ class Pipeline:
                     self.clock,
                     deadline_seconds=deadline_seconds,
                     on_progress=on_progress,
+                    layout=self._layout(table, name),
                 )
 
     def repair(
@@ -493,12 +497,16 @@ class Pipeline:
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
         target, mode, rule = self.target(name), self.config.mode_of(table, name), self.config.load_rule_of(table)
+        loader = None
         try:
-            ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+            loader = self._loader_of(table, name)
+            ledger = target.ledger(self._spec(table, name, manifest))
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
             count = manifest.next_number - 1
-            return TargetStatus(name, target.kind, mode, segments_unloaded=count, problem=problem, load=rule)
+            return TargetStatus(
+                name, target.kind, mode, segments_unloaded=count, problem=problem, load=rule, loader=loader
+            )
         listed = self.landing(table).segments(manifest, after=ledger.applied_through)
         unapplied = (segment for segment in listed if not ledger.holds(segment.number))
         waiting = list(unapplied if isinstance(rule, Every) else itertools.islice(unapplied, 1))
@@ -519,6 +527,7 @@ class Pipeline:
             waiting_since_ms=oldest_ms,
             due_since_ms=due_since_ms,
             next_load_ms=is_due.again_ms,
+            loader=loader,
             watermark_ms=mark,
             lag_seconds=self._lag(mark),
             latency_ms_p50=weighted_percentile(
@@ -529,47 +538,46 @@ class Pipeline:
             ),
         )
 
+    def _loader_of(self, table: str, target: str) -> Lease | None:
+        """The lease of whoever loads now."""
+        lease = self.landing(table).lease(target).lease
+        return lease if is_held(lease, self.clock.now_ms()) else None
+
     def why(self, name: str) -> SegmentStory:
-        """The life of one segment, named as in the landing zone (a part that is unique is enough)."""
-        for table in self.tables():
+        """The life of one segment: by its name in the landing zone, a part that is unique, or the path or URL of its object."""
+        tables, name = self._place_of(name)
+        for table in tables:
             published = self.landing(table).load()
-            if published is None:
-                continue
-            segments = list(self.landing(table).segments(published.manifest))
-            found = [s for s in segments if name in s.name]
-            if len(found) > 1 and not any(s.name == name for s in found):
-                raise UsageInvalid(
-                    f"{len(found)} segments of {table} match {name!r:.80}", hint=f"For example {found[0].name}"
-                )
-            if found:
-                segment = next((s for s in found if s.name == name), found[0])
-                return self._story(table, published.manifest, segment)
-            inside = [s for s in segments if s.place is not None and name in s.place.name]
-            if inside:
-                raise UsageInvalid(
-                    f"{name!r:.80} holds {len(inside)} segments of {table} that were compacted, "
-                    f"numbers {inside[0].number} to {inside[-1].number}",
-                    hint=f"Ask for one of them, for example {inside[0].name}",
-                )
+            segment = None if published is None else find_segment(self.landing(table), published.manifest, name)
+            if published is not None and segment is not None:
+                places = [
+                    self._destination(table, target, published.manifest) for target in self.config.targets_of(table)
+                ]
+                return tell(self.landing(table), published.manifest, segment, places, self.clock.now_ms())
+        for table in tables:
+            orphan = find_orphan(self.landing(table), name)
+            if orphan is not None:
+                return orphan
         raise NotFound(
             f"No manifest lists a segment {name!r:.80}",
             hint="It was never published, so nothing of it counts, or its table is not in this configuration.",
         )
 
-    def _story(self, table: str, manifest: Manifest, segment: Any) -> SegmentStory:
-        problem, intact = "", True
-        try:
-            self.landing(table).verify_segment(segment)
-        except TailraceError as error:
-            problem, intact = f"{error} {error.hint}".strip(), False
-        loads = []
-        for target in self.config.targets_of(table):
-            spec = table_spec(manifest, self.config.name_of(table), self.config.mode_of(table, target))
-            ledger = self.target(target).ledger(spec)
-            row = next((r for r in ledger.recent if r.number == segment.number), None)
-            loads.append(SegmentLoad(target, ledger.holds(segment.number), row))
-        aside = [f.name for f in self.landing(table).quarantined() if any(r.segment == segment.name for r in f.records)]
-        return SegmentStory(table, segment.name, True, segment.to_json(), intact, problem, tuple(loads), tuple(aside))
+    def _place_of(self, name: str) -> tuple[list[str], str]:
+        """The tables that may have a segment of that name, and its name in their folders."""
+        if name.startswith(("s3:", "file:", "/")):
+            url, place = self.store.url, name
+            if not name.startswith("s3:"):
+                url = unquote(urlsplit(url).path)
+                place = unquote(urlsplit(name).path) if name.startswith("file:") else name
+            if not place.startswith(f"{url}/"):
+                raise UsageInvalid(f"{name!r:.200} is not in the landing zone", hint=f"That is {self.store.url}.")
+            name = place.removeprefix(f"{url}/")
+        table, _, rest = name.partition("/")
+        return ([table], rest) if table in self.config.tables and rest else (self.tables(), name)
+
+    def _destination(self, table: str, target: str, manifest: Manifest) -> Destination:
+        return Destination(self.target(target), self._spec(table, target, manifest), self.config.load_rule_of(table))
 
     # ---- inside
 

@@ -163,7 +163,7 @@ def test_every_way_of_capture_is_looked_at_without_changing_anything(patient: Pa
         TableName=patient.site.table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
     targets = REDSHIFT.format(bucket=patient.bucket, schema="public")
-    for rules in ('capture = "exports"', 'base = "export"', 'base = "none"'):
+    for rules in ('capture = "exports"', 'base = "export"', 'capture = "lambda"\nbase = "none"'):
         patient.configure(f"s3://{patient.bucket}/landing", rules=rules, targets=targets)
         patient.recorder.seen.clear()
         patient.findings(0)
@@ -453,6 +453,20 @@ def test_redshift(patient: Patient) -> None:
     found = patient.problem(4)
     assert (found["check"], found["subject"]) == ("target", "dwh")
     assert "redshift-data:ExecuteStatement" in found["fix"]
+
+
+def test_redshift_by_its_driver(patient: Patient) -> None:
+    host, port = patient.site.aws.redshift("analytics")
+    ssm = boto3.client("ssm", endpoint_url=patient.site.aws.endpoint_url)
+    login = json.dumps({"username": "tailrace", "password": "any"})
+    ssm.put_parameter(Name="/dwh/login", Value=login, Type="SecureString", Overwrite=True)
+    driver = f'driver = "connector"\nhost = "{host}"\nport = {port}\nssm_parameter = "/dwh/login"'
+    text = REDSHIFT.format(bucket=patient.bucket, schema="public").replace('workgroup = "analytics"', driver)
+    patient.configure(f"s3://{patient.bucket}/landing", targets=text)
+    found = next(f for f in patient.findings(0) if f["check"] == "target" and f["subject"] == "dwh")
+    assert found["message"].endswith("may create tables in schema public")
+    patient.recorder.refuse("GetParameter")
+    assert "ssm:GetParameter" in patient.problem(4)["fix"]
 
 
 # ---- the surroundings

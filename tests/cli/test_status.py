@@ -55,6 +55,7 @@ def test_the_json_document_has_these_fields_and_no_others(loaded: Project) -> No
                 "problem": "",
                 "waiting_since": None,
                 "next_load": None,
+                "loader": None,
             }
         ],
         "gaps": [],
@@ -279,7 +280,7 @@ def test_why_tells_a_segments_life(loaded: Project) -> None:
 def test_why_says_what_is_not_applied_yet_and_what_is_set_aside(project: Project) -> None:
     project.begin()
     name = project.land(line(1, "a"), b"{")
-    assert "local: not applied yet; `tailrace load` does it" in project.run("why", name).stdout
+    assert "local: not applied yet: it is due; `tailrace load` does it" in project.run("why", name).stdout
     project.load()
     result = project.run("why", name)
     assert result.exit_code == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class MovableClock(SystemClock):
 @pytest.fixture(scope="module")
 def aws() -> Iterator[LocalAws]:
     with LocalAws(seed=3) as endpoint:
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+        boto3.client("s3", endpoint_url=endpoint.endpoint_url, **keys).create_bucket(Bucket="lake")
         yield endpoint
 
 
@@ -76,7 +79,6 @@ def test_every_rule_live_into_duckdb_and_redshift(
     clock = MovableClock()
     clock.ahead_ms = HOUR - clock.now_ms() % HOUR + HOUR // 2  # half past
     monkeypatch.setattr("tailrace.pipeline.SystemClock", lambda: clock)
-    boto3.client("s3", endpoint_url=aws.endpoint_url).create_bucket(Bucket="lake")
     dynamodb = boto3.client("dynamodb", endpoint_url=aws.endpoint_url)
     config = CONFIG.format(endpoint_url=aws.endpoint_url)
     writers = {}
@@ -136,3 +138,38 @@ def test_every_rule_live_into_duckdb_and_redshift(
     for report in said("verify"):
         assert report["verified"], report
         assert report["keys_source"] == report["keys_target"] > 0
+
+
+def test_two_loaders_at_once_do_nothing_twice(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into DuckDB and Redshift, each segment a load of its own; a third one takes over by force while they are at it."""
+    enter(aws, tmp_path, monkeypatch)
+    clock = SystemClock()
+    dynamodb = boto3.client("dynamodb", endpoint_url=aws.endpoint_url)
+    ensure_table(dynamodb, "twice", PROFILES["order"], clock)
+    writer = Writer(dynamodb, "twice", Plan(PROFILES["order"], seed=2), clock)
+    config = CONFIG.format(endpoint_url=aws.endpoint_url) + '[tables.twice]\nload = "on_file"\nmode = "changelog"\n'
+    (tmp_path / "tailrace.toml").write_text(config)
+    capturing = Pipeline.from_config("tailrace.toml")
+    for _ in range(6):
+        writer.write(10)
+        capturing.run(until_caught_up=True, load=False, compact=False)
+
+    def load(take_over: bool) -> TableRun:
+        pipeline = Pipeline.from_config("tailrace.toml")
+        options = {"capture": False, "backfill": False, "compact": False, "until_caught_up": True}
+        (run,) = pipeline.run(take_over=take_over, **options)  # type: ignore[arg-type]
+        return run
+
+    with ThreadPoolExecutor(3) as pool:
+        runs = list(pool.map(load, (False, False, True)))
+    published = capturing.landing("twice").load()
+    assert published is not None
+    segments, rows = published.manifest.next_number - 1, published.manifest.counters["rows"]
+    assert [run.error for run in runs] == [None] * 3
+    for target in ("local", "dwh"):
+        assert sum(run.loads[target].segments for run in runs) == segments
+        assert sum(run.loads[target].rows for run in runs) == rows
+        (counts,) = said("query", "SELECT count(*) AS n, count(DISTINCT _tr_pos) AS d FROM twice", "--target", target)
+        assert {counts["n"], counts["d"]} == {rows}
+        assert capturing.landing("twice").lease(target).lease.holder is None
+    assert [report["verified"] for report in said("verify")] == [True, True]

@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from configurations import CONFIGURATIONS, deployment_of
 
 from tailrace.cli.deploy import write_files
-from tailrace.deploy.entry import NOT_THERE_YET
 from tailrace.deploy.files import TOOLS, rendered
 
 QUIET = {
@@ -46,24 +45,21 @@ def checks(tools: Path, folder: Path) -> Iterator[tuple[str, list[str], Path]]:
 def main() -> int:
     tools, failed = Path(sys.argv[1]).absolute(), 0
     for name, text in CONFIGURATIONS.items():
-        for missing in [NOT_THERE_YET] * ("chain" not in name) + [frozenset[str]()] * (name != "exports"):
-            with tempfile.TemporaryDirectory() as temporary:
-                folder = Path(temporary)
-                for tool in TOOLS:
-                    write_files(folder / tool, rendered(deployment_of(text, missing), tool), force=False)
-                code = folder / "cdk" / "build" / "capture"
-                code.mkdir(parents=True)
-                (code / "tailrace.py").write_text("")
-                for what, command, place in checks(tools, folder):
-                    begun = time.monotonic()
-                    environment = os.environ | QUIET | {"CDK_OUTDIR": str(folder / "cdk" / "out")}
-                    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
-                    seconds = f"{time.monotonic() - begun:.1f} s"
-                    print(f"{name:22} {'with all handlers' if not missing else '':18} {what:14}", end=" ")
-                    print(
-                        f"ok, {seconds}" if done.returncode == 0 else f"FAILED\n{done.stdout}{done.stderr}", flush=True
-                    )
-                    failed += done.returncode != 0
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            for tool in TOOLS:
+                write_files(folder / tool, rendered(deployment_of(text), tool), force=False)
+            code = folder / "cdk" / "build" / "capture"
+            code.mkdir(parents=True)
+            (code / "tailrace.py").write_text("")
+            for what, command, place in checks(tools, folder):
+                begun = time.monotonic()
+                environment = os.environ | QUIET | {"CDK_OUTDIR": str(folder / "cdk" / "out")}
+                done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+                seconds = f"{time.monotonic() - begun:.1f} s"
+                print(f"{name:22} {what:14}", end=" ")
+                print(f"ok, {seconds}" if done.returncode == 0 else f"FAILED\n{done.stdout}{done.stderr}", flush=True)
+                failed += done.returncode != 0
     return 1 if failed else 0
 
 

@@ -93,9 +93,8 @@ def config_of(text: str) -> Config:
     return check_config(tomllib.loads(text), Path("tailrace.toml"))
 
 
-def deployment_of(text: str, missing: frozenset[str] = frozenset()) -> Deployment:
-    """With all handlers, also those that are not there yet."""
-    return plan(config_of(text), VERSION, missing)
+def deployment_of(text: str) -> Deployment:
+    return plan(config_of(text), VERSION)
 
 
 def parts(deployment: Deployment, kind: type[Any]) -> dict[str, Any]:

@@ -59,6 +59,10 @@ def calls_of(
         if "WorkgroupName" in request and operation.endswith("ExecuteStatement"):
             return [Call(action, workgroup)]
         return [Call(action, "*", {"redshift-data:statement-owner-iam-userid": "${aws:userid}"})]
+    if service == "sqs":
+        return [Call(action, f"arn:aws:sqs:{REGION}:{ACCOUNT}:tailrace-{request['QueueUrl'].rpartition('/')[2]}")]
+    if service == "sns":
+        return [Call(action, request["TopicArn"])]
     if operation == "BatchGetItem":
         return [Call(action, _table(name)) for name in request["RequestItems"]]
     if operation == "GetRecords":

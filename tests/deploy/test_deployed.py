@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,12 @@ class Stack:
 
     def create(self, **values: str) -> None:
         account, deployment = self.account, self.deployment
-        account.s3.create_bucket(Bucket="code")
+        account.s3.create_bucket(Bucket=f"{deployment.name}-code")
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("tailrace.toml", deployment.config)
-        account.s3.put_object(Bucket="code", Key="code.zip", Body=buffer.getvalue())
-        given = {"WorkerImage": "none", "CodeBucket": "code", "CodeKey": "code.zip", **values}
+        account.s3.put_object(Bucket=f"{deployment.name}-code", Key="code.zip", Body=buffer.getvalue())
+        given = {"WorkerImage": "none", "CodeBucket": f"{deployment.name}-code", "CodeKey": "code.zip", **values}
         self.formation.create_stack(
             StackName=deployment.name,
             TemplateBody=json.dumps(without_images(template(deployment))),
@@ -63,9 +63,10 @@ class Stack:
     def status(self) -> str:
         return str(self.formation.describe_stacks(StackName=self.deployment.name)["Stacks"][0]["StackStatus"])
 
-    def tick(self) -> dict[str, Any]:
+    def tick(self, table: str) -> dict[str, Any]:
         """What the schedule does, with the schedule's own event."""
-        schedule = self.account.client("scheduler").get_schedule(GroupName="tailrace", Name="tailrace-orders-sweep")
+        name = self.deployment.name
+        schedule = self.account.client("scheduler").get_schedule(GroupName=name, Name=f"{name}-{table}-sweep")
         target = schedule["Target"]
         answer = self.functions.invoke(FunctionName=target["Arn"], Payload=target["Input"])
         payload = json.loads(answer["Payload"].read())
@@ -116,8 +117,72 @@ def test_live_writes_reach_the_warehouse_through_what_was_deployed(
     until(
         is_loaded_by_events, 60
     )  # stream, function, S3, its event, function, warehouse: nobody has called anything yet
-    until(lambda: stack.tick()["orders"]["state"] == "CONSISTENT", 120)  # and the schedule reads what was there before
-    until(lambda: stack.tick() and rows() == 230, 60)
+    until(
+        lambda: stack.tick("orders")["orders"]["state"] == "CONSISTENT", 120
+    )  # and the schedule reads what was there before
+    until(lambda: stack.tick("orders") and rows() == 230, 60)
     (report,) = pipeline.verify()
     assert (report.missing, report.extra, report.different) == (0, 0, 0)
     assert report.keys_source == 230
+
+
+def chained(table: str, kind: str) -> str:
+    text = CONFIGURATION.replace("acme-lake/tailrace", f"lake-{table}").replace("orders", table)
+    return text.replace("analytics", table) + f'[deploy]\nname = "{table}"\nbackfill = "{kind}"\n'
+
+
+def by_state_machine(account: Account, name: str) -> None:
+    states = account.client("stepfunctions")
+    machine = f"arn:aws:states:us-east-1:000000000000:stateMachine:{name}-{name}-backfill"
+    execution = states.start_execution(stateMachineArn=machine)["executionArn"]
+    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", 120)
+    done = states.describe_execution(executionArn=execution)
+    assert (done["status"], json.loads(done["output"])["done"]) == ("SUCCEEDED", True)
+
+
+def by_chain_table(account: Account, name: str) -> None:
+    table, key = f"{name}-{name}-backfill", {"table": {"S": name}}
+    account.dynamodb.put_item(TableName=table, Item=key)
+
+    def is_done() -> bool:
+        item = account.dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+        return item.get("done") == {"BOOL": True}
+
+    until(is_done, 120)
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "run"),
+    [("customers", "step_functions", by_state_machine), ("invoices", "chain_table", by_chain_table)],
+)
+def test_a_chain_reads_a_base_to_its_end(
+    table: str,
+    kind: str,
+    run: Callable[[Account, str], None],
+    aws: LocalAws,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in aws.env().items():
+        monkeypatch.setenv(name, value)
+    account = Account(aws)
+    account.s3.create_bucket(Bucket="acme-lake")  # of staging; it may be there already
+    account.table(name=table)
+    account.put_many(table, 120, prefix="before")
+    stack = Stack(account, plan(config_of(chained(table, kind)), "0.1.0"))
+    stream = account.dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    stack.create(**{f"{table.capitalize()}Stream": stream}, DwhWorkgroup=WORKGROUP)
+    assert stack.status() == "CREATE_COMPLETE"
+    account.put_many(table, 10, prefix="live")
+    path = tmp_path / "tailrace.toml"
+    path.write_text(stack.deployment.config, encoding="utf-8")
+    pipeline = Pipeline.from_config(path)
+    until(lambda: pipeline.landing(table).load() is not None, 60)  # a base begins when capture has
+
+    run(account, table)
+    published = pipeline.landing(table).load()
+    assert published is not None
+    assert sum(s.rows for s in pipeline.landing(table).segments(published.manifest) if s.kind == "base") == 130
+    until(lambda: stack.tick(table)[table]["state"] == "CONSISTENT", 120)
+    (report,) = pipeline.verify()
+    assert (report.missing, report.extra, report.different, report.keys_source) == (0, 0, 0, 130)

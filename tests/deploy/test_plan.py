@@ -11,9 +11,10 @@ from configurations import CONFIGURATIONS, HEAD, NETWORK, ORDERS, POSTGRES, REDS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.config import load_config
+from tailrace.config import ENVIRONMENT, load_config
 from tailrace.deploy import plan as planning
-from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, NOT_THERE_YET, PGPASS
+from tailrace.deploy.cloudformation import template
+from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PARKED, PGPASS, TABLE, TOPIC
 from tailrace.deploy.model import (
     ACCOUNT,
     REGION,
@@ -29,13 +30,15 @@ from tailrace.deploy.model import (
     Schedule,
     StateMachine,
     StreamMapping,
+    arn,
     arn_of,
     parameter,
     stream_of,
 )
 from tailrace.deploy.names import SLUG_MAX, id_of_slug, slug_of
-from tailrace.deploy.terraform import snake
+from tailrace.deploy.terraform import snake, terraform
 from tailrace.errors import ConfigInvalid
+from tailrace.runtimes.aws_lambda import burying, capturing, chaining, passwords
 
 STREAM = CONFIGURATIONS["stream-to-redshift"]
 MACHINE = STREAM + '[deploy]\nbackfill = "step_functions"\n'
@@ -131,9 +134,9 @@ class TestStream:
             ("AWS/Lambda", "Throttles"),
             ("AWS/Lambda", "Invocations"),
             ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"),
-            ("AWS/Lambda", "DroppedEventCount"),
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
             ("AWS/States", "ExecutionsFailed"),
+            ("Tailrace", "HeadroomSeconds"),
             ("Tailrace", "Quarantined"),
         }
 
@@ -152,7 +155,8 @@ class TestStream:
         states = machine.definition["States"]
         assert states["Link"]["Parameters"] == {"FunctionName": arn_of("OrdersBackfill"), "Payload.$": "$"}
         assert states["Link"]["OutputPath"] == "$.Payload"
-        assert states["Is it done?"]["Default"] == "Link"
+        assert states["Is it done?"]["Default"] == "Wait"
+        assert states["Wait"] == {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Link"}
         assert states["Link"]["TimeoutSeconds"] > of(MACHINE, Function)["OrdersBackfill"].timeout
 
 
@@ -198,6 +202,23 @@ class TestSettings:
         assert deployment_of(CHAINED).passwords == "/replica/pgpass"
         assert PGPASS not in of(STREAM, Function)["OrdersTick"].environment
         assert deployment_of(STREAM).passwords == ""
+
+    def test_the_image_installs_the_clients_of_its_targets_and_no_others(self) -> None:
+        driver = REDSHIFT.replace(
+            'kind = "redshift"', 'kind = "redshift"\ndriver = "connector"\nhost = "dwh.example.com"'
+        )
+        assert deployment_of(STREAM).extras == ("fast",)
+        assert deployment_of(EXPORTS).extras == ("fast", "postgres")
+        assert deployment_of(HEAD + driver + ORDERS).extras == ("fast", "redshift")
+
+    def test_the_redshift_driver_needs_its_login_and_no_data_api(self) -> None:
+        driver = REDSHIFT.replace(
+            'workgroup = "analytics"', 'driver = "connector"\nhost = "h"\nssm_parameter = "/dwh/login"'
+        )
+        (role,) = [r for r in of(HEAD + driver + ORDERS, Role).values() if r.duty == "load"]
+        granted = {action: s.resources for s in role.statements for action in s.actions}
+        assert granted["ssm:GetParameter"] == (arn("ssm", "parameter/dwh/login"),)
+        assert not [action for action in granted if action.startswith("redshift")]
 
     def test_an_existing_bucket_is_described_and_not_made(self) -> None:
         deployment = deployment_of(EXISTING)
@@ -274,30 +295,15 @@ class TestLoadRules:
 
 
 class TestHandlers:
-    def test_every_handler_that_is_deployed_is_there(self) -> None:
-        for text in (STREAM, EXPORTS, EXISTING):
-            for function in parts(deployment_of(text, NOT_THERE_YET), Function).values():
-                module, _, name = function.handler.rpartition(".")
-                assert callable(getattr(importlib.import_module(module), name))
+    def test_variables_are_called_as_the_handlers_call_them(self) -> None:
+        assert (LANDING, CONFIG, PGPASS) == (capturing.LANDING, ENVIRONMENT, passwords.PARAMETER)
+        assert (TABLE, CHAIN) == (chaining.TABLE, chaining.CHAIN_TABLE)
+        assert (TOPIC, PARKED) == (burying.TOPIC, burying.PARKED)
 
-    def test_what_is_not_there_yet_is_really_not_there(self) -> None:
-        for duty in NOT_THERE_YET:
-            module, _, name = HANDLERS[duty].rpartition(".")
-            assert not hasattr(importlib.import_module(module), name), (
-                f"{name} is there: take {duty} from NOT_THERE_YET"
-            )
-
-    def test_without_a_handler_dead_letters_wait_in_their_queue_and_ring(self) -> None:
-        deployment = deployment_of(STREAM, frozenset({"dead-letters"}))
-        assert list(parts(deployment, Queue)) == ["DeadLetters"]
-        assert parts(deployment, Alarm)["KeptAlarm"].dimensions == {"QueueName": "tailrace-dead-letters"}
-        assert parts(deployment, Bucket)["GivenUp"].notices == ()
-
-    @pytest.mark.parametrize("kind", ["step_functions", "chain_table"])
-    def test_a_chain_without_a_handler_is_refused(self, kind: str) -> None:
-        with pytest.raises(ConfigInvalid, match="does not have yet") as caught:
-            deployment_of(STREAM + f'[deploy]\nbackfill = "{kind}"\n', frozenset({"backfill"}))
-        assert "schedule" in caught.value.hint
+    @pytest.mark.parametrize("duty", HANDLERS)
+    def test_every_handler_is_there(self, duty: str) -> None:
+        module, _, name = HANDLERS[duty].rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name))
 
 
 class TestConfigurationFile:
@@ -370,6 +376,12 @@ class TestRefused:
             deployment_of(HEAD.replace("s3://acme-lake/tailrace", "file:./landing") + REDSHIFT + "[tables.orders]\n")
         assert caught.value.facts["place"] == "landing.url"
 
+    def test_a_target_that_no_function_writes_to_is_no_obstacle(self) -> None:
+        unused = '[targets.pg]\nkind = "postgres"\n'
+        deployment = deployment_of(HEAD + REDSHIFT + unused + ORDERS + 'targets = ["dwh"]\n')
+        assert "postgres" not in deployment.config
+        assert deployment.passwords == ""
+
     def test_a_poller(self) -> None:
         with pytest.raises(ConfigInvalid, match="captured by a poller") as caught:
             deployment_of(HEAD + REDSHIFT + "[tables.orders]\n")
@@ -385,6 +397,16 @@ class TestRefused:
         tables = "".join(f"[tables.table_with_a_long_name_{number:04}]\ncapture = 'lambda'\n" for number in range(60))
         with pytest.raises(ConfigInvalid, match="longer than IAM allows"):
             deployment_of(HEAD + REDSHIFT + tables)
+
+    def test_more_tables_than_a_template_has_room_for(self) -> None:
+        def tables(count: int) -> str:
+            return HEAD + REDSHIFT + "".join(ORDERS.replace("orders", f"orders{number}x") for number in range(count))
+
+        assert len(template(deployment_of(tables(20)))["Resources"]) <= 500
+        with pytest.raises(ConfigInvalid, match="500 resources") as caught:
+            template(deployment_of(tables(21)))
+        assert "Terraform" in caught.value.hint
+        assert terraform(deployment_of(tables(21)))
 
     @pytest.mark.parametrize(
         ("setting", "says"),
@@ -443,6 +465,8 @@ class TestNames:
         for part in deployment.resources:
             if isinstance(part, Function | Role | Schedule):
                 assert len(part.name) <= 64, part.name
+            if isinstance(part, Function):
+                assert len(part.what) <= 256
             if isinstance(part, Bucket):
                 longest = part.name.replace(ACCOUNT, "1" * 12).replace(REGION, "ap-southeast-2")
                 assert len(longest) <= 63

@@ -235,16 +235,7 @@ def test_actions_are_those_of_the_calls_and_of_services_that_act_for_a_role() ->
         "stream mapping": {"dynamodb:ListStreams"},
         "exports, written with the caller's rights": {"s3:PutObjectAcl", "s3:AbortMultipartUpload"},
         "keys of S3 and SNS": {"kms:Decrypt", "kms:GenerateDataKey"},
-        "failed calls": {"sqs:SendMessage"},
-        "schedules and chains": {"lambda:InvokeFunction"},
         "queue mapping": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
-        "the Data API": {
-            "redshift-serverless:GetCredentials",
-            "redshift:GetClusterCredentials",
-            "redshift:GetClusterCredentialsWithIAM",
-            "secretsmanager:GetSecretValue",
-        },
-        "handlers": {"ssm:GetParameter", "sns:Publish", "dynamodb:PutItem"},
     })  # fmt: skip
     assert all_actions() <= called.union(*by_services.values())
 
@@ -272,7 +263,7 @@ def test_what_only_aws_knows_is_asked_for_by_name() -> None:
     with pytest.raises(UsageInvalid) as caught:
         documents(deployment, deployment.roles, ACCOUNT, {})
     assert caught.value.hint.startswith("--set DwhWorkgroup=")
-    key = plan(config_of(CONFIGURATIONS["chain-table-in-a-vpc"]), "0", frozenset())
+    key = plan(config_of(CONFIGURATIONS["chain-table-in-a-vpc"]), "0")
     with pytest.raises(UsageInvalid, match="known when it is deployed"):
         documents(key, key.roles, ACCOUNT, {})
 

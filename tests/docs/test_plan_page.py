@@ -79,8 +79,9 @@ def test_the_quantities_of_the_quiet_table_by_hand() -> None:
     wanted = [
         calls,
         calls * Decimal("0.1") * Decimal("0.25") + capture_cpu * 1769 / 1024,
-        calls + 3 * ticks + math.ceil(calls / 1000),
-        calls + ticks,
+        ticks * shards * 4 + math.ceil(rate * month / 1000),
+        calls + 10 * ticks + math.ceil(calls / 1000),
+        4 * calls + 12 * ticks,
         calls,
         2 * objects,
         Decimal("0.5") + landed / 10**9,
@@ -102,9 +103,21 @@ def month_of(*arguments: str, way: str) -> Decimal:
 
 def test_the_figures_in_the_sentences() -> None:
     quiet = shlex.split(BLOCKS[0][0])[2:]
-    assert month_of(*quiet, "--target", "duckdb", way="streams-scheduled").quantize(Decimal("0.01")) == Decimal("0.21")
+    for target, way in (
+        ("postgres", "lambda-scheduled"),
+        ("duckdb", "streams-scheduled"),
+        ("redshift", "lambda-scheduled"),
+    ):
+        month = month_of(*quiet, "--target", target, way=way).quantize(Decimal("0.01"))
+        assert f"{month} dollars" in joined(), (target, month)
+        assert (month < 1) == (target != "redshift")
+    waiting = math.ceil(Decimal("0.1") * 730 * 3600 / 61) * 15 * Decimal("0.5") * Decimal("0.0000166667")
+    assert f"{waiting.quantize(Decimal('0.01'))} of them" in joined()
     windows = 730 * 4
-    assert f"{windows:,} windows a month is charged as 10 MB, {Decimal(windows) * Decimal('0.001')} dollars" in joined()
+    assert (
+        f"{windows:,} windows a month is charged as 10 MB, {Decimal(windows) * Decimal('0.001'):.2f} dollars"
+        in joined()
+    )
     hour = [*shlex.split(BLOCKS[1][0])[2:-1], "1h", "--json"]
     found = json.loads(CliRunner().invoke(main, ["plan", *hour]).stdout)
     cheapest = Decimal(next(way["month"] for way in found["ways"] if way["name"] == found["way"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tailrace.clock import Budget, ManualClock
 from tailrace.decide.load import LoadLimits, LoadRule
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.landing import Landing, SegmentDraft
 from tailrace.model.manifest import Incarnation, Manifest
@@ -66,10 +67,13 @@ class World:
         target: Target | None = None,
         landing: Landing | None = None,
         rule: LoadRule = "continuous",
+        holder: str | None = None,
         **limits: int,
     ) -> Loader:
+        """With a `holder` under a lease."""
         target, landing = target or self.target, landing or self.landing
-        return Loader(landing, target, "orders", self.mode, self.clock, LoadLimits(**limits), rule)
+        lease = None if holder is None else LoaderLease(landing, "local", holder, self.clock)
+        return Loader(landing, target, "orders", self.mode, self.clock, LoadLimits(**limits), rule, lease)
 
     def tick(self, **limits: int) -> LoadReport:
         return self.loader(**limits).tick(Budget(self.clock))

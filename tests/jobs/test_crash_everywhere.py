@@ -19,6 +19,7 @@ import pytest
 from tailrace.capture.source import RecordsPage
 from tailrace.clock import Budget, ManualClock
 from tailrace.jobs.capture import Capturer, CaptureSettings
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader
 from tailrace.jobs.verify import verify
 from tailrace.landing import Landing
@@ -156,6 +157,7 @@ class Process:
                 "orders",
                 mode,
                 world.clock,
+                lease=LoaderLease(landing, mode, f"loader-{next(self.lives)}", world.clock),
             )
             for mode in modes
         ]
@@ -259,7 +261,7 @@ def test_without_a_fault(scene: Scene) -> None:
     check(world, folder, MODES)
     names = Counter(name.split()[0] for name, _ in scene.effects())
     assert {"read", "create", "replace", "open", "apply", "ledger", "shards", "iterator"} <= names.keys()
-    assert names["replace"] >= 2
+    assert names["replace"] >= 2 + 2 * len(MODES)  # leases are taken and given back
     assert names["apply"] == 2
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tailrace.local.redshift.postgres import USER, PostgresServer
 from tailrace.targets.postgres import PostgresConnection, PostgresDialect, postgres_target
 from tailrace.targets.target import Load, Mode
 from tailrace.targets.warehouse.target import WarehouseTarget
-from tailrace.testing.target_contract import HISTORY, Replica, TargetContract
+from tailrace.testing.target_contract import HISTORY, Replica, TargetContract, put
 
 pytestmark = pytest.mark.processes
 
@@ -134,6 +134,19 @@ class Faulty(PostgresConnection):
             raise OutcomeUnknown("struck")
 
 
+class Between(PostgresConnection):
+    """A connection on which something happens behind the first look at how things stand."""
+
+    happens: Callable[[], Any] | None = None
+
+    def results(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        found = super().results(statements)
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            happens()
+        return found
+
+
 def opened(schemas: Schemas, place: Path, mode: Mode, strike: Strike) -> Replica:
     connection = Faulty(schemas.settings, schemas.of(place))
     connection.strike = strike
@@ -153,6 +166,21 @@ def outcome(replica: Replica, load: Load) -> TailraceError | None:
     except TailraceError as error:
         return error
     return None
+
+
+@pytest.mark.parametrize("use", ["ledger", "apply"])
+def test_a_table_that_another_loader_makes_meanwhile_is_not_gone(schemas: Schemas, tmp_path: Path, use: str) -> None:
+    other = opened(schemas, tmp_path, "current", Strike(-1, ""))
+    other.apply((1, []))
+    other.spec = replace(other.spec, source="Others", name="others")  # our own tables are there, this one is not yet
+    connection = Between(schemas.settings, schemas.of(tmp_path))
+    target = WarehouseTarget("pg", "postgres", schemas.of(tmp_path), connection, PostgresDialect(), SystemClock())
+    load = other.load((1, [put(10)]))
+    connection.happens = lambda: other.apply((1, [put(10)]))
+    if use == "ledger":
+        assert [target.ledger(other.spec).applied_through for _ in range(2)] == [0, 1]
+    else:
+        assert target.apply(load).skipped == 1
 
 
 @pytest.mark.parametrize(

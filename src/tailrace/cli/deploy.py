@@ -67,7 +67,7 @@ def write_files(folder: Path, files: dict[str, str], *, force: bool) -> list[str
     differing = []
     for name, text in files.items():
         found = _read(folder / name)
-        if found is not None and not force and not is_untouched(name, found, text):
+        if found is not None and not force and not is_untouched(found, text):
             raise UsageInvalid(
                 f"{name} is not as it was rendered: somebody changed it, or it is another file",
                 hint="Keep the change elsewhere and render with --force, or render to another folder.",

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import click
 
 from tailrace.cli.deploy import planned
 from tailrace.cli.output import Context, print_json
+from tailrace.deploy.entry import Duty
 from tailrace.errors import UsageInvalid
-
-DUTIES = ("capture", "load", "tick", "backfill", "dead-letters", "schedules", "chain", "run")
 
 
 @click.command(epilog="Example: tailrace iam --account 111122223333 --table orders --role capture > policy.json")
 @click.option("--account", metavar="ID", required=True, help="The account's number, which stands in every ARN.")
 @click.option("--table", help="Only roles of this table.")
 @click.option(
-    "--role", type=click.Choice(DUTIES), help="Only this role: then the policy alone. `run`: of `tailrace run`."
+    "--role", type=click.Choice(get_args(Duty)), help="Only this role: then the policy alone. `run`: of `tailrace run`."
 )
 @click.option("--set", "values", metavar="NAME=VALUE", multiple=True, help="What only AWS knows; an error names it.")
 @click.pass_obj

@@ -62,6 +62,7 @@ def run_jobs(
     load: bool = False,
     compact: bool = False,
     load_all: bool = False,
+    take_over: bool = False,
     once: bool,
     budget: float | None,
     tables: str,
@@ -79,6 +80,7 @@ def run_jobs(
             load=load,
             compact=compact,
             load_all=load_all,
+            take_over=take_over,
             stop=stop,
             on_change=lambda run: context.say(_line(run, remaining)),
         )
@@ -120,6 +122,8 @@ def _line(run: TableRun, remaining: Remaining | None = None) -> str:
     for name, load in run.loads.items():
         seconds = None if remaining is None else remaining.seconds(load.segments, load.unloaded)
         left = "" if seconds is None else f", about {span(seconds)} left"
+        if load.busy is not None:
+            parts.append(f"{name}: another loader is at work: {load.busy.facts['holder']}")
         later = "" if load.again_ms is None else f", next load at {moment(load.again_ms)}"
         parts.append(f"{name}: {load.rows} rows applied, {load.unloaded} segments to go{left}{later}")
     if compaction.outputs or compaction.deleted:
@@ -164,6 +168,7 @@ def _document(run: TableRun) -> dict[str, Any]:
                 "segments": load.segments,
                 "unloaded": load.unloaded,
                 "next_load": None if load.again_ms is None else moment(load.again_ms),
+                "busy": None if load.busy is None else load.busy.facts["holder"],
             }
             for name, load in run.loads.items()
         },

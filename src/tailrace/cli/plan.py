@@ -12,7 +12,6 @@ import click
 from tailrace.cli.options import Duration, tables_option
 from tailrace.cli.output import Context, print_json
 from tailrace.decide.plan import (
-    FRESHNESS_SECONDS,
     LEFT_OUT,
     Base,
     Line,
@@ -108,7 +107,7 @@ def command(
     from tailrace.prices import FILE, load_prices
 
     prices = load_prices(price_file or FILE)
-    wanted = int(freshness) or FRESHNESS_SECONDS
+    wanted = int(freshness)
     if items is not None:
         size = _given(items, item_bytes, table_bytes, writes_per_second, shards)
         plans = {"table": make_plan(size, wanted, target or "redshift", prices)}

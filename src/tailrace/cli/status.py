@@ -116,8 +116,15 @@ def whole_span(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def _rule_document(rule: LoadRule) -> Any:
+def rule_document(rule: LoadRule) -> Any:
+    """A load rule as a configuration file has it."""
     return {"every": whole_span(rule.seconds), "offset": whole_span(rule.offset)} if isinstance(rule, Every) else rule
+
+
+def _loading(target: TargetStatus) -> str:
+    """Who loads, and since when."""
+    lease = target.loader
+    return "" if lease is None else f"{printable(lease.holder or '')} loads since {moment(lease.since_ms)}"
 
 
 def _waiting(target: TargetStatus) -> str:
@@ -153,8 +160,9 @@ def document(status: TableStatus, max_lag: float, now: float) -> dict[str, Any]:
                 "name": t.name,
                 "kind": t.kind,
                 "mode": t.mode,
-                "load": _rule_document(t.load),
+                "load": rule_document(t.load),
                 "next_load": None if t.next_load_ms is None else moment(t.next_load_ms),
+                "loader": None if t.loader is None else {"holder": t.loader.holder, "since": moment(t.loader.since_ms)},
                 "rows": None if t.problem else t.rows,
                 "watermark": None if t.watermark_ms is None else moment(t.watermark_ms),
                 "lag_seconds": t.lag_seconds,
@@ -190,7 +198,7 @@ def lines(status: TableStatus, max_lag: float, now: float) -> list[str]:
             f"  {t.name} ({t.kind}, {t.mode}{rule}): {t.rows} rows, complete through {moment(t.watermark_ms)} "
             f"({span(t.lag_seconds)} behind){latency}"
         )
-        shown += [f"    {line}" for line in [_waiting(t)] if line]
+        shown += [f"    {line}" for line in [_waiting(t), _loading(t)] if line]
     shown += [
         f"  GAP {gap.kind}: {printable(gap.reason)} (shard {gap.shard}, after {gap.after})" for gap in status.gaps
     ]

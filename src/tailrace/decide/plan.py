@@ -16,7 +16,6 @@ from tailrace.model.prices import Price, PriceTable
 
 MONTH: Final = Decimal(730 * 3600)  # seconds, as AWS's own calculator has it
 GB: Final = Decimal(10**9)
-FRESHNESS_SECONDS: Final = 15 * 60
 
 # Measured, on the machine and with the tools that docs/plan.md names.
 RECORD_CPU_US: Final = Decimal(15)  # to capture a record: so much,
@@ -28,10 +27,24 @@ LINE_SHARE: Final = Decimal(2)  # and so many times its item's bytes
 FLUSH_WRITES: Final = 2  # S3 requests of a flush of `run`, its load included
 FLUSH_READS: Final = 2
 LOOK_SECONDS: Final = 10  # how often an idle `run` reads one object
-TICK_WRITES: Final = 7  # S3 requests of one `run --until-caught-up` that finds changes
-TICK_READS: Final = 7
+TICK_WRITES: Final = 9  # S3 requests of one `run --until-caught-up` that finds changes
+TICK_READS: Final = 9
 TICK_POLLS: Final = 5  # its GetRecords calls for each shard
 TICK_SECONDS: Final = 5
+FUNCTION_RECORD_BYTES: Final = Decimal(530)  # of a record in an event for Lambda, and LINE_SHARE times its item's bytes
+OBJECT_WRITES: Final = 6  # S3 requests of a function that is told of a file: lists it and loads it
+OBJECT_READS: Final = 7
+SCHEDULE_WRITES: Final = 10  # S3 requests of a scheduled function that finds files, which it lists, proves and loads,
+SCHEDULE_READS: Final = 12
+FILE_READS: Final = 4  # and of each of the files
+SCHEDULE_POLLS: Final = 4  # its GetRecords calls for each shard, to prove that nothing is missing
+LOAD_MEMORY_GB: Final = Decimal("0.5")  # of a function that loads few records at once (160 to 215 MB were needed),
+LOAD_MEMORY_GB_MANY: Final = Decimal(1)  # or more of them
+FEW_RECORDS: Final = 10_000
+EXPORT_TICK_WRITES: Final = 4  # S3 requests of a tick that looks whether an export is due or done
+EXPORT_TICK_READS: Final = 5
+EXPORT_WRITES: Final = 12  # S3 requests of an export beside its data files, DynamoDB's and ours
+EXPORT_READS: Final = 80
 DUCKDB_LOAD_SECONDS: Final = Decimal("0.5")  # of a small load,
 DUCKDB_RECORD_US: Final = Decimal(19)  # and so much for each record
 DECODED_BYTES_A_SECOND: Final = Decimal(190 * 10**6)  # of lines, to Parquet, on one core: what other targets take
@@ -42,6 +55,8 @@ POLLS_BUSY: Final = 5  # and at most of a busy one
 HEARTBEAT_SECONDS: Final = 60
 FLUSH_BYTES: Final = 16 << 20
 COMPACT_BYTES: Final = 64 * 10**6
+PROVE_SECONDS: Final = 300  # how often files that functions land are proven to be all, where each is loaded by itself
+EXPORT_TICK_SECONDS: Final = 300  # how often a tick looks whether an export is due, or done
 SCAN_UNITS: Final = 500  # read capacity units a second of a backfill
 SCAN_GB_MAX: Final = 100  # of a larger table an export is the better base
 CORE_SHARE_MAX: Final = Decimal("0.7")  # of one core, which a table's poller may need on average
@@ -53,7 +68,6 @@ SHARDS_LEAST: Final = 4
 SCAN_UNIT_BYTES: Final = 4096
 EXPORT_GB_LEAST: Final = Decimal("0.01")
 EXPORT_LAG_SECONDS: Final = 300
-EXPORT_TICK_SECONDS: Final = 60  # how often a tick looks whether one is due, or done
 EXPORT_SECONDS: Final = 300  # of a small export, as seen; the slowest that we know of follows
 EXPORT_SECONDS_MAX: Final = 720
 LAMBDA_RECORDS_MAX: Final = 10_000
@@ -65,16 +79,11 @@ REDSHIFT_SECONDS_LEAST: Final = 60
 # Assumed, measured by nobody yet.
 CAPTURE_MEMORY_GB: Final = Decimal("0.25")
 CAPTURE_WAIT_SECONDS: Final = Decimal("0.1")  # what a capture function waits for S3, each call
-LOAD_MEMORY_GB: Final = Decimal("0.5")
 TICK_WAIT_SECONDS: Final = Decimal(1)  # of a scheduled function that finds nothing to load
 POSTGRES_LOAD_SECONDS: Final = Decimal(1)  # that the loader waits for the target, each load
 REDSHIFT_LOAD_SECONDS: Final = Decimal(15)
 REDSHIFT_RPU: Final = 8
 FARGATE_START_SECONDS: Final = 60
-PUBLISH_WRITES: Final = 3  # S3 requests of one publish: two listings and the manifest,
-PUBLISH_READS: Final = 1
-EXPORT_WRITES: Final = 12  # S3 requests of an export beside its data files, DynamoDB's and ours
-EXPORT_READS: Final = 6
 
 Target: TypeAlias = Literal["duckdb", "postgres", "redshift"]
 Part: TypeAlias = Literal["capture", "landing", "load", "machine", "pitr", "redshift"]
@@ -89,6 +98,10 @@ class TableSize:
     item_bytes: int
     writes_per_second: Decimal
     shards: int | None = None
+
+    def __post_init__(self) -> None:
+        assert self.items > 0 < self.item_bytes, self
+        assert self.writes_per_second >= 0, self
 
     @property
     def bytes(self) -> int:
@@ -311,14 +324,18 @@ class _Site:
         )
 
     def lambda_on_file(self, window: int) -> Way:
-        """A function on the stream, and one on each file that it lands."""
+        """A function on the stream, one on each file that it lands, and one that proves that nothing is missing."""
         calls, lines = self._captured_by_lambda(window)
-        load_seconds = self._load_seconds(calls)
+        load_seconds, ticks = self._load_seconds(calls), _whole(MONTH / PROVE_SECONDS)
         lines += [
-            self._line("landing", "s3_write", calls * (1 + PUBLISH_WRITES), f"{_n(calls)} files × {1 + PUBLISH_WRITES}"),
-            self._line("landing", "s3_read", calls * (1 + PUBLISH_READS), f"{_n(calls)} files × {1 + PUBLISH_READS}"),
+            *self._proven(ticks),
+            self._line("landing", "s3_write", calls * (1 + OBJECT_WRITES) + ticks * SCHEDULE_WRITES,
+                       f"{_n(calls)} files × {1 + OBJECT_WRITES} + {_n(ticks)} ticks × {SCHEDULE_WRITES}"),
+            self._line("landing", "s3_read", calls * (OBJECT_READS + FILE_READS) + ticks * SCHEDULE_READS,
+                       f"{_n(calls)} files × {OBJECT_READS + FILE_READS} + {_n(ticks)} ticks × {SCHEDULE_READS}"),
             *self._kept(calls),
-            *self._loaded_by_lambda(calls, calls),
+            *self._loaded_by_lambda(calls + ticks, calls),
+            self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
             *self._warehouse(calls),
         ]  # fmt: skip
         obstacles = [*self._no_lambda(), *self._too_much_to_load()]
@@ -327,7 +344,8 @@ class _Site:
         return Way(
             "lambda-on-file",
             {"capture": '"lambda"', "load": '"on_file"'},
-            f"a function on the stream, MaximumBatchingWindowInSeconds {window}; one on S3's events",
+            f"capture behind the stream, MaximumBatchingWindowInSeconds {window}; on_object behind S3;"
+            f" on_schedule every {duration(PROVE_SECONDS)}",
             Decimal(window) / 2 + load_seconds + 1,
             window + 2 * load_seconds + 1,
             tuple(lines),
@@ -341,10 +359,11 @@ class _Site:
         loads = _whole(_cycles(self.table.writes_per_second, Decimal(every)))
         listings = _whole(calls / 1000)
         lines += [
-            self._line("landing", "s3_write", calls + ticks * PUBLISH_WRITES + listings,
-                       f"{_n(calls)} files + {_n(ticks)} ticks × {PUBLISH_WRITES} + {_n(listings)} further listings"),
-            self._line("landing", "s3_read", calls + ticks * PUBLISH_READS,
-                       f"{_n(calls)} files + {_n(ticks)} ticks × {PUBLISH_READS}"),
+            *self._proven(ticks),
+            self._line("landing", "s3_write", calls + ticks * SCHEDULE_WRITES + listings,
+                       f"{_n(calls)} files + {_n(ticks)} ticks × {SCHEDULE_WRITES} + {_n(listings)} further listings"),
+            self._line("landing", "s3_read", calls * FILE_READS + ticks * SCHEDULE_READS,
+                       f"{_n(calls)} files × {FILE_READS} + {_n(ticks)} ticks × {SCHEDULE_READS}"),
             *self._kept(calls),
             *self._loaded_by_lambda(ticks, loads),
             self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
@@ -352,8 +371,8 @@ class _Site:
         ]  # fmt: skip
         return Way(
             "lambda-scheduled",
-            {"capture": '"lambda"', "load": f'{{ every = "{duration(every)}" }}'},
-            f"a function on the stream, MaximumBatchingWindowInSeconds {window}; one every {duration(every)}",
+            {"capture": '"lambda"'},
+            f"capture behind the stream, MaximumBatchingWindowInSeconds {window}; on_schedule every {duration(every)}",
             Decimal(window) / 2 + Decimal(every) / 2 + self._load_seconds(loads),
             window + every + self._load_seconds(loads),
             tuple(lines),
@@ -373,10 +392,12 @@ class _Site:
         lines = [
             self._line("pitr", "pitr", table.gb, "the table's size"),
             self._line("capture", "export_incremental", billed, how),
-            self._line("landing", "s3_write", exports * (shards + EXPORT_WRITES),
-                       f"{_n(exports)} windows × ({shards} data files + {EXPORT_WRITES})"),
-            self._line("landing", "s3_read", exports * (shards + EXPORT_READS),
-                       f"{_n(exports)} windows × ({shards} data files + {EXPORT_READS})"),
+            self._line("landing", "s3_write", exports * (shards + EXPORT_WRITES) + ticks * EXPORT_TICK_WRITES,
+                       f"{_n(exports)} windows × ({shards} data files + {EXPORT_WRITES})"
+                       f" + {_n(ticks)} ticks × {EXPORT_TICK_WRITES}"),
+            self._line("landing", "s3_read", exports * (shards + EXPORT_READS) + ticks * EXPORT_TICK_READS,
+                       f"{_n(exports)} windows × ({shards} data files + {EXPORT_READS})"
+                       f" + {_n(ticks)} ticks × {EXPORT_TICK_READS}"),
             self._stored(landed),
         ]  # fmt: skip
         if self.target != "duckdb":
@@ -385,13 +406,14 @@ class _Site:
                 self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
             ]
         lines += self._warehouse(loads)
+        what = "tailrace run --until-caught-up" if self.target == "duckdb" else "on_schedule"
         settings = {"capture": '"exports"', "window": f'"{duration(window)}"'}
         if step != window:
             settings["step"] = f'"{duration(step)}"'
         return Way(
             name,
             settings,
-            f"tailrace run --until-caught-up, every {duration(EXPORT_TICK_SECONDS)}",
+            f"{what}, every {duration(EXPORT_TICK_SECONDS)}",
             Decimal(waits + ticking) / 2 + EXPORT_LAG_SECONDS + EXPORT_SECONDS + self._load_seconds(loads),
             waits + ticking + EXPORT_LAG_SECONDS + EXPORT_SECONDS_MAX + self._load_seconds(loads),
             tuple(lines),
@@ -477,7 +499,9 @@ class _Site:
     def _captured_by_lambda(self, window: int) -> tuple[Decimal, list[Line]]:
         """How many calls, each of which lands a file; and what they cost."""
         table, shards = self.table, self.table.open_shards
-        batch = min(Decimal(LAMBDA_RECORDS_MAX), LAMBDA_EVENT_BYTES / table.line_bytes)
+        batch = min(
+            Decimal(LAMBDA_RECORDS_MAX), LAMBDA_EVENT_BYTES / (FUNCTION_RECORD_BYTES + LINE_SHARE * table.item_bytes)
+        )
         each = max(
             _cycles(table.writes_per_second / shards, max(Decimal(window), LAMBDA_POLL_SECONDS)),
             table.writes / shards / batch,
@@ -494,17 +518,24 @@ class _Site:
         ]
         return calls, lines
 
+    def _proven(self, ticks: Decimal) -> Iterator[Line]:
+        """The stream is read behind the functions, for positions only."""
+        shards, pages = self.table.open_shards, _whole(self.table.writes / 1000)
+        how = f"{_n(ticks)} ticks × {shards} shards × {SCHEDULE_POLLS} + {_n(pages)} full pages"
+        yield self._line("capture", "streams_read", ticks * shards * SCHEDULE_POLLS + pages, how)
+
     def _loaded_by_lambda(self, calls: Decimal, loads: Decimal) -> Iterator[Line]:
         yield self._line("load", "lambda_request", calls, f"{_n(calls)} calls")
         waiting, working = (
             calls * TICK_WAIT_SECONDS + loads * self._load_wait,
             self.table.writes * self._load_record_seconds,
         )
+        memory = LOAD_MEMORY_GB if self.table.writes <= loads * FEW_RECORDS else LOAD_MEMORY_GB_MANY
         how = (
-            f"({_n(calls)} calls × {TICK_WAIT_SECONDS} s + {_n(loads)} loads × {self._load_wait} s) × {LOAD_MEMORY_GB} GB"
+            f"({_n(calls)} calls × {TICK_WAIT_SECONDS} s + {_n(loads)} loads × {self._load_wait} s) × {memory} GB"
             f" + {_n(working)} s of CPU × {_n(LAMBDA_CORE_GB)} GB a core"
         )
-        yield self._line("load", "lambda_compute", waiting * LOAD_MEMORY_GB + working * LAMBDA_CORE_GB, how)
+        yield self._line("load", "lambda_compute", waiting * memory + working * LAMBDA_CORE_GB, how)
 
     def _warehouse(self, loads: Decimal) -> Iterator[Line]:
         if self.target != "redshift":
@@ -579,14 +610,21 @@ def duration(seconds: int) -> str:
 
 def measured() -> tuple[str, ...]:
     """What the bills take from measurements of Tailrace itself."""
-    cpu, landed, line = _linear(RECORD_CPU_US, BYTE_CPU_US), _linear(LANDED_RECORD_BYTES, LANDED_SHARE), LINE_SHARE
+    cpu, landed = _linear(RECORD_CPU_US, BYTE_CPU_US), _linear(LANDED_RECORD_BYTES, LANDED_SHARE)
+    line, event = _linear(LINE_RECORD_BYTES, LINE_SHARE), _linear(FUNCTION_RECORD_BYTES, LINE_SHARE)
     return (
-        f"capturing a record takes {cpu} microseconds of CPU, where b are the bytes of its item",
-        f"it lands as {landed} bytes, compressed; {_linear(LINE_RECORD_BYTES, line)} before, and in an event for Lambda",
+        f"capturing a record takes {cpu} microseconds of CPU, where b are the bytes of its item, also in a function",
+        f"it lands as {landed} bytes, compressed; {line} before, and {event} in an event for Lambda",
         (
             f"S3 requests: {FLUSH_WRITES} writes and {FLUSH_READS} reads a flush of run, its load included;"
-            f" {TICK_WRITES} and {TICK_READS} a run --until-caught-up, which reads each shard {TICK_POLLS} times"
+            f" {TICK_WRITES} and {TICK_READS} a run --until-caught-up, which reads each shard {TICK_POLLS} times;"
+            f" {EXPORT_TICK_WRITES} and {EXPORT_TICK_READS} where it finds no export due or done"
         ),
+        (
+            f"a function that is told of a file makes {OBJECT_WRITES} writes and {OBJECT_READS} reads; one that is scheduled"
+            f" {SCHEDULE_WRITES} and {SCHEDULE_READS}, {FILE_READS} reads a file, and reads each shard {SCHEDULE_POLLS} times"
+        ),
+        f"{LOAD_MEMORY_GB} GB are enough for a function that loads {FEW_RECORDS:,} records at once",
         (
             f"a load into DuckDB takes {DUCKDB_LOAD_SECONDS} s and {DUCKDB_RECORD_US} microseconds a record; for other targets"
             f" lines become Parquet at {DECODED_BYTES_A_SECOND // 10**6} MB a second"
@@ -608,12 +646,13 @@ def assumed() -> tuple[str, ...]:
         "the stream carries new images; with old ones, about twice as much lands",
         (
             f"a capture function has {CAPTURE_MEMORY_GB} GB and waits {CAPTURE_WAIT_SECONDS} s a call; one that loads has"
-            f" {LOAD_MEMORY_GB} GB, waits {TICK_WAIT_SECONDS} s where there is nothing, {POSTGRES_LOAD_SECONDS} s (PostgreSQL) or"
-            f" {REDSHIFT_LOAD_SECONDS} s (Redshift) a load; a core of Lambda or Fargate is as fast as the one measured"
+            f" {LOAD_MEMORY_GB_MANY} GB where it loads more at once, waits {TICK_WAIT_SECONDS} s where there is nothing, and"
+            f" {POSTGRES_LOAD_SECONDS} s (PostgreSQL) or {REDSHIFT_LOAD_SECONDS} s (Redshift) a load;"
+            " a core of Lambda or Fargate is as fast as the one measured"
         ),
         (
-            f"publishing takes {PUBLISH_WRITES} S3 writes and {PUBLISH_READS} read; an export {EXPORT_WRITES} and {EXPORT_READS}"
-            " beside its data files, of which there is one a shard"
+            f"an export takes {EXPORT_WRITES} S3 writes and {EXPORT_READS} reads beside its data files, of which there is one"
+            f" a shard; ticks look for exports, and prove what functions land file by file, every {PROVE_SECONDS // 60} minutes"
         ),
         (
             f"an export is there after {EXPORT_SECONDS // 60} to {EXPORT_SECONDS_MAX // 60} minutes, and backups lag"
@@ -623,7 +662,10 @@ def assumed() -> tuple[str, ...]:
             f"Redshift Serverless has {REDSHIFT_RPU} RPU and sleeps after {REDSHIFT_SECONDS_LEAST} s when nothing runs;"
             " what it takes itself for large merges is not in it"
         ),
-        f"a container starts in {FARGATE_START_SECONDS} s and is billed for at least as long",
+        (
+            f"a container has twice the cores that are needed on average, starts in {FARGATE_START_SECONDS} s and is billed for"
+            " at least as long"
+        ),
         "GB are 10^9 bytes; where AWS counts 2^30, a line is up to 7 % lower",
     )
 

@@ -36,7 +36,9 @@ from tailrace.deploy.model import (
     policy,
     with_texts,
 )
+from tailrace.errors import ConfigInvalid
 
+RESOURCES_MAX: Final = 500
 RUNTIME: Final = "python3.13"
 IMAGE: Final = "WorkerImage"
 _PSEUDO: Final = {"account": "AWS::AccountId", "region": "AWS::Region", "partition": "AWS::Partition"}
@@ -46,7 +48,10 @@ _WORDS: Final = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", 
 
 
 def template(deployment: Deployment, code: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The whole template. Without `code` it is two more parameters, CodeBucket and CodeKey, where a function needs it."""
+    """The whole template. Without `code` it is two more parameters, CodeBucket and CodeKey, where a function needs it.
+
+    Raises ConfigInvalid where it would be larger than CloudFormation takes.
+    """
     kinds = {part.id: part for part in deployment.resources}
     parameters = {p.id: {"Type": "String", "Description": f"{p.what}: {p.ask}"} for p in deployment.parameters}
     if code is None and deployment.captures:
@@ -59,6 +64,12 @@ def template(deployment: Deployment, code: Mapping[str, Any] | None = None) -> d
     for part in deployment.resources:
         for identifier, resource in _resource(part, code).items():
             resources[identifier] = with_texts(resource, lambda text: _text(text, kinds))
+    if len(resources) > RESOURCES_MAX:
+        raise ConfigInvalid(
+            f"A template holds {RESOURCES_MAX} resources, and these tables need {len(resources)}",
+            hint="Use Terraform; or several configurations, each with a `name` of its own in [deploy].",
+            place="tables",
+        )
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"Tailrace: replicates DynamoDB tables ({deployment.name})",

@@ -15,9 +15,6 @@ HANDLERS: Final = {
     "dead-letters": "tailrace.runtimes.aws_lambda.dead_letters",  # what failed for good
 }
 
-NOT_THERE_YET: Final[frozenset[str]] = frozenset()
-"""Duties whose handlers this release does not have; their functions are left out until they are there."""
-
 LANDING: Final = "TAILRACE_LANDING"  # the landing url; all that the slim capture function knows
 CONFIG: Final = "TAILRACE_CONFIG"  # the configuration file inside the image
 TABLE: Final = "TAILRACE_TABLE"  # whose backfill a link goes on with

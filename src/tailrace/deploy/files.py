@@ -27,7 +27,7 @@ def rendered(deployment: Deployment, tool: Tool) -> dict[str, str]:
         "Makefile": _makefile(deployment),
         "README.md": readme(deployment, tool),
         "worker/Dockerfile": _DOCKERFILE,
-        "worker/requirements.txt": f"tailrace[fast,postgres]=={deployment.version}\n",
+        "worker/requirements.txt": f"tailrace[{','.join(deployment.extras)}]=={deployment.version}\n",
         "worker/tailrace.toml": deployment.config.lstrip(),
     }
     match tool:
@@ -54,7 +54,7 @@ def marked(name: str, text: str, version: str) -> str:
     return f"{begin}Rendered by tailrace {version}; replaced by the next rendering, unless changed. sha256:{digest}{end}\n{text}"
 
 
-def is_untouched(name: str, found: str, new: str) -> bool:
+def is_untouched(found: str, new: str) -> bool:
     """Whether a file may be replaced: it is as it was rendered, by any version, or as it would be."""
     mark = _MARK.match(found)
     if found == new:

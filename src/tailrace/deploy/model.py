@@ -388,7 +388,8 @@ class Deployment:
     """Everything that a configuration needs, in an order in which it can be made.
 
     `config`: the configuration that the functions read, as a file. `existing`: a bucket as it should be that is not made.
-    `passwords`: the SSM parameter that must hold passwords, or "". `notes`: what whoever deploys should know.
+    `passwords`: the SSM parameter that must hold passwords, or "". `extras`: of the package, for the image.
+    `notes`: what whoever deploys should know.
     """
 
     name: str
@@ -399,6 +400,7 @@ class Deployment:
     config: str
     existing: Bucket | None
     passwords: str
+    extras: tuple[str, ...]
     notes: tuple[str, ...]
 
     def __post_init__(self) -> None:

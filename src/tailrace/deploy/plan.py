@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +25,6 @@ from tailrace.deploy.entry import (
     CONFIG_PATH,
     HANDLERS,
     LANDING,
-    NOT_THERE_YET,
     PARKED,
     PGPASS,
     TABLE,
@@ -61,10 +60,12 @@ from tailrace.deploy.model import (
     Topic,
     arn,
     arn_of,
+    expand,
     id_of,
     parameter,
     policy,
     stream_of,
+    with_texts,
 )
 from tailrace.deploy.names import id_of_slug, slug_of
 from tailrace.errors import ConfigInvalid
@@ -77,34 +78,35 @@ BATCH_RECORDS: Final = 10_000  # the most there is: a batch, which is one object
 WINDOW_SECONDS: Final = 60  # where the configuration does not say: an object a minute and shard
 WINDOW_MAX: Final = 300  # Lambda's own limit
 ATTEMPTS: Final = 100  # bad records are set aside by the function, so what fails is S3 or we: worth waiting for
-AGE_SECONDS: Final = (
-    20 * HOUR
-)  # then the records go to the bucket for what was given up, before the stream forgets them
+AGE_SECONDS: Final = 20 * HOUR  # then records go to the bucket for what was given up, before the stream forgets them
+HEADROOM_HOURS: Final = 12  # of the same 24, by the schedule's own proof: it also sees a mapping that is switched off
 AGE_ALARMS: Final = ((6, "a quarter"), (12, "half"))  # hours of the 24 that a stream keeps
 
 # Functions. Memory also buys processor time: 1,769 MB are one processor.
-CAPTURE_MEMORY: Final = 512  # it is the processor that is bought
+CAPTURE_MEMORY: Final = 256  # a batch of 10,000 took 88 at most
 CAPTURE_SECONDS: Final = 60
 WORKER_SECONDS: Final = 900  # the most there is; a tick ends by itself before
 DEAD_LETTER_SECONDS: Final = 60
+DEAD_LETTER_MEMORY: Final = 512
 SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and publishes for loads by the hour
 SILENT_SECONDS: Final = 900  # three sweeps
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
-POLICY_CHARS: Final = 9_000  # IAM allows a role 10,240, and names of regions are longer than what stands for them here
+DESCRIPTION_CHARS: Final = 256  # of a function, which a table's name alone may fill
+POLICY_CHARS: Final = 10_240  # IAM's own limit, of all policies inside a role together
 PROBE_DAYS: Final = 7
 QUARANTINE_DAYS: Final = 365
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def plan(config: Config, version: str, missing: frozenset[str] = NOT_THERE_YET) -> Deployment:
+def plan(config: Config, version: str) -> Deployment:
     """Everything that a configuration needs. Raises ConfigInvalid for what cannot run without a server.
 
-    `version` of Tailrace, which is what the functions install. `missing`: duties that it has no handlers for.
+    `version` of Tailrace, which is what the functions install.
     """
-    _check(config, missing)
-    planner = _Planner(config, missing)
+    _check(config)
+    planner = _Planner(config)
     resources = tuple(planner.resources())
     _check_sizes(resources)
     return Deployment(
@@ -115,7 +117,8 @@ def plan(config: Config, version: str, missing: frozenset[str] = NOT_THERE_YET) 
         resources=resources,
         config=config_file(config),
         existing=planner.existing,
-        passwords=planner.passwords,
+        passwords=_password_parameter(config, config.tables),
+        extras=tuple(_extras(config)),
         notes=tuple(_notes(config)),
     )
 
@@ -123,7 +126,7 @@ def plan(config: Config, version: str, missing: frozenset[str] = NOT_THERE_YET) 
 # ---- what cannot be deployed
 
 
-def _check(config: Config, missing: frozenset[str]) -> None:
+def _check(config: Config) -> None:
     if not config.landing.url.startswith("s3:"):
         raise ConfigInvalid(
             "A landing zone on this machine cannot be deployed: functions have no disk in common",
@@ -142,12 +145,6 @@ def _check(config: Config, missing: frozenset[str]) -> None:
             hint="Deploy in that account, from a configuration without role_arn.",
             place="source.role_arn",
         )
-    if config.deploy.backfill != "schedule" and "backfill" in missing:
-        raise ConfigInvalid(
-            f"A backfill by {config.deploy.backfill!r} is something that this release does not have yet",
-            hint='Set backfill = "schedule" in [deploy]: it goes on for 14 minutes at a time, too.',
-            place="deploy.backfill",
-        )
     for table in config.tables:
         if config.rule(table, "capture", "streams") == "streams":
             raise ConfigInvalid(
@@ -161,7 +158,8 @@ def _check(config: Config, missing: frozenset[str]) -> None:
                 hint='Give it another target; or set load = "by_hand" and run `tailrace load` where the file lies.',
                 place=f"tables.{table}.targets",
             )
-    for name, target in config.targets.items():
+    for name in _used_targets(config):
+        target = config.targets[name]
         if isinstance(target, PostgresConfig) and target.host is None:
             raise ConfigInvalid(
                 "A function does not find a PostgreSQL whose host is not named",
@@ -172,7 +170,7 @@ def _check(config: Config, missing: frozenset[str]) -> None:
 
 def _check_sizes(resources: Sequence[Resource]) -> None:
     for part in resources:
-        if isinstance(part, Role) and len(json.dumps(policy(part.statements), separators=(",", ":"))) > POLICY_CHARS:
+        if isinstance(part, Role) and _chars(part) > POLICY_CHARS:
             raise ConfigInvalid(
                 f"The policy of the role {part.name} is longer than IAM allows",
                 hint="Deploy fewer tables at a time: several configurations, each with a `name` of its own in [deploy].",
@@ -180,9 +178,45 @@ def _check_sizes(resources: Sequence[Resource]) -> None:
             )
 
 
+def _chars(role: Role) -> int:
+    """How long a role's policy is at most, as IAM counts: without white space."""
+    longest = {"account": 12, "region": 14, "partition": 10}
+    document = with_texts(
+        policy(role.statements), lambda text: expand(text, lambda token: "x" * longest.get(token.kind, 100))
+    )
+    return len(json.dumps(document, separators=(",", ":")))
+
+
 def _deployed_targets(config: Config, table: str) -> list[str]:
     """Those that a function can write to."""
     return [name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig)]
+
+
+def _used_targets(config: Config) -> list[str]:
+    """Those that a function writes to, for any table."""
+    used = {name for table in config.tables for name in _loaded_targets(config, table)}
+    return [name for name in config.targets if name in used]
+
+
+def _loaded_targets(config: Config, table: str) -> list[str]:
+    """Those that a function writes to."""
+    return [] if config.load_rule_of(table) == "by_hand" else _deployed_targets(config, table)
+
+
+def _password_parameter(config: Config, tables: Iterable[str]) -> str:
+    """The SSM parameter for passwords of PostgreSQL, where a function that loads one of these tables needs it, else ""."""
+    used = [config.targets[name] for table in tables for name in _loaded_targets(config, table)]
+    return f"/{config.deploy.name}/pgpass" if any(isinstance(target, PostgresConfig) for target in used) else ""
+
+
+def _extras(config: Config) -> Iterator[str]:
+    """What the image installs beside the package: the fast codec, and clients of its targets."""
+    used = [config.targets[name] for name in _used_targets(config)]
+    yield "fast"
+    if any(isinstance(target, PostgresConfig) for target in used):
+        yield "postgres"
+    if any(isinstance(target, RedshiftConfig) and target.driver == "connector" for target in used):
+        yield "redshift"
 
 
 def _notes(config: Config) -> Iterator[str]:
@@ -198,7 +232,8 @@ def _notes(config: Config) -> Iterator[str]:
     if config.deploy.bucket == "existing":
         yield "The bucket is not touched: the README says what it must have, and how it calls the functions."
     if not config.deploy.subnets:
-        for name, target in config.targets.items():
+        for name in _used_targets(config):
+            target = config.targets[name]
             if isinstance(target, PostgresConfig) or (isinstance(target, RedshiftConfig) and target.host):
                 yield f"{name} is reached from outside of any VPC: set subnets and security_groups in [deploy] if it lies in one."
 
@@ -253,9 +288,8 @@ class _Worker:
 
 
 class _Planner:
-    def __init__(self, config: Config, missing: frozenset[str] = frozenset()) -> None:
+    def __init__(self, config: Config) -> None:
         self.config = config
-        self.missing = missing
         self.deploy = config.deploy
         self.name = config.deploy.name
         self.region = config.source.region or ""
@@ -265,7 +299,6 @@ class _Planner:
         key = self.deploy.kms_key
         self.key = arn_of("Key") if key == "create" else key
         self.existing: Bucket | None = None  # known once the resources are
-        self.passwords = ""
         self.network = (
             Network(tuple(self.deploy.subnets), tuple(self.deploy.security_groups)) if self.deploy.subnets else None
         )
@@ -284,7 +317,7 @@ class _Planner:
                     f"aws dynamodb describe-table --table-name {table} --query Table.LatestStreamArn --output text",
                 )
         for name, target in self.config.targets.items():
-            if isinstance(target, RedshiftConfig) and target.workgroup and self._is_used(name):
+            if isinstance(target, RedshiftConfig) and target.workgroup and name in _used_targets(self.config):
                 yield Parameter(
                     _workgroup_parameter(name),
                     f"The ARN of the workgroup {target.workgroup}",
@@ -303,7 +336,8 @@ class _Planner:
                     permissions.append(resource.id)
                     notices.append(Notice(resource.function, f"{self.zone(table).home}changes/", ".json.gz"))
         yield from self._shared()
-        yield from self._dead_letters([part.name for part in tables if isinstance(part, Function)])
+        kept = {part.function for part in tables if isinstance(part, Retries) and part.failed_to}
+        yield from self._dead_letters([p.name for p in tables if isinstance(p, Function) and p.id in kept])
         yield from tables
         yield from self._schedules([part.function for part in tables if isinstance(part, Schedule)])
         bucket = self._landing_bucket(notices, permissions)
@@ -321,23 +355,20 @@ class _Planner:
         yield Topic(
             "Alarms", f"{self.name}-alarms", self._created_key, self.deploy.alarm_email, policies.alarm_topic(topic)
         )
-        handled = "dead-letters" not in self.missing
-        if handled:
-            yield Queue("Parked", f"{self.name}-parked", QUEUE_DAYS, 30)
+        yield Queue("Parked", f"{self.name}-parked", QUEUE_DAYS, 30)
         yield Queue(
             "DeadLetters",
             f"{self.name}-dead-letters",
             QUEUE_DAYS,
             6 * DEAD_LETTER_SECONDS,  # what AWS advises for a queue that calls a function
-            parked="Parked" if handled else None,
-            tries=3 if handled else 0,
+            parked="Parked",
+            tries=3,
         )
-        kept = f"{self.name}-parked" if handled else f"{self.name}-dead-letters"
         yield self.alarm(
-            "KeptAlarm",
-            "dead-letters",
-            f"Calls that failed for good wait in the queue {kept}; later calls may have made up for them",
-            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": kept}),
+            "ParkedAlarm",
+            "parked",
+            f"Calls that failed for good wait in the queue {self.name}-parked; later calls may have made up for them",
+            ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": f"{self.name}-parked"}),
             statistic="Maximum",
         )
         yield ScheduleGroup("ScheduleGroup", self.name)
@@ -364,27 +395,29 @@ class _Planner:
             tuple(after),
         )
 
-    def _dead_letters(self, functions: Sequence[str]) -> Iterator[Resource]:
+    def _dead_letters(self, loading: Sequence[str]) -> Iterator[Resource]:
         """The bucket for records that Lambda gave up, and the function that describes, retries, keeps and announces."""
-        handled = "dead-letters" not in self.missing
-        if handled:
-            yield from self.function("", self._dead_letter_worker(functions))
-            yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
-            source = policies.bucket_arn(self.failed_bucket)
-            yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
+        yield from self.function("", self._dead_letter_worker(loading))
+        yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
+        source = policies.bucket_arn(self.failed_bucket)
+        yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
         yield Bucket(
             "GivenUp",
             self.failed_bucket,
             self.key,
             policies.private_bucket(self.failed_bucket),
             UPLOAD_DAYS,
-            notices=(Notice("DeadLettersFunction", "", ""),) if handled else (),
-            after=("GivenUpPermission",) if handled else (),
+            notices=(Notice("DeadLettersFunction", "", ""),),
+            after=("GivenUpPermission",),
         )
 
-    def _dead_letter_worker(self, functions: Sequence[str]) -> _Worker:
+    def _dead_letter_worker(self, loading: Sequence[str]) -> _Worker:
         receiving = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
         given_up = (f"{policies.bucket_arn(self.failed_bucket)}/*",)
+        zones = [self.zone(table) for table in self.config.tables if self.config.by_lambda(table)]
+        landed = policies.landing_by_capture(*zones) if zones else ()
+        # Only their failures arrive here: a schedule's next call makes up for the last.
+        loads = [arn("lambda", f"function:{name}") for name in loading]
         return _Worker(
             "dead-letters",
             "Describes what failed for good, retries it once, keeps it and tells the topic",
@@ -392,23 +425,16 @@ class _Planner:
                 Statement("Receive", receiving, (arn_of("DeadLetters"),)),
                 policies.sending("Park", arn_of("Parked")),
                 Statement("Tell", ("sns:Publish",), (arn_of("Alarms"),)),
-                policies.invoking(*(arn("lambda", f"function:{name}") for name in functions)),
+                *([policies.invoking(*loads)] if loads else []),
                 Statement("GivenUp", ("s3:GetObject",), given_up, (policies.SAME_ACCOUNT,)),
-                *self._relanding(),
+                *landed,
                 *policies.key_use(self.key, (self.bucket, self.failed_bucket)),
                 *policies.topic_key_use(self._created_key),
             ),
             {CONFIG: CONFIG_PATH, TOPIC: arn_of("Alarms"), PARKED: id_of("Parked")},
             timeout=DEAD_LETTER_SECONDS,
-            memory=CAPTURE_MEMORY,
+            memory=DEAD_LETTER_MEMORY,
         )
-
-    def _relanding(self) -> Iterator[Statement]:
-        """Records that Lambda gave up go where the capture function would have put them."""
-        zones = [self.zone(t) for t in self.config.tables if self.config.by_lambda(t)]
-        folders = tuple(folder for zone in zones for folder in zone.objects("changes/", "quarantine/"))
-        if folders:
-            yield Statement("Reland", ("s3:GetObject", "s3:PutObject"), folders, (policies.SAME_ACCOUNT,))
 
     def _schedules(self, functions: Sequence[str]) -> Iterator[Resource]:
         groups = arn("scheduler", f"schedule-group/{self.name}")
@@ -443,7 +469,7 @@ class _Planner:
         yield Function(
             identifier,
             name,
-            work.what,
+            work.what[:DESCRIPTION_CHARS],
             "capture" if is_capture else "worker",
             HANDLERS[work.duty],
             f"{identifier}Role",
@@ -488,33 +514,27 @@ class _Planner:
     def zone(self, table: str) -> policies.Zone:
         return policies.Zone(self.bucket, self.prefix, table, self.key)
 
-    def _is_used(self, target: str) -> bool:
-        return any(target in self.config.targets_of(table) for table in self.config.tables)
-
     def target_statements(self, table: str) -> Iterator[Statement]:
         """What loading a table needs of its targets; nothing where no function loads."""
-        if self.config.load_rule_of(table) == "by_hand":
-            return
-        has_password = False
-        for number, name in enumerate(_deployed_targets(self.config, table), 1):
+        for number, name in enumerate(_loaded_targets(self.config, table), 1):
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
                 yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
-            has_password |= isinstance(target, PostgresConfig)
-        if has_password:
-            self.passwords = f"/{self.name}/pgpass"
-            yield from policies.password(self.passwords)
+        if parameter_name := _password_parameter(self.config, [table]):
+            yield from policies.password(parameter_name)
+
+    def reading(self, table: str) -> tuple[Statement, ...]:
+        """Its source in every way: the stream, a base by scan or export, single items for a repair."""
+        config = self.config
+        by_stream = () if config.by_exports(table) else (*policies.polling(table), *policies.scanning(table))
+        enables = config.rule(table, "enable_pitr", False)
+        return (*by_stream, *policies.exporting(self.zone(table), enables=enables), *policies.settling(table))
 
     def serving(self, table: str) -> tuple[Statement, ...]:
         """What `tailrace run` needs for a table, all its jobs and a repair together."""
-        config = self.config
-        zone = self.zone(table)
-        reads = () if config.by_exports(table) else (*policies.polling(table), *policies.scanning(table))
         return (
-            *policies.landing(zone, deletes=True),
-            *reads,
-            *policies.exporting(zone, enables=config.rule(table, "enable_pitr", False)),
-            *policies.settling(table),
+            *policies.landing(self.zone(table), deletes=True),
+            *self.reading(table),
             *self.target_statements(table),
             *policies.key_use(self.key, (self.bucket,)),
         )
@@ -612,17 +632,21 @@ class _Table:
             f"Lambda refuses to run the capture of {self.table}: raise the account's concurrency",
             ("AWS/Lambda", "Throttles", {"FunctionName": name}),
         )
-        for metric, what in (
-            ("OnFailureDestinationDeliveredEventCount", f"to the bucket {planner.name}-…-given-up"),
-            ("DroppedEventCount", "nowhere"),
-        ):
-            short = "given-up" if metric.startswith("On") else "dropped"
-            yield planner.alarm(
-                f"{function}{id_of_slug(short)}",
-                f"{self.slug}-capture-{short}",
-                f"Lambda gave up changes of {self.table}, which went {what}; the schedule lands them while the stream has them",
-                ("AWS/Lambda", metric, {"EventSourceMappingUUID": id_of(mapping)}),
-            )
+        yield planner.alarm(
+            f"{function}GivenUp",
+            f"{self.slug}-capture-given-up",
+            f"Lambda gave up changes of {self.table}; they are landed from the bucket {planner.failed_bucket}",
+            ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount", {"EventSourceMappingUUID": id_of(mapping)}),
+        )
+        yield planner.alarm(
+            f"{function}Headroom",
+            f"{self.slug}-headroom",
+            f"What is not proven to have landed of {self.table} will be forgotten by its stream in {HEADROOM_HOURS} hours",
+            ("Tailrace", "HeadroomSeconds", {"Table": self.table}),
+            statistic="Minimum",
+            threshold=HEADROOM_HOURS * HOUR,
+            comparison="LessThanThreshold",
+        )
         yield planner.alarm(
             f"{function}Quarantine",
             f"{self.slug}-quarantine",
@@ -676,9 +700,8 @@ class _Table:
 
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:
         environment = {CONFIG: CONFIG_PATH}
-        targets = [self.config.targets[name] for name in _deployed_targets(self.config, self.table)]
-        if any(isinstance(target, PostgresConfig) for target in targets) and self.rule != "by_hand":
-            environment[PGPASS] = self.planner.passwords
+        if parameter_name := _password_parameter(self.config, [self.table]):
+            environment[PGPASS] = parameter_name
         return _Worker(duty, what, statements, environment, reserved=1, loads=self.rule != "by_hand")
 
     def _schedule(self, suffix: str, name: str, what: str, expression: str) -> Schedule:
@@ -704,7 +727,7 @@ class _Table:
         chain = f"{planner.name}-{self.slug}-backfill"
         statements = (
             *policies.landing(self.zone, deletes=False),
-            *policies.scanning(self.table),
+            *planner.reading(self.table),
             *policies.key_use(planner.key, (planner.bucket,)),
         )
         environment = {CONFIG: CONFIG_PATH, TABLE: self.table}
@@ -811,8 +834,9 @@ def _chain(function: str) -> dict[str, Any]:
             "Is it done?": {
                 "Type": "Choice",
                 "Choices": [{"Variable": "$.done", "BooleanEquals": True, "Next": "Done"}],
-                "Default": "Link",
+                "Default": "Wait",
             },
+            "Wait": {"Type": "Wait", "SecondsPath": "$.wait_seconds", "Next": "Link"},
             "Done": {"Type": "Succeed"},
         },
     }

@@ -30,6 +30,14 @@ CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "dynamodb": ("DescribeTable",),
         "dynamodbstreams": ("DescribeStream", "GetShardIterator", "GetRecords"),
     },
+    "runtimes.aws_lambda.burying": {
+        "s3": ("GetObject",),
+        "lambda": ("Invoke",),
+        "sqs": ("SendMessage",),
+        "sns": ("Publish",),
+    },
+    "runtimes.aws_lambda.chaining": {"dynamodb": ("PutItem",)},
+    "runtimes.aws_lambda.passwords": {"ssm": ("GetParameter",)},
     "targets.redshift.credentials": {
         "redshift": ("GetClusterCredentials", "GetClusterCredentialsWithIAM"),
         "redshift-serverless": ("GetCredentials",),
@@ -50,6 +58,7 @@ CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 """Module of Tailrace → service → operations that it calls."""
 
 ACTIONS: Final = {
+    ("lambda", "Invoke"): "lambda:InvokeFunction",
     ("s3", "ListObjectsV2"): "s3:ListBucket",
     ("s3", "DeleteObjects"): "s3:DeleteObject",
 }
@@ -157,13 +166,15 @@ def stream_mapping(table: str, failed_bucket: str) -> tuple[Statement, ...]:
     )
 
 
-def landing_by_capture(zone: Zone) -> tuple[Statement, ...]:
+def landing_by_capture(*zones: Zone) -> tuple[Statement, ...]:
     """Writes segments and quarantine; reads them where a write was answered unclearly, and the manifest's epoch."""
-    written = zone.objects("changes/", "quarantine/")
+    written = tuple(place for zone in zones for place in zone.objects("changes/", "quarantine/"))
+    manifests = tuple(place for zone in zones for place in zone.objects("manifest"))
     return (
         Statement("Land", ("s3:GetObject", "s3:PutObject"), written, (SAME_ACCOUNT,)),
-        Statement("Manifest", ("s3:GetObject",), zone.objects("manifest"), (SAME_ACCOUNT,)),
-        _listing("Absent", zone.bucket, zone.home),  # without it S3 says 403 instead of 404
+        Statement("Manifest", ("s3:GetObject",), manifests, (SAME_ACCOUNT,)),
+        # Without it S3 says 403 instead of 404.
+        _listing("Absent", zones[0].bucket, *(zone.home for zone in zones)),
     )
 
 

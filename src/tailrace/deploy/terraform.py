@@ -103,8 +103,8 @@ def terraform(deployment: Deployment) -> str:
     writer = _Writer(kinds)
     lines = [*_head(deployment, writer)]
     for made in resources(deployment):
-        lines += ["", f'resource "{made.kind}" "{made.name}" {{', *writer.lines(made.body), "}"]
-    return "\n".join(lines) + "\n"
+        lines += [f'resource "{made.kind}" "{made.name}" {{', *writer.lines(made.body), "}", ""]
+    return "\n".join(lines)
 
 
 def resources(deployment: Deployment) -> Iterator[Made]:
@@ -149,16 +149,23 @@ class _Writer:
         self._kinds = kinds
 
     def lines(self, body: Mapping[str, Any], depth: int = 1) -> list[str]:
+        """The arguments and blocks of a body, aligned as ``terraform fmt`` does it."""
         pad = "  " * depth
         lines: list[str] = []
+        row: list[tuple[str, str]] = []
         for name, value in body.items():
             blocks = value if isinstance(value, list) and value and isinstance(value[0], Block) else [value]
             for block in blocks:
                 if isinstance(block, Block):
-                    lines += [f"{pad}{name} {{", *self.lines(block.body, depth + 1), f"{pad}}}"]
-                else:
-                    lines.append(f"{pad}{name} = {self.value(value, depth)}")
-        return lines
+                    lines += [*_aligned(row, pad), f"{pad}{name} {{", *self.lines(block.body, depth + 1), f"{pad}}}"]
+                    row = []
+                    continue
+                text = self.value(value, depth)
+                row.append((name, text))
+                if "\n" in text:  # neighbours are aligned up to a value of several lines
+                    lines += [*_aligned(row[:-1], pad), *_aligned(row[-1:], pad)]
+                    row = []
+        return [*lines, *_aligned(row, pad)]
 
     def value(self, value: Any, depth: int) -> str:
         pad, inner = "  " * depth, "  " * (depth + 1)
@@ -170,14 +177,17 @@ class _Writer:
             case str():
                 return self._text(value)
             case Mapping():
-                rows = [f"{inner}{_key(key)} = {self.value(v, depth + 1)}\n" for key, v in value.items()]
-                return "{\n" + "".join(rows) + pad + "}"
+                return "\n".join(["{", *self._rows(value, depth + 1), f"{pad}}}"])
             case list() | tuple():
                 if all(isinstance(v, str) for v in value) and sum(map(len, value)) < 80:
                     return f"[{', '.join(self.value(v, depth) for v in value)}]"
                 return "[\n" + "".join(f"{inner}{self.value(v, depth + 1)},\n" for v in value) + pad + "]"
             case _:
                 return json.dumps(value)
+
+    def _rows(self, document: Mapping[str, Any], depth: int) -> list[str]:
+        """The pairs of an object."""
+        return self.lines({_key(key): value for key, value in document.items()}, depth)
 
     def _text(self, text: str) -> str:
         parts = list(pieces(text))
@@ -198,6 +208,11 @@ class _Writer:
         kind, identity = _KINDS[type(self._kinds[token.name])]
         attribute = {"arn": "arn", "id": identity, "stream": "stream_arn"}[token.kind]
         return f"{kind}.{snake(token.name)}.{attribute}"
+
+
+def _aligned(row: list[tuple[str, str]], pad: str) -> list[str]:
+    width = max((len(name) for name, _ in row), default=0)
+    return [f"{pad}{name:{width}} = {text}" for name, text in row]
 
 
 def _key(name: str) -> str:

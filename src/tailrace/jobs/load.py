@@ -12,14 +12,16 @@ from typing import Final
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, decode_segments, rejecting
 from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
-from tailrace.errors import OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.errors import LoaderBusy, LoaderFenced, OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.jobs.lease import LoaderLease
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.schema import AttributeSeen, Column, Seen
 from tailrace.model.segments import Segment
 from tailrace.targets.planning import unfit
-from tailrace.targets.target import Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.target import Layout, Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.whole import whole
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,8 @@ DUE_SECONDS: Final = 60.0  # a look at what is due holds so long at most: clocks
 class LoadReport:
     """What a step or tick did. `blocked`: the next segment is missing or damaged, and nothing behind it is applied.
 
-    `again_ms`: segments wait, and this is when the next one is due (Unix milliseconds).
+    `again_ms`: segments wait, and this is when the next one is due (Unix milliseconds). `busy`: another one is at work,
+    and this one did nothing.
     """
 
     loads: int = 0
@@ -45,6 +48,7 @@ class LoadReport:
     again_ms: int | None = None
     more: bool = False
     blocked: TailraceError | None = None
+    busy: LoaderBusy | None = None
 
     def then(self, later: LoadReport) -> LoadReport:
         """Totals of two reports; how things stand comes from the later one."""
@@ -61,18 +65,18 @@ class LoadReport:
         )
 
 
-def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
+def table_spec(manifest: Manifest, name: str, mode: Mode, layout: Layout = Layout()) -> TableSpec:  # noqa: B008  (frozen)
     """How a target knows the table that a manifest is about."""
     source = manifest.incarnation
-    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors)
+    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors, layout)
 
 
 class Loader:
     """Loads one table into one target. What it remembers between steps is a cache of the target's ledger.
 
-    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. `rule`: what it leaves until
-    later. `threads` read and decode that many files at once; with `ahead` the next load's files are decoded there while the
-    target is busy with this one's.
+    Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. With a `lease` they do not do
+    the same work side by side. `rule`: what is left until later. `threads` read and decode that many files at once; with
+    `ahead` the next load's files are decoded there while the target is busy with this one's.
     """
 
     def __init__(
@@ -84,8 +88,10 @@ class Loader:
         clock: Clock,
         limits: LoadLimits = LoadLimits(),  # noqa: B008  (frozen)
         rule: LoadRule = "continuous",
+        lease: LoaderLease | None = None,
         threads: int = 1,
         ahead: Executor | None = None,
+        layout: Layout = Layout(),  # noqa: B008  (frozen)
     ) -> None:
         self._landing = landing
         self._target = target
@@ -94,18 +100,28 @@ class Loader:
         self._clock = clock
         self._limits = limits
         self._rule: LoadRule = rule
+        self._lease = lease
         self._threads = threads
         self._ahead = ahead
+        self._layout = layout
         self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
         self._due: tuple[float, Due] | None = None  # the monotonic moment of the look, and what it showed
 
     def tick(self, budget: Budget) -> LoadReport:
-        """Load until everything due is applied, something blocks, or the budget is spent."""
+        """Load until everything due is applied, something blocks, another loader is at work, or the budget is spent."""
         report = LoadReport(more=True)
-        while report.more and not budget.spent():
-            report = report.then(self.step(budget=budget))
+        try:
+            while report.more and not budget.spent():
+                report = report.then(self.step(budget=budget))
+        finally:
+            self.give_back()
         return report
+
+    def give_back(self) -> None:
+        """Whoever waits for this loader may begin."""
+        if self._lease is not None:
+            self._lease.give_back()
 
     def step(self, manifest: Manifest | None = None, budget: Budget | None = None) -> LoadReport:
         """One load at most. Raises what the target and the store raise; a damaged or missing segment is reported instead.
@@ -120,19 +136,45 @@ class Loader:
             manifest = published.manifest
         if self._rule == "by_hand":
             return LoadReport()  # the target is not even asked
-        table = table_spec(manifest, self._name, self._mode)
-        ledger = self._ledger
+        table = table_spec(manifest, self._name, self._mode, self._layout)
         try:
-            ledger = self._ledger = ledger or self._target.ledger(table, budget)
-            is_due = self._look(manifest, ledger)
-            segments = self._pending(manifest, ledger, is_due)
-            if not segments:
-                return LoadReport(unloaded=unloaded(manifest, ledger), again_ms=is_due.again_ms)
-            self._ledger = None
-            report = self._load_some(table, manifest, segments, ledger, is_due, budget)
+            return self._step(table, manifest, budget)
         except OutOfTime as error:
             log.info("%s into %s: %s %s", self._name, self._target.name, error, error.hint)
-            return LoadReport(more=True, unloaded=unloaded(manifest, ledger or Ledger()))
+            return LoadReport(more=True, unloaded=unloaded(manifest, self._ledger or Ledger()))
+        except LoaderFenced as fenced:
+            if self._lease is None:
+                raise
+            log.warning("%s", fenced)
+            self._ledger = None
+            self._lease.lost()
+            return LoadReport(more=True)
+
+    def _step(self, table: TableSpec, manifest: Manifest, budget: Budget | None) -> LoadReport:
+        if self._ledger is None:
+            if self._lease is not None:
+                self._lease.look()
+            self._ledger = self._target.ledger(table, budget)
+        ledger = self._ledger
+        is_due = self._look(manifest, ledger)
+        segments = self._pending(manifest, ledger, is_due)
+        if not segments:
+            if self._lease is not None:
+                self._lease.rest()
+            return LoadReport(unloaded=unloaded(manifest, ledger), again_ms=is_due.again_ms)
+        self._ledger = None
+        if self._lease is None:
+            report = self._load_some(table, manifest, segments, ledger, is_due, budget)
+        else:
+            try:
+                hold = self._lease.take(ledger.fence)
+            except LoaderBusy as busy:
+                return LoadReport(busy=busy, unloaded=unloaded(manifest, ledger))
+            if not hold.is_fresh:
+                return LoadReport(more=True)  # what the ledger said may be old, and the lease is ours now: look again
+            with self._lease.kept():
+                ledger = replace(ledger, fence=hold.fence)
+                report = self._load_some(table, manifest, segments, ledger, is_due, budget)
         return replace(report, more=report.blocked is None, unloaded=unloaded(manifest, ledger) - report.segments)
 
     def _look(self, manifest: Manifest, ledger: Ledger) -> Due:
@@ -170,7 +212,10 @@ class Loader:
         is_due: Due,
         budget: Budget | None,
     ) -> LoadReport:
-        """Load these, or only the ones before a segment that cannot be read, found by halving. A window is loaded whole."""
+        """Load these under the ledger's fence, or only the ones before a segment that cannot be read, found by halving.
+
+        A window is loaded whole.
+        """
         try:
             return self._load(table, manifest, segments, ledger, is_due, budget)
         except (SegmentMissing, SegmentCorrupt) as error:
@@ -203,8 +248,9 @@ class Loader:
                 self._begun = following, job
         loaded = _counted(groups, decoded)
         self._set_aside(groups, decoded)
+        epoch, now_ms = segments[0].epoch, self._clock.now_ms()
         applied = self._target.apply(
-            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms()),
+            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),
             budget,
         )
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
@@ -228,6 +274,9 @@ class Loader:
             known=known(ledger.columns),
             threads=self._threads,
         )
+        if table.layout.shape == "super":
+            changes, seen = whole(decoded.table, decoded.seen, table.keys)
+            decoded = replace(decoded, table=changes, seen=seen)
         reasons = unfit(decoded.table, self._target.limits)
         return rejecting(decoded, reasons, lambda number: self._read(groups[number])) if reasons else decoded
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from tailrace.errors import ConfigInvalid, UsageInvalid
-from tailrace.landing.landing import Landing, Published
+from tailrace.landing.landing import Landing, Leased, Published
 from tailrace.landing.local import LocalStore
 from tailrace.landing.names import check_name
 from tailrace.landing.quarantine import QuarantineFile
@@ -19,6 +19,7 @@ from tailrace.landing.store import Listed, Store, Stored
 __all__ = [
     "LandedFile",
     "Landing",
+    "Leased",
     "Listed",
     "LocalStore",
     "Published",

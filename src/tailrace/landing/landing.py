@@ -34,6 +34,7 @@ from tailrace.landing.names import (
     day_folders,
     is_changes,
     keys_name,
+    lease_name,
     page_name,
     quarantined_in,
     settled_name,
@@ -50,7 +51,8 @@ from tailrace.landing.segments import (
     pack,
     unpacked,
 )
-from tailrace.landing.store import Store
+from tailrace.landing.store import Listed, Store
+from tailrace.model.lease import Lease
 from tailrace.model.manifest import MANIFEST_FORMAT, Manifest, Page
 from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.segments import Place, Segment
@@ -67,6 +69,14 @@ class Published:
 
     manifest: Manifest
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A loader lease as the store holds it, with the version that the next compare-and-swap names; None: there was none yet."""
+
+    lease: Lease
+    version: str | None
 
 
 class Landing:
@@ -178,6 +188,36 @@ class Landing:
             table=self.table,
             store=self.store.url,
         )
+
+    # ---- who loads
+
+    def lease(self, target: str) -> Leased:
+        """The loader lease of a target. Raises ManifestInvalid where it cannot be understood."""
+        try:
+            stored = self.store.read(self._name(lease_name(target)))
+        except NotFound:
+            return Leased(Lease(), None)
+        return Leased(Lease.from_bytes(stored.data), stored.version)
+
+    def save_lease(self, target: str, lease: Lease, expected: str | None) -> Leased:
+        """Replace the lease of version `expected` with one compare-and-swap.
+
+        Raises StateContended when another loader did so first, ServiceUnavailable when nobody did.
+        """
+        name, data = self._name(lease_name(target)), lease.to_bytes()
+        try:
+            return Leased(lease, self.store.replace(name, data, expected))
+        except (StateContended, OutcomeUnknown) as error:  # of our own first attempt, perhaps
+            found = self.lease(target)
+            if found.lease == lease:
+                return found
+            if isinstance(error, OutcomeUnknown) and found.version == expected:
+                raise ServiceUnavailable(
+                    "The loader lease was not written", hint="Nothing was lost; it is repeated.", table=self.table
+                ) from error
+            raise StateContended(
+                "Another loader took the lease first", hint="Look at it again.", table=self.table
+            ) from error
 
     # ---- segments
 
@@ -353,6 +393,11 @@ class Landing:
             raise self._corrupt(segment, error.message) from error
         if sha256 != segment.sha256:
             raise self._corrupt(segment, "its content has another SHA-256 than the manifest lists")
+
+    def objects(self) -> Iterator[Listed]:
+        """Everything in the table's folder, listed or not; names are relative to it."""
+        for listed in self.store.list(self._name("")):
+            yield replace(listed, name=listed.name.removeprefix(self._name("")))
 
     def _missing(self, segment: Segment) -> SegmentMissing:
         return SegmentMissing(

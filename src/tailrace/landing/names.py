@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from tailrace.errors import UsageInvalid
 
@@ -37,6 +38,11 @@ def check_table(table: str) -> str:
             hint="3 to 255 characters: letters, digits, underscore, hyphen and dot.",
         )
     return table
+
+
+def is_segment(name: str) -> bool:
+    """Whether an object of a table's folder, by its name there, could hold records that a segment lists."""
+    return name.endswith(".json.gz") and not name.startswith(QUARANTINE)
 
 
 def is_own(name: str) -> bool:
@@ -90,6 +96,11 @@ def page_name(first_number: int, last_number: int, sha256: str) -> str:
 def settled_name(folder: str, sha256: str) -> str:
     """Rows read from the table itself to settle an export's window, in the window's folder."""
     return f"{folder}/settled-{sha256[:8]}.json.gz"
+
+
+def lease_name(target: str) -> str:
+    """Who loads into a target; any name of one is a name here."""
+    return f"loaders/{quote(target, safe='')}.json"
 
 
 def quarantine_name(origin: str, records: int, sha256: str) -> str:

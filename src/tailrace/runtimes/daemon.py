@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from tailrace.clock import Budget
 from tailrace.decide.base import base_of, is_past
-from tailrace.errors import TailraceError, TargetBusy, Transient, UserFault
+from tailrace.decide.lease import LEASE_SECONDS
+from tailrace.errors import LoaderBusy, TailraceError, TargetBusy, Transient, UserFault
 from tailrace.jobs.backfill import BackfillReport
 from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.compact import Compactor, CompactReport
@@ -32,6 +33,10 @@ RETRY_SECONDS: Final = 1.0  # after the first failure, doubled up to RETRY_SECON
 RETRY_SECONDS_MAX: Final = 60.0
 FAILURES_MAX: Final = 5  # in a row; then a run that is to end at the tip gives up
 SWEEP_SECONDS: Final = 10.0  # between two looks at a manifest that nobody here publishes
+BUSY_SECONDS: Final = 2.0  # between two looks while another loader is at work
+BUSY_SECONDS_MAX: Final = (
+    LEASE_SECONDS + 10.0
+)  # then a run that is to end stops waiting for it: it lives, and takes its time
 NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there is nothing to do
 COMPACT_SECONDS: Final = 60.0  # between two looks at whether an hour is over
 CAPTURE: Final = "capture"
@@ -70,13 +75,15 @@ class _Turn:
     more: bool = True
     looked: float = 0.0  # when the store was asked for the manifest
     due: float = float("inf")  # when segments that wait for their time may be loaded
+    busy: float | None = None  # since when another loader is at work
     done: bool = False
 
 
 class Daemon:
     """One run. Threads share the newest manifests and the results, both behind one lock.
 
-    `load_all`: a person wants everything loaded, whatever a table's rule leaves until later.
+    `load_all`: a person wants everything loaded, whatever a table's rule leaves until later. `take_over`: also where another
+    loader is at work.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class Daemon:
         on_change: Callable[[TableRun], None],
         *,
         load_all: bool = False,
+        take_over: bool = False,
     ) -> None:
         from tailrace.pipeline import TableRun
 
@@ -97,6 +105,7 @@ class Daemon:
         self._until_caught_up = until_caught_up
         self._on_change = on_change
         self._load_all = load_all
+        self._take_over = take_over
         self._lock = threading.Lock()
         self._runs = {table: TableRun(table, CaptureReport()) for table in tables}
         targets = sorted({target for table in tables for target in self._targets(table)})
@@ -289,6 +298,14 @@ class Daemon:
     def _load(self, target: str) -> None:
         """All tables of one target in turn: DuckDB, for one, takes one writer."""
         turns = [_Turn(table) for table in self._tables if target in self._targets(table)]
+        try:
+            self._load_turns(target, turns)
+        finally:
+            for turn in turns:
+                if turn.loader is not None:
+                    turn.loader.give_back()
+
+    def _load_turns(self, target: str, turns: Sequence[_Turn]) -> None:
         news = self._news[target]
         while turns and not self._budget.spent():
             news.clear()
@@ -314,20 +331,33 @@ class Daemon:
         if manifest is None or at_end:
             manifest, turn.looked = None, now  # the store's: another worker may have published
         try:
-            turn.loader = turn.loader or self._pipeline.loader(turn.table, target, everything=self._load_all)
+            turn.loader = turn.loader or self._pipeline.loader(
+                turn.table, target, everything=self._load_all, take_over=self._take_over
+            )
             report = turn.loader.step(manifest, self._budget)
             self._loaded(turn.table, target, report)
             if report.blocked is not None:
                 raise report.blocked
+            if report.busy is not None and self._has_waited(turn, now):
+                raise report.busy
         except Exception as error:
             ours = self._failed(turn.table, target, error, turn.pace)
             turn.more = True
-            turn.done = self._gives_up(ours, turn.pace)
+            turn.done = self._gives_up(ours, turn.pace) or isinstance(ours, LoaderBusy)
             return
         turn.pace.went_well()
+        if report.busy is not None:
+            turn.more, turn.pace.again = True, now + BUSY_SECONDS
+            return
+        turn.busy = None
         turn.more = report.more
         turn.due = self._moment_of(report.again_ms)
         turn.done = at_end and not report.more
+
+    def _has_waited(self, turn: _Turn, now: float) -> bool:
+        """Whether a run that is to end has waited for another loader for so long that it is no dead one's lease that holds."""
+        turn.busy = now if turn.busy is None else turn.busy
+        return self._until_caught_up and now >= turn.busy + BUSY_SECONDS_MAX
 
     def _moment_of(self, ms: int | None) -> float:
         """A moment of the wall clock on the monotonic one; if the former jumps, the next sweep sees it."""
@@ -340,7 +370,8 @@ class Daemon:
             loads = {**before.loads, target: before.loads.get(target, LoadReport()).then(report)}
             errors = before.errors if report.blocked else _without(before.errors, target)
             run = self._runs[table] = replace(before, loads=loads, errors=errors)
-        waits_anew = report.again_ms != before.loads.get(target, LoadReport()).again_ms
+        known = before.loads.get(target, LoadReport())
+        waits_anew = report.again_ms != known.again_ms or (report.busy is None) != (known.busy is None)
         if report.loads or waits_anew or errors != before.errors:
             self._on_change(run)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tailrace.codec import META_FIELDS, decoded_columns, fold_latest, project
 from tailrace.decide.schema import ColumnPlan
-from tailrace.errors import RecordInvalid
+from tailrace.errors import LoaderFenced, RecordInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
 from tailrace.targets.target import LedgerRow, Limits, Load, LoadedSegment, Mode, TableSpec
@@ -44,7 +44,8 @@ LIVE: dict[Mode, str] = {"soft_delete": "NOT _tr_deleted", "history": "_tr_is_cu
 
 def identity(table: TableSpec) -> tuple[str, str, str, str]:
     """What must not change under a table that holds rows: source, mode, key schema, incarnation."""
-    return table.source, table.mode, json.dumps(table.keys.to_json()), table.incarnation
+    mode = table.mode if table.layout.shape == "columns" else f"{table.mode}, {table.layout.shape}"
+    return table.source, mode, json.dumps(table.keys.to_json()), table.incarnation
 
 
 def why_foreign(table: TableSpec, held: tuple[str, str, str, str]) -> str | None:
@@ -55,6 +56,18 @@ def why_foreign(table: TableSpec, held: tuple[str, str, str, str]) -> str | None
         if old != new:
             return f"holds rows of another {what}: {old} instead of {new}"
     return None
+
+
+def check_fence(load: Load, recorded: int) -> None:
+    """`recorded`: the greatest fence that has loaded into the table. Raises LoaderFenced where a greater one has."""
+    if load.fence < recorded:
+        raise LoaderFenced(
+            "Another loader has taken over and loaded; nothing of this load was applied",
+            hint="The loader looks again. What is left it loads, if nobody else does.",
+            table=load.table.source,
+            fence=load.fence,
+            recorded=recorded,
+        )
 
 
 def moved_on(through: int, through_ms: int | None, beyond: Mapping[int, int | None]) -> tuple[int, int | None]:
@@ -149,6 +162,7 @@ def ledger_rows(load: Load, segments: Sequence[LoadedSegment], changes: pa.Table
             through_ms=s.segment.through_ms,
             lag_ms_p50=p50,
             lag_ms_p99=p99,
+            fence=load.fence,
         )
         for s in segments
     ]

@@ -17,6 +17,18 @@ Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """How a table is laid out, where a target leaves a choice. `shape` super: the key, and the whole item in one column.
+
+    `dist_key`: a column's name, or EVEN, ALL, AUTO; `sort_key`: names of columns, or none. None: by the key.
+    """
+
+    shape: Literal["columns", "super"] = "columns"
+    dist_key: str | None = None
+    sort_key: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TableSpec:
     """Which source table goes where, and how. `incarnation` is the source's TableId: another one may not share rows.
 
@@ -29,6 +41,7 @@ class TableSpec:
     keys: KeySchema
     incarnation: str
     predecessors: tuple[str, ...] = ()
+    layout: Layout = Layout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,7 @@ class LedgerRow:
     through_ms: int | None
     lag_ms_p50: int | None  # applied_ms minus the change's own time, over the rows of the load this segment was part of
     lag_ms_p99: int | None
+    fence: int = 0  # of the load that this segment was part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,7 @@ class Ledger:
     through_ms: int | None = None  # of the newest contiguous segment
     recent: tuple[LedgerRow, ...] = ()  # newest first, at most 100
     begun_through: int = 0  # a load was begun that ends with this segment, and can be gone on with; 0: none
+    fence: int = 0  # the greatest one that has loaded
 
     def holds(self, number: int) -> bool:
         return number <= self.applied_through or number in self.applied_beyond
@@ -103,6 +118,7 @@ class Load:
     """One unit of work for a target: whole segments, decoded, in publish order.
 
     `changes` has the schema of ``docs/formats/decoding.md``: four meta fields, then one field per (attribute, tag).
+    `fence`: of the lease under which it was made.
     """
 
     table: TableSpec
@@ -111,6 +127,7 @@ class Load:
     changes: pa.Table
     seen: Seen
     loaded_ms: int
+    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +146,7 @@ class Target(Protocol):
     """Where rows end up.
 
     Raises TargetBusy when another program holds it, ServiceUnavailable and OutcomeUnknown for remote ones, UserFault when
-    its tables are not ours or not as we left them.
+    its tables are not ours or not as we left them, LoaderFenced for a load with a smaller fence than one that was applied.
     """
 
     name: str
@@ -139,8 +156,11 @@ class Target(Protocol):
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         """What is applied. A table that was never loaded has an empty ledger. Raises OutOfTime as `apply` does."""
 
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        """What the ledger says of one segment; None where it is not applied."""
+
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        """Lock, reread the ledger, leave out segments that it holds, then make rows and ledger rows visible together.
+        """Lock, reread the ledger, leave out segments that it holds, then make rows, ledger rows and fence visible together.
 
         Repeating it changes nothing; an older change arriving late never wins over a newer one, a tombstone included.
         A segment of kind ``sweep`` (alone in its load, without rows) ends what is left of older epochs: their rows go as if each

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tailrace.codec import decode_segments
 from tailrace.codec.reference import decode_attributes, parse_line
-from tailrace.errors import OrderConflict, UsageInvalid, UserFault
+from tailrace.errors import LoaderFenced, OrderConflict, UsageInvalid, UserFault
 from tailrace.model.keys import KeyAttribute, KeySchema, canonical_key
 from tailrace.model.numbers import canonical_number
 from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_key, order_prefix
@@ -357,6 +357,7 @@ class TargetContract:
     def test_what_was_never_loaded_is_empty(self, replica: Replica) -> None:
         assert replica.ledger == Ledger()
         assert replica.shown() == replica.found(["a"]) == {}
+        assert replica.target.applied(replica.spec, 1) is None
 
     def test_applying_again_changes_nothing(self, in_mode: Replica) -> None:
         history = (1, [put(1, x={"N": "1"}), put(2, "b"), delete(3, "b")])
@@ -398,6 +399,7 @@ class TargetContract:
         assert row.lag_ms_p50 is not None
         assert row.lag_ms_p99 is not None
         assert row.lag_ms_p50 <= row.lag_ms_p99
+        assert [replica.target.applied(replica.spec, number) for number in (1, 2)] == [row, None]
 
     def test_the_ledger_closes_holes(self, replica: Replica) -> None:
         for number, through, beyond in ((3, 0, {3}), (1, 1, {3}), (5, 1, {3, 5}), (2, 3, {5}), (4, 5, set())):
@@ -411,6 +413,36 @@ class TargetContract:
         replica.apply((3, []))
         assert replica.ledger.applied_through == 3
         replica.check()
+
+    def test_a_load_with_a_smaller_fence_than_the_last_one_is_refused_whole(self, in_mode: Replica) -> None:
+        """Also one that brings nothing new, or new columns: who is late looks again."""
+        replica, target = in_mode, in_mode.target
+        assert (replica.ledger.fence, replica.ledger.recent) == (0, ())
+        first = (1, [put(10, x={"N": "1"})])
+        target.apply(replace(replica.load(first), fence=7))
+        replica.applied.update([first])
+        late = (2, [put(20, x={"N": "1.5"}, z={"S": "new"}), put(21, "b")])
+        for load in (replica.load(first), replica.load(late), replica.sweep(2, 2)):
+            with pytest.raises(LoaderFenced) as caught:
+                target.apply(replace(load, fence=6))
+            assert caught.value.facts == {"table": "Orders", "fence": 6, "recorded": 7}
+        assert (replica.ledger.applied_through, set(replica.kinds())) == (1, {"pk", "x"})
+        replica.check()
+        target.apply(replace(replica.load(late), fence=7))
+        last = (3, [put(30, "c")])
+        target.apply(replace(replica.load(last), fence=12))
+        replica.applied.update([late, last])
+        ledger = replica.ledger
+        assert (ledger.fence, [(row.number, row.fence) for row in ledger.recent]) == (12, [(3, 12), (2, 7), (1, 7)])
+        replica.check()
+
+    def test_tables_have_fences_of_their_own(self, tmp_path: Path) -> None:
+        target = self.make_target(tmp_path)
+        replica, other = Replica(target), Replica(target)
+        other.spec = replace(other.spec, source="Others", name="others")
+        target.apply(replace(replica.load((1, [put(10)])), fence=9))
+        target.apply(replace(other.load((1, [put(10)])), fence=1))
+        assert (replica.ledger.fence, other.ledger.fence) == (9, 1)
 
     def test_loaders_that_race_apply_each_segment_once(self, tmp_path: Path) -> None:
         segments = [(number, [put(number, "ab"[number % 2])]) for number in range(1, 9)]
@@ -836,6 +868,17 @@ class TargetContract:
             with pytest.raises(UserFault) as error:
                 use()
             assert "Restore" in error.value.hint
+
+    def test_what_was_written_before_there_were_fences_is_refused(self, tmp_path: Path) -> None:
+        replica = Replica(self.make_target(tmp_path))
+        replica.apply((1, [put(1)]))
+        load = replica.load((2, [put(2)]))
+        for table in (self.ledger_table, self.ledger_table.replace("ledger", "tables")):
+            self.tamper(tmp_path, f"ALTER TABLE {table} DROP COLUMN fence")
+        for use in (lambda: replica.target.apply(load), lambda: replica.target.ledger(replica.spec)):
+            with pytest.raises(UserFault, match="format 1") as error:
+                use()
+            assert "landing zone" in error.value.hint
 
     def test_tables_are_kept_apart(self, tmp_path: Path) -> None:
         target = self.make_target(tmp_path)

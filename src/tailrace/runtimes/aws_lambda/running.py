@@ -19,6 +19,7 @@ from tailrace.landing import split_url
 from tailrace.landing.names import is_changes
 from tailrace.pipeline import Pipeline, TableRun
 from tailrace.runtimes.aws_lambda.objects import created_objects, segment_of
+from tailrace.runtimes.aws_lambda.passwords import put_passwords
 from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
 
 log = logging.getLogger(__name__)
@@ -132,9 +133,15 @@ def _unloaded(run: TableRun) -> int:
     return max((load.unloaded for load in run.loads.values()), default=0)
 
 
-@functools.cache
 def pipeline_here() -> Pipeline:
-    """What the configuration beside the code describes; kept between calls."""
+    """What the configuration beside the code describes; kept between calls, but for passwords."""
+    pipeline = _opened()
+    put_passwords(pipeline.aws)
+    return pipeline
+
+
+@functools.cache
+def _opened() -> Pipeline:
     path = find_config(None)
     return Pipeline.from_config(
         path if path.is_absolute() else os.path.join(os.environ.get("LAMBDA_TASK_ROOT", ""), path)

@@ -15,16 +15,17 @@ from tailrace.targets.duckdb.file import Session
 from tailrace.targets.planning import identity, moved_on, why_foreign
 from tailrace.targets.target import Ledger, LedgerRow, TableSpec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 RECENT_MAX: Final = 100  # ledger rows that `Ledger.recent` carries
 
 _TABLES: Final = {
     "tables": "id INTEGER, name VARCHAR, format INTEGER, source VARCHAR, mode VARCHAR, keys VARCHAR, incarnation VARCHAR,"
-    " applied_through BIGINT, through_ms BIGINT",
+    " applied_through BIGINT, through_ms BIGINT, fence BIGINT",
     "columns": "table_id INTEGER, place INTEGER, attribute VARCHAR, tag VARCHAR, name VARCHAR, kind VARCHAR,"
     " scale INTEGER, int64 BOOLEAN, whole_digits INTEGER, number_scale INTEGER",
     "ledger": "table_id INTEGER, number BIGINT, segment VARCHAR, epoch INTEGER, sha256 VARCHAR, row_count BIGINT,"
-    " quarantined BIGINT, bytes BIGINT, applied_ms BIGINT, through_ms BIGINT, lag_ms_p50 BIGINT, lag_ms_p99 BIGINT",
+    " quarantined BIGINT, bytes BIGINT, applied_ms BIGINT, through_ms BIGINT, lag_ms_p50 BIGINT, lag_ms_p99 BIGINT,"
+    " fence BIGINT",
 }
 
 
@@ -36,6 +37,7 @@ class TableState:
     columns: tuple[Column, ...]
     applied_through: int
     through_ms: int | None
+    fence: int
 
 
 def prepare(session: Session) -> None:
@@ -52,11 +54,14 @@ def has_schema(session: Session) -> bool:
 
 def find(session: Session, table: TableSpec) -> TableState | None:
     """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
-    found = []
-    if has_schema(session):
+    found, ours = [], _described(session, "_tailrace.tables")
+    if ours and "fence" not in ours:
+        hint = "Load into a new file: everything is in the landing zone."
+        raise _refused(table, "was written in format 1, before there was a release", hint)
+    if ours:
         found = session.run(
-            "SELECT id, format, source, mode, keys, incarnation, applied_through, through_ms FROM _tailrace.tables"
-            " WHERE lower(name) = lower(?)",
+            "SELECT id, format, source, mode, keys, incarnation, applied_through, through_ms, fence"
+            " FROM _tailrace.tables WHERE lower(name) = lower(?)",
             [table.name],
         )
     exists = bool(actual_columns(session, table.name))
@@ -68,7 +73,7 @@ def find(session: Session, table: TableSpec) -> TableState | None:
                 "Rename it, or set another `name` for this table.",
             )
         return None
-    id_, format_, source, mode, keys, incarnation, applied_through, through_ms = found[0]
+    id_, format_, source, mode, keys, incarnation, applied_through, through_ms, fence = found[0]
     if format_ != FORMAT:
         raise _refused(table, f"was written in format {format_}", "Upgrade this Tailrace to the release that wrote it.")
     foreign = why_foreign(table, (source, mode, keys, incarnation))
@@ -78,7 +83,7 @@ def find(session: Session, table: TableSpec) -> TableState | None:
     if not exists:
         raise _refused(table, "is gone, while the ledger says that it was loaded", _FORGET.format(id=id_))
     _check_ledger(session, table, id_, applied_through)
-    return TableState(id_, _columns(session, id_), applied_through, through_ms)
+    return TableState(id_, _columns(session, id_), applied_through, through_ms, fence)
 
 
 def _check_ledger(session: Session, table: TableSpec, id_: int, applied_through: int) -> None:
@@ -104,10 +109,10 @@ def create(session: Session, table: TableSpec) -> TableState:
     """Enter a new table."""
     id_ = session.value("SELECT coalesce(max(id), 0) + 1 FROM _tailrace.tables")
     session.run(
-        "INSERT INTO _tailrace.tables VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL)",
+        "INSERT INTO _tailrace.tables VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, 0)",
         [id_, table.name, FORMAT, *identity(table)],
     )
-    return TableState(id_, (), 0, None)
+    return TableState(id_, (), 0, None, 0)
 
 
 def actual_columns(session: Session, name: str) -> list[str]:
@@ -162,24 +167,32 @@ def applied_among(session: Session, state: TableState, numbers: Collection[int])
     return {row[0] for row in rows}
 
 
-def enter(session: Session, table: TableSpec, state: TableState, rows: Sequence[LedgerRow]) -> None:
-    """Write ledger rows and move `applied_through` over every segment that is now without a hole before it."""
+def enter(session: Session, table: TableSpec, state: TableState, rows: Sequence[LedgerRow], fence: int) -> None:
+    """Write ledger rows and the fence, and move `applied_through` over every segment that is now without a hole before it."""
     session.insert("_tailrace.ledger", [(state.id, *astuple(row)) for row in rows])
     beyond = dict(_beyond(session, state.id, state.applied_through))
     through, through_ms = moved_on(state.applied_through, state.through_ms, beyond)
     session.run(
-        "UPDATE _tailrace.tables SET applied_through = ?, through_ms = ?, incarnation = ? WHERE id = ?",
-        [through, through_ms, table.incarnation, state.id],
+        "UPDATE _tailrace.tables SET applied_through = ?, through_ms = ?, incarnation = ?, fence = ? WHERE id = ?",
+        [through, through_ms, table.incarnation, fence, state.id],
     )
+
+
+_ROW: Final = (
+    "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50, lag_ms_p99,"
+    " fence FROM _tailrace.ledger WHERE table_id = ?"
+)
+
+
+def ledger_row(session: Session, state: TableState, number: int) -> LedgerRow | None:
+    """What the ledger says of one segment."""
+    rows = session.run(f"{_ROW} AND number = ?", [state.id, number])
+    return LedgerRow(*rows[0]) if rows else None
 
 
 def ledger(session: Session, table: TableSpec, state: TableState, rows: int) -> Ledger:
     """The ledger as the port shows it."""
-    recent = session.run(
-        "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-        " lag_ms_p99 FROM _tailrace.ledger WHERE table_id = ? ORDER BY applied_ms DESC, number DESC LIMIT ?",
-        [state.id, RECENT_MAX],
-    )
+    recent = session.run(f"{_ROW} ORDER BY applied_ms DESC, number DESC LIMIT ?", [state.id, RECENT_MAX])
     return Ledger(
         applied_through=state.applied_through,
         applied_beyond=frozenset(n for n, _ in _beyond(session, state.id, state.applied_through)),
@@ -187,6 +200,7 @@ def ledger(session: Session, table: TableSpec, state: TableState, rows: int) -> 
         rows=rows,
         through_ms=state.through_ms,
         recent=tuple(LedgerRow(*row) for row in recent),
+        fence=state.fence,
     )
 
 

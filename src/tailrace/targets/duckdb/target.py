@@ -18,8 +18,8 @@ from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, 
 from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
 from tailrace.targets.duckdb.internal import TableState
 from tailrace.targets.duckdb.merge import META_COLUMNS, ONE_THREAD, RESERVED, Merge, key_expression, key_text
-from tailrace.targets.planning import LIVE, fresh, known_ms, ledger_rows, spelled
-from tailrace.targets.target import Applied, Ledger, Limits, Load, TableSpec
+from tailrace.targets.planning import LIVE, check_fence, fresh, known_ms, ledger_rows, spelled
+from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
 
@@ -54,6 +54,13 @@ class DuckDbTarget:
             rows = session.value(f"SELECT count(*) FROM {_name(table)} {_live(table)}")
             return internal.ledger(session, table, state, rows)
 
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        if not self._file.exists:
+            return None
+        with self._file.session(read_only=True) as session:
+            state = internal.find(session, table)
+            return None if state is None else internal.ledger_row(session, state, number)
+
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         with self._file.session(read_only=False) as session, session.transaction():
             session.run(ONE_THREAD)
@@ -64,6 +71,8 @@ class DuckDbTarget:
                 session.run("SET checkpoint_threshold = '1MB'")
             internal.prepare(session)
             state = internal.find(session, load.table)
+            if state is not None:
+                check_fence(load, state.fence)
             numbers = [s.segment.number for s in load.segments]
             held = set() if state is None else internal.applied_among(session, state, numbers)
             segments, changes = fresh(load, held)
@@ -84,7 +93,8 @@ class DuckDbTarget:
             merge.run(load.table.mode, changes, replayed=any(s.segment.may_repeat for s in segments))
             if any(s.segment.kind == "sweep" for s in segments):
                 merge.sweep(load.table.mode, load.epoch)
-            internal.enter(session, load.table, state, ledger_rows(load, segments, changes, self._clock.now_ms()))
+            rows = ledger_rows(load, segments, changes, self._clock.now_ms())
+            internal.enter(session, load.table, state, rows, load.fence)
         return Applied(
             segments=len(segments),
             skipped=skipped,

@@ -20,8 +20,9 @@ from tailrace.targets.planning import META_NAMES, identity, key_columns
 from tailrace.targets.target import LedgerRow, Load, LoadedSegment, TableSpec
 from tailrace.targets.warehouse.dialect import Dialect
 
-FORMAT = 1
+FORMAT = 2
 STAGE_PREFIX = "_tailrace_stage_"
+ROWS_MISSING = "staged rows are missing"  # or too many
 
 # Column names and kinds of types; a text in Redshift needs a length, which the dialect knows.
 INTERNAL: dict[str, dict[str, str]] = {
@@ -35,6 +36,7 @@ INTERNAL: dict[str, dict[str, str]] = {
         "applied_through": "int",
         "through_ms": "int",
         "version": "int",
+        "fence": "int",
     },
     "_tailrace_columns": {
         "table_name": "text",
@@ -61,6 +63,7 @@ INTERNAL: dict[str, dict[str, str]] = {
         "through_ms": "int",
         "lag_ms_p50": "int",
         "lag_ms_p99": "int",
+        "fence": "int",
     },
 }
 """Our own tables, in the schema of the target's."""
@@ -163,10 +166,10 @@ class Writer:
         return [
             d.lock([tables]),
             self.guard(f"(SELECT count(*) FROM {tables} WHERE name = {self._name}) = 0", "another loader was first"),
-            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(key)}",
+            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(spec, columns)}",
             *d.index(n.target, key),
             f"CREATE TABLE {n.tombstones} (key {d.text}, pos {d.place}{moment})",
-            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version})",
+            f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version}, 0)",
             *self._recorded(columns, 0),
         ]
 
@@ -202,7 +205,7 @@ class Writer:
         copy = d.quote(self._n.schema, f"{self._n.stages}anew")
         names = [*(c.name for c in columns), *foreign, *META_NAMES[self._spec.mode]]
         values = {old.name: f"{d.widened(d.quote(old.name), old.type, new.type)} AS {d.quote(old.name)}"}
-        options = d.create_options(key_columns(columns, self._spec.keys))
+        options = d.create_options(self._spec, columns)
         selected = ", ".join(values.get(name, d.quote(name)) for name in names)
         return [
             f"CREATE TABLE {copy}{options} AS SELECT {selected} FROM {target}",
@@ -273,19 +276,19 @@ class Writer:
         statements = self.begun()
         if stage is not None and oldest is not None:
             table = self._d.quote(self._n.schema, stage)
-            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", "staged rows are missing"))
+            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", ROWS_MISSING))
             statements += merge.run(stage, oldest, is_replay=is_replay)
             statements.append(f"DROP TABLE {table}")
         if sweeps:
             statements += merge.sweep(load.epoch)
         return statements
 
-    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None) -> list[str]:
+    def entered(self, rows: Sequence[LedgerRow], through: int, through_ms: int | None, fence: int) -> list[str]:
         d = self._d
         values = [f"({self._name}, {', '.join(d.literal(value) for value in astuple(row))})" for row in rows]
         settings = (
             f", applied_through = {through}, through_ms = {d.literal(through_ms)},"
-            f" incarnation = {d.text_literal(self._spec.incarnation)}"
+            f" incarnation = {d.text_literal(self._spec.incarnation)}, fence = {fence}"
         )
         return [*self._inserts(self._n.internal("ledger"), values), self.ended(settings)]
 

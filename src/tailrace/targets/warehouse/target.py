@@ -21,6 +21,7 @@ from tailrace.targets.planning import (
     LIVE,
     META_NAMES,
     META_TYPES,
+    check_fence,
     fresh,
     key_columns,
     known_ms,
@@ -33,7 +34,7 @@ from tailrace.targets.planning import (
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, TableSpec
 from tailrace.targets.warehouse.connection import Connection, StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
-from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Writer, unescaped
+from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, ROWS_MISSING, Names, Writer, unescaped
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class _State:
     """What the server holds of a table: the last load's columns, and its own ones that are not ours."""
 
     version: int
+    fence: int
     columns: tuple[Column, ...]
     foreign: tuple[str, ...]
     applied_through: int
@@ -76,7 +78,6 @@ class WarehouseTarget:
         self._dialect = dialect
         self._clock = clock
         self._jitter = random.Random()
-        self._tidied: set[str] = set()
 
     # ---- the port
 
@@ -85,13 +86,8 @@ class WarehouseTarget:
             state = self._state(table)
             if state is None:
                 return Ledger()
-            names = self._names(table)
-            recent = (
-                "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-                f" lag_ms_p99 FROM {names.internal('ledger')} WHERE table_name = {self._name(table)}"
-                f" ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}"
-            )
-            count = f"SELECT count(*) FROM {names.target}{_live(table)}"
+            recent = self._ledger_query(table, f"ORDER BY applied_ms DESC, number DESC LIMIT {RECENT_MAX}")
+            count = f"SELECT count(*) FROM {self._names(table).target}{_live(table)}"
             newest, [(live,)] = self._connection.results([recent, count])
             return Ledger(
                 applied_through=state.applied_through,
@@ -100,7 +96,8 @@ class WarehouseTarget:
                 rows=live,
                 through_ms=state.through_ms,
                 recent=tuple(LedgerRow(*row) for row in newest),
-                begun_through=self._begun_through(names, state),
+                begun_through=self._begun_through(self._names(table), state),
+                fence=state.fence,
             )
 
     def _begun_through(self, names: Names, state: _State) -> int:
@@ -109,24 +106,31 @@ class WarehouseTarget:
         ends = [end for end in map(names.end_of, found) if end is not None and not state.holds(end)]
         return min(ends, default=0)
 
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        with self._connection.opened(), self._reading(table):
+            if self._state(table) is None:
+                return None
+            found = self._connection.rows(self._ledger_query(table, f"AND number = {number}"))
+            return next((LedgerRow(*row) for row in found), None)
+
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        attempt, is_refused = 1, False
+        attempt, refusal = 1, ""
         budget = budget or Budget(self._clock)
         while True:
             with self._connection.opened(budget):
                 before: _State | None = None
                 try:
                     before = self._state(load.table)
-                    return self._apply(load, before, is_refused=is_refused)
+                    return self._apply(load, before, refusal)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
-                    is_refused = True
+                    refusal = str(error)
                     with self._reading(load.table):
                         is_as_before = _version(self._state(load.table)) == _version(before)
-                    # Another loader may also have taken our staging table for one that was left behind.
+                    # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
                         refused.facts["statement"] = error.at + 1
@@ -166,9 +170,11 @@ class WarehouseTarget:
 
     # ---- one attempt
 
-    def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
-        """`is_refused`: a statement of the attempt before this one was."""
+    def _apply(self, load: Load, state: _State | None, refusal: str) -> Applied:
+        """`refusal`: what was said to a statement of the attempt before this one; empty: nothing."""
         table = load.table
+        if state is not None:
+            check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
         held = [] if state is None else [s.segment.number for s in load.segments if state.holds(s.segment.number)]
         segments, changes = fresh(load, held)
         skipped = len(load.segments) - len(segments)
@@ -181,12 +187,12 @@ class WarehouseTarget:
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
         )
         plan = self._sized(plan, rows, table, state)
-        writer = self._writer(table, self._evolve(table, plan, state, is_refused=is_refused))
+        writer = self._writer(table, self._evolve(table, plan, state, is_refused=bool(refusal)))
         stage = None
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            self._stage(writer, () if state is None else state.stages, stage, plan.columns, rows)
+            self._stage(writer, state, stage, plan.columns, rows, is_spoilt=ROWS_MISSING in refusal)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -201,7 +207,8 @@ class WarehouseTarget:
         beyond.update((s.segment.number, s.segment.through_ms) for s in segments)
         before = (0, None) if state is None else (state.applied_through, state.through_ms)
         through, through_ms = moved_on(*before, beyond)
-        statements += writer.entered(ledger_rows(load, segments, changes, self._clock.now_ms()), through, through_ms)
+        entries = ledger_rows(load, segments, changes, self._clock.now_ms())
+        statements += writer.entered(entries, through, through_ms, load.fence)
         self._connection.transaction(
             statements, "" if stage is None else self._names(table).applying(stage, writer.version)
         )
@@ -248,7 +255,9 @@ class WarehouseTarget:
         known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
-            known, writer = plan.columns[:at_once], self._writer(table, version)
+            wanted = {table.layout.dist_key, *(table.layout.sort_key or ())}
+            places = [n for n, c in enumerate(plan.columns, 1) if wanted & {c.attribute, c.name}]
+            known, writer = plan.columns[: max([at_once, *places])], self._writer(table, version)
             run(writer.internal_tables())
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
@@ -275,20 +284,37 @@ class WarehouseTarget:
         return True
 
     def _stage(
-        self, writer: Writer, left: Sequence[str], stage: str, columns: Sequence[Column], rows: pa.Table
+        self,
+        writer: Writer,
+        state: _State | None,
+        stage: str,
+        columns: Sequence[Column],
+        rows: pa.Table,
+        *,
+        is_spoilt: bool,
     ) -> None:
-        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended."""
+        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile.
+
+        `is_spoilt`: what is there was refused, such as the rows of a file that was changed on its way. Whatever else was
+        refused, it may be another loader's, who is at work with it.
+        """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        if names.table not in self._tidied:
-            for name in left:
-                if name != stage:  # one that is under way elsewhere begins anew
-                    self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-            self._tidied.add(names.table)
-        if stage in left:
+        there = set() if state is None else set(state.stages)
+        for name in sorted(there):
+            end = names.end_of(name)
+            if end is None or (state is not None and state.holds(end)) or (name == stage and is_spoilt):
+                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+                there.discard(name)
+        if stage in there:
             self._connection.staged_before(table)
             return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
-        self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        try:
+            self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        except StatementFailed:
+            after = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
+            if (stage,) not in after:  # else another loader of the same segments was quicker
+                raise
 
     def _spelled(self, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
         """Staged rows as the server takes them."""
@@ -314,13 +340,13 @@ class WarehouseTarget:
         statements = [
             wanted,
             (
-                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version"
+                "SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version, fence"
                 f" FROM {tables} WHERE name = {literal}"
             ),
             f"SELECT number, through_ms FROM {ledger} WHERE table_name = {literal} AND number >= {through} ORDER BY number",
             (
-                f"SELECT substring(attribute, 1, {PIECE}), tag, name, kind, scale, int64, whole_digits, number_scale"
-                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"
+                f'SELECT substring(attribute, 1, {PIECE}), "tag", name, kind, scale, int64, whole_digits, number_scale'
+                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"  # TAG is a reserved word
             ),
             self._dialect.tables_like(self._schema, names.stages),
         ]
@@ -328,7 +354,11 @@ class WarehouseTarget:
             actual, found, beyond, recorded, stages = self._connection.results(statements)
         except StatementFailed:
             actual, found = self._connection.rows(wanted), []
-            if any(name == "_tailrace_ledger" for name, *_ in actual):
+            of_ledger = {column for name, column, _ in actual if name == "_tailrace_ledger"}
+            if of_ledger and "fence" not in of_ledger:
+                hint = f"Drop it and {', '.join(INTERNAL)}, and load it again from the landing zone."
+                raise self._refused(table, "was written in format 1, before there was a release", hint) from None
+            if of_ledger:
                 raise
         columns = self._columns_in(table, actual)
         if not found:
@@ -339,13 +369,15 @@ class WarehouseTarget:
                     "Rename it, or set another `name` for this table.",
                 )
             return None
-        format_, source, mode, keys, incarnation, applied, through_ms, version = found[0]
+        format_, source, mode, keys, incarnation, applied, through_ms, version, fence = found[0]
         if format_ != FORMAT:
             hint = "Upgrade this Tailrace to the release that wrote it."
             raise self._refused(table, f"was written in format {format_}", hint)
         strange = why_foreign(table, (source, mode, keys, incarnation))
         if strange is not None:
             raise self._refused(table, strange, "Give this table another `name` in the target.")
+        if not columns:  # unless another loader has made it since we looked
+            columns = self._columns_in(table, self._connection.rows(wanted))
         if not columns:
             raise self._refused(table, "is gone, while the ledger says that it was loaded", _FORGET)
         if applied > 0 and (not beyond or beyond[0][0] != applied):
@@ -363,12 +395,19 @@ class WarehouseTarget:
         known = {self._dialect.fold(name) for name in (*(c.name for c in ours), *META_NAMES[table.mode])}
         return _State(
             version,
+            fence,
             ours,
             tuple(name for name in columns if self._dialect.fold(name) not in known),
             applied,
             through_ms,
             {n: ms for n, ms in beyond if n > applied},
             tuple(sorted(name for (name,) in stages if name.startswith(names.stages))),
+        )
+
+    def _ledger_query(self, table: TableSpec, which: str) -> str:
+        return (
+            "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
+            f" lag_ms_p99, fence FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
         )
 
     def _columns_in(self, table: TableSpec, found: Sequence[tuple[Any, ...]]) -> dict[str, str]:

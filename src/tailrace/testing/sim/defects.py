@@ -395,18 +395,33 @@ LOAD: Final = (
         '        self._effects.write("target commit", lambda: self._target.commit(load, fresh, [], plan.columns))\n',
     ),
     _one(
+        "no_fence",
+        "a loader that lost its lease in its sleep commits all the same",
+        f"{TARGET}TargetClient._apply",
+        "        check_fence(load, self._target.contents.fence)\n",
+        "",
+    ),
+    _one(
+        "lease_for_ever",
+        "the lease of a loader that died does not run out",
+        "tailrace.decide.lease:is_held",
+        " and 0 < lease.until_ms - now_ms <= 2 * _MS",
+        "",
+    ),
+    _one(
         "unknown_commit_is_done",
         "a commit without an answer counts as done",
         f"{LOADER}._load",
         "        applied = self._target.apply(\n"
-        "            Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms()),\n"
+        "            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),\n"
         "            budget,\n"
         "        )\n",
         "        from tailrace.errors import OutcomeUnknown\n"
         "        from tailrace.targets.target import Applied\n"
         "        try:\n"
         "            applied = self._target.apply(\n"
-        "                Load(table, segments[0].epoch, loaded, decoded.table, decoded.seen, loaded_ms=self._clock.now_ms())\n"
+        "                Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),\n"
+        "                budget,\n"
         "            )\n"
         "        except OutcomeUnknown:\n"
         "            applied = Applied(len(loaded), 0, 0, ledger.columns)\n",
@@ -543,7 +558,7 @@ PITR: Final = (
         "window_load_mixes",
         "one load takes segments of several windows under one order",
         "tailrace.decide.load:pending",
-        "_company(segment) != _company(chosen[0])",
+        "_company(segment, one_each) != _company(chosen[0], one_each)",
         "False",
         "exports",
     ),

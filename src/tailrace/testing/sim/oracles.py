@@ -67,6 +67,7 @@ class Judge:
     expected: dict[tuple[Any, ...], Fact] = field(default_factory=dict)  # what the target must hold
     expected_history: int = 0
     applied: set[int] = field(default_factory=set)
+    fence: int = 0  # of the last load
 
     # ---- what depends on where changes come from
 
@@ -191,8 +192,11 @@ class Judge:
     # ---- at each commit
 
     def committed(self, load: Load, fresh: Sequence[LoadedSegment], rows: Sequence[Row]) -> None:
-        """The target has taken a load: exactly these rows, once, and what stands is the fold. [I6, I7, I8, I9, I15]"""
+        """The target has taken a load: exactly these rows, once, and what stands is the fold. [I6, I7, I8, I9, I10, I15]"""
         contents = self.target.contents
+        if load.fence < self.fence:
+            raise Violation("I10", f"a load of fence {load.fence} is committed behind one of {self.fence}")
+        self.fence = load.fence
         touched: dict[tuple[Any, ...], None] = {}
         due: list[Fact] = []
         for s in fresh:

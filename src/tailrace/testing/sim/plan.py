@@ -145,6 +145,7 @@ class Setup:
     pages_early: bool  # manifests move old entries to pages after a handful
     decodes_ahead: bool
     hands_manifest_on: bool  # from capture to the loader of the same process
+    has_leases: bool  # loaders take one, else several work side by side more often
     exports: ExportSetup | None  # where there is no stream, or backups beside it
     scan: ScanSetup | None  # of its base, where there may be one
     base: BaseKind | None  # of a table that may be repaired
@@ -167,7 +168,7 @@ class Plan:
 def draw(seed: int) -> Plan:
     """The history of a seed. Each draws which kinds of trouble there are, and how often (a swarm)."""
     dice = random.Random(seed)
-    setup = _draw_setup(dice, CAPTURES[seed % len(CAPTURES)])
+    setup = _draw_setup(dice, CAPTURES[seed % len(CAPTURES)], has_leases=seed // len(CAPTURES) % 4 == 3)
     kinds: dict[str, float] = {
         **WORK,
         **{kind: share for kind, share in _troubles(setup.capture).items() if kind in setup.troubles},
@@ -216,7 +217,7 @@ def _draw_scan(dice: random.Random, capture: Capture) -> ScanSetup | None:
     )
 
 
-def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
+def _draw_setup(dice: random.Random, capture: Capture, *, has_leases: bool) -> Setup:
     troubles = _troubles(capture)
     some = dice.choice([0.1, 0.3, 0.6])
     processes = dice.choice([1, 2, 2, 3])
@@ -252,6 +253,7 @@ def _draw_setup(dice: random.Random, capture: Capture) -> Setup:
         decodes_ahead=dice.random() < 0.3,
         pages_early=dice.random() < 0.25,
         hands_manifest_on=dice.random() < 0.5,
+        has_leases=has_leases,
         restarts=dice.random() < 0.3,
         troubles=tuple(chosen),
     )

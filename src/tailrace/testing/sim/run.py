@@ -49,6 +49,7 @@ MET: Final = (
     "zombie",
     "another writer",
     "commit",
+    "loader busy",
     "compacted",
     "deleted",
     "base complete",

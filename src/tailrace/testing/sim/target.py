@@ -18,6 +18,7 @@ from tailrace.errors import OrderConflict, TargetBusy, UsageInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.model.schema import Column, Tag
+from tailrace.targets.planning import check_fence
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, LoadedSegment, TableSpec
 from tailrace.testing.faults import Effects
 
@@ -45,6 +46,7 @@ class Contents:
     history: list[Row] = field(default_factory=list)
     ledger: dict[int, LedgerRow] = field(default_factory=dict)
     columns: tuple[Column, ...] = ()
+    fence: int = 0
 
 
 class Watcher(Protocol):
@@ -73,6 +75,7 @@ class ModelTarget:
             columns=self.contents.columns,
             rows=sum(row.op != "d" for row in self.contents.rows.values()),
             through_ms=entries[through].through_ms if through else None,
+            fence=self.contents.fence,
         )
 
     def lock(self, owner: object) -> None:
@@ -92,7 +95,7 @@ class ModelTarget:
         merge(self.contents, rows, is_replay=any(s.segment.may_repeat for s in fresh))
         if any(s.segment.kind == "sweep" for s in fresh):
             sweep(self.contents, load.epoch, load.table.keys)
-        self.contents.columns = columns
+        self.contents.columns, self.contents.fence = columns, load.fence
         for s in fresh:
             self.contents.ledger[s.segment.number] = ledger_row(load, s)
         self._watcher.committed(load, fresh, rows)
@@ -118,6 +121,9 @@ class TargetClient:
         ledger: Ledger = self._effects.read("target ledger", lambda: self._target.ledger(table))
         return ledger
 
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        return self._target.contents.ledger.get(number)
+
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         owner = object()
         try:
@@ -133,6 +139,7 @@ class TargetClient:
 
     def _apply(self, load: Load, held: Collection[int]) -> Applied:
         """Inside the lock."""
+        check_fence(load, self._target.contents.fence)
         fresh, rows = fresh_rows(load, held)
         existing = self._target.contents.columns
         if not fresh:
@@ -228,4 +235,5 @@ def ledger_row(load: Load, s: LoadedSegment) -> LedgerRow:
         through_ms=s.segment.through_ms,
         lag_ms_p50=None,
         lag_ms_p99=None,
+        fence=load.fence,
     )

@@ -20,6 +20,7 @@ from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError
 from tailrace.jobs.capture import Capturer
 from tailrace.jobs.compact import Compactor, CompactSettings
 from tailrace.jobs.exports import ExportCapturer
+from tailrace.jobs.lease import LoaderLease
 from tailrace.jobs.load import Loader
 from tailrace.landing import Landing
 from tailrace.landing.names import MANIFEST
@@ -123,13 +124,16 @@ class Process:
         self._news: Manifest | None = None
         setup = world.plan.setup
         self.capturer = world.make_capturer(self, Landing(FaultyStore(world.store, self), TABLE))
+        landing = Landing(FaultyStore(world.store, self), TABLE)
+        target = TargetClient(world.target, self)
         self.loader = Loader(
-            Landing(FaultyStore(world.store, self), TABLE),
-            TargetClient(world.target, self),
+            landing,
+            target,
             TABLE,
             "current",
             self.clock,
             LoadLimits(segments=setup.load_segments, rows=setup.load_rows),
+            lease=LoaderLease(landing, target.name, name, self.clock) if setup.has_leases else None,
             ahead=InlineExecutor() if setup.decodes_ahead else None,
         )
         self.tasks = {"capture": Task(self, "capture", self._capture), "load": Task(self, "load", self._load)}
@@ -164,7 +168,8 @@ class Process:
         report = self.loader.step(news)
         if report.blocked is not None:
             raise report.blocked
-        self.has_loaded = not report.more and news is None
+        self.has_loaded = not report.more and report.busy is None and news is None
+        self.world.hits["loader busy"] += report.busy is not None
 
 
 class World:

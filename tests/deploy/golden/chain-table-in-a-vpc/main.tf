@@ -1,13 +1,13 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cf30a42d35e13c3489264e4e296e65650980c1f928aa7a233ec7befabfa65b6f
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:d1ae197925e53160956de750e37af8d706d327f020fd7a36eaa5bcb91026d510
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
-      source = "hashicorp/aws"
+      source  = "hashicorp/aws"
       version = ">= 6.0, < 7.0"
     }
     archive = {
-      source = "hashicorp/archive"
+      source  = "hashicorp/archive"
       version = ">= 2.4, < 3.0"
     }
   }
@@ -18,12 +18,12 @@ provider "aws" {
 }
 
 variable "worker_image" {
-  type = string
+  type        = string
   description = "The container image of the functions that load, by tag or digest: see the README; pushed as replica:TAG"
 }
 
 variable "orders_stream" {
-  type = string
+  type        = string
   description = "The ARN of the stream of orders: aws dynamodb describe-table --table-name orders --query Table.LatestStreamArn --output text"
 }
 
@@ -34,34 +34,33 @@ data "aws_region" "current" {}
 data "aws_partition" "current" {}
 
 data "archive_file" "capture" {
-  type = "zip"
-  source_dir = "${path.module}/build/capture"
+  type        = "zip"
+  source_dir  = "${path.module}/build/capture"
   output_path = "${path.module}/build/capture.zip"
 }
 
-
 resource "aws_kms_key" "key" {
-  description = "Tailrace"
+  description         = "Tailrace"
   enable_key_rotation = true
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Account"
+        Sid    = "Account"
         Effect = "Allow"
         Principal = {
           AWS = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:root"
         }
-        Action = ["kms:*"]
+        Action   = ["kms:*"]
         Resource = ["*"]
       },
       {
-        Sid = "Alarms"
+        Sid    = "Alarms"
         Effect = "Allow"
         Principal = {
           Service = "cloudwatch.amazonaws.com"
         }
-        Action = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey*"]
         Resource = ["*"]
         Condition = {
           StringEquals = {
@@ -70,12 +69,12 @@ resource "aws_kms_key" "key" {
         }
       },
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Principal = {
           Service = "logs.${data.aws_region.current.region}.amazonaws.com"
         }
-        Action = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
+        Action   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"]
         Resource = ["*"]
         Condition = {
           ArnLike = {
@@ -88,12 +87,12 @@ resource "aws_kms_key" "key" {
 }
 
 resource "aws_kms_alias" "key" {
-  name = "alias/replica"
+  name          = "alias/replica"
   target_key_id = aws_kms_key.key.key_id
 }
 
 resource "aws_sns_topic" "alarms" {
-  name = "replica-alarms"
+  name              = "replica-alarms"
   kms_master_key_id = aws_kms_key.key.arn
 }
 
@@ -103,12 +102,12 @@ resource "aws_sns_topic_policy" "alarms" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Alarms"
+        Sid    = "Alarms"
         Effect = "Allow"
         Principal = {
           Service = "cloudwatch.amazonaws.com"
         }
-        Action = ["sns:Publish"]
+        Action   = ["sns:Publish"]
         Resource = ["arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:replica-alarms"]
         Condition = {
           StringEquals = {
@@ -122,44 +121,44 @@ resource "aws_sns_topic_policy" "alarms" {
 
 resource "aws_sns_topic_subscription" "alarms" {
   topic_arn = aws_sns_topic.alarms.arn
-  protocol = "email"
-  endpoint = "on-call@example.com"
+  protocol  = "email"
+  endpoint  = "on-call@example.com"
 }
 
 resource "aws_sqs_queue" "parked" {
-  name = "replica-parked"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "replica-parked"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 30
 }
 
 resource "aws_sqs_queue" "dead_letters" {
-  name = "replica-dead-letters"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "replica-dead-letters"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 360
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.parked.arn
-    maxReceiveCount = 3
+    maxReceiveCount     = 3
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "replica-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name        = "replica-parked"
   alarm_description = "Calls that failed for good wait in the queue replica-parked; later calls may have made up for them"
-  namespace = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
+  namespace         = "AWS/SQS"
+  metric_name       = "ApproximateNumberOfMessagesVisible"
   dimensions = {
     QueueName = "replica-parked"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_scheduler_schedule_group" "schedule_group" {
@@ -167,9 +166,9 @@ resource "aws_scheduler_schedule_group" "schedule_group" {
 }
 
 resource "aws_cloudwatch_log_group" "dead_letters_function_logs" {
-  name = "/aws/lambda/replica-dead-letters"
+  name              = "/aws/lambda/replica-dead-letters"
   retention_in_days = 30
-  kms_key_id = aws_kms_key.key.arn
+  kms_key_id        = aws_kms_key.key.arn
 }
 
 resource "aws_iam_role" "dead_letters_function_role" {
@@ -178,7 +177,7 @@ resource "aws_iam_role" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -196,7 +195,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -204,38 +203,33 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         ]
       },
       {
-        Sid = "Receive"
-        Effect = "Allow"
-        Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+        Sid      = "Receive"
+        Effect   = "Allow"
+        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid = "Park"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Park"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.parked.arn]
       },
       {
-        Sid = "Tell"
-        Effect = "Allow"
-        Action = ["sns:Publish"]
+        Sid      = "Tell"
+        Effect   = "Allow"
+        Action   = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
       },
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-load",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-tick",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-backfill",
-        ]
+        Sid      = "Invoke"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
+        Resource = ["arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:replica-orders-load"]
       },
       {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -244,7 +238,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Reland"
+        Sid    = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -258,9 +252,34 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Manifest"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/manifest*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid      = "Absent"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+          StringLike = {
+            "s3:prefix" = ["tailrace/orders/*"]
+          }
+        }
+      },
+      {
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = [aws_kms_key.key.arn]
         Condition = {
           StringEquals = {
@@ -277,9 +296,9 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "TopicKey"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "TopicKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = [aws_kms_key.key.arn]
         Condition = {
           StringEquals = {
@@ -293,41 +312,41 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
 
 resource "aws_lambda_function" "dead_letters_function" {
   function_name = "replica-dead-letters"
-  description = "Describes what failed for good, retries it once, keeps it and tells the topic"
-  role = aws_iam_role.dead_letters_function_role.arn
-  memory_size = 512
-  timeout = 60
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Describes what failed for good, retries it once, keeps it and tells the topic"
+  role          = aws_iam_role.dead_letters_function_role.arn
+  memory_size   = 512
+  timeout       = 60
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.dead_letters"]
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
-      TAILRACE_TOPIC = aws_sns_topic.alarms.arn
+      TAILRACE_CONFIG       = "tailrace.toml"
+      TAILRACE_TOPIC        = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.dead_letters_function_logs.name
+    log_group  = aws_cloudwatch_log_group.dead_letters_function_logs.name
   }
   depends_on = [aws_iam_role_policy.dead_letters_function_role]
 }
 
 resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
-  function_name = aws_lambda_function.dead_letters_function.arn
+  function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
-  batch_size = 1
+  batch_size       = 1
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.dead_letters_function.function_name
-  principal = "s3.amazonaws.com"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.dead_letters_function.function_name
+  principal      = "s3.amazonaws.com"
   source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  source_arn     = "arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
 }
 
 resource "aws_s3_bucket" "given_up" {
@@ -341,7 +360,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm = "aws:kms"
+      sse_algorithm     = "aws:kms"
       kms_master_key_id = aws_kms_key.key.arn
     }
     bucket_key_enabled = true
@@ -356,10 +375,10 @@ resource "aws_s3_bucket_ownership_controls" "given_up" {
 }
 
 resource "aws_s3_bucket_public_access_block" "given_up" {
-  bucket = aws_s3_bucket.given_up.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.given_up.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -369,10 +388,10 @@ resource "aws_s3_bucket_policy" "given_up" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -384,10 +403,10 @@ resource "aws_s3_bucket_policy" "given_up" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -405,7 +424,7 @@ resource "aws_s3_bucket_policy" "given_up" {
 resource "aws_s3_bucket_lifecycle_configuration" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -420,15 +439,15 @@ resource "aws_s3_bucket_notification" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   lambda_function {
     lambda_function_arn = aws_lambda_function.dead_letters_function.arn
-    events = ["s3:ObjectCreated:*"]
+    events              = ["s3:ObjectCreated:*"]
   }
   depends_on = [aws_lambda_permission.given_up_permission]
 }
 
 resource "aws_cloudwatch_log_group" "orders_capture_logs" {
-  name = "/aws/lambda/replica-orders-capture"
+  name              = "/aws/lambda/replica-orders-capture"
   retention_in_days = 30
-  kms_key_id = aws_kms_key.key.arn
+  kms_key_id        = aws_kms_key.key.arn
 }
 
 resource "aws_iam_role" "orders_capture_role" {
@@ -437,7 +456,7 @@ resource "aws_iam_role" "orders_capture_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -455,7 +474,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -463,7 +482,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         ]
       },
       {
-        Sid = "Land"
+        Sid    = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -477,9 +496,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Manifest"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "Manifest"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/manifest*"]
         Condition = {
           StringEquals = {
@@ -488,9 +507,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Absent"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "Absent"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -502,7 +521,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Stream"
+        Sid    = "Stream"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeStream",
@@ -513,9 +532,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:PutObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -524,9 +543,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "GivenUpBucket"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "GivenUpBucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"]
         Condition = {
           StringEquals = {
@@ -535,9 +554,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = [aws_kms_key.key.arn]
         Condition = {
           StringEquals = {
@@ -558,15 +577,15 @@ resource "aws_iam_role_policy" "orders_capture_role" {
 }
 
 resource "aws_lambda_function" "orders_capture" {
-  function_name = "replica-orders-capture"
-  description = "Lands what is new in the stream of orders"
-  role = aws_iam_role.orders_capture_role.arn
-  memory_size = 512
-  timeout = 60
-  runtime = "python3.13"
-  handler = "tailrace.runtimes.aws_lambda.capture"
-  architectures = ["arm64"]
-  filename = data.archive_file.capture.output_path
+  function_name    = "replica-orders-capture"
+  description      = "Lands what is new in the stream of orders"
+  role             = aws_iam_role.orders_capture_role.arn
+  memory_size      = 256
+  timeout          = 60
+  runtime          = "python3.13"
+  handler          = "tailrace.runtimes.aws_lambda.capture"
+  architectures    = ["arm64"]
+  filename         = data.archive_file.capture.output_path
   source_code_hash = data.archive_file.capture.output_base64sha256
   environment {
     variables = {
@@ -575,21 +594,21 @@ resource "aws_lambda_function" "orders_capture" {
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_capture_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_capture_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_capture_role]
 }
 
 resource "aws_lambda_event_source_mapping" "orders_capture_mapping" {
-  function_name = aws_lambda_function.orders_capture.arn
-  event_source_arn = var.orders_stream
-  starting_position = "LATEST"
-  batch_size = 10000
+  function_name                      = aws_lambda_function.orders_capture.arn
+  event_source_arn                   = var.orders_stream
+  starting_position                  = "LATEST"
+  batch_size                         = 10000
   maximum_batching_window_in_seconds = 5
-  bisect_batch_on_function_error = true
-  function_response_types = ["ReportBatchItemFailures"]
-  maximum_retry_attempts = 100
-  maximum_record_age_in_seconds = 72000
+  bisect_batch_on_function_error     = true
+  function_response_types            = ["ReportBatchItemFailures"]
+  maximum_retry_attempts             = 100
+  maximum_record_age_in_seconds      = 72000
   destination_config {
     on_failure {
       destination_arn = aws_s3_bucket.given_up.arn
@@ -602,135 +621,135 @@ resource "aws_lambda_event_source_mapping" "orders_capture_mapping" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_age6h" {
-  alarm_name = "replica-orders-capture-age-6h"
+  alarm_name        = "replica-orders-capture-age-6h"
   alarm_description = "Changes of orders have waited 6 h, a quarter of what its stream keeps"
-  namespace = "AWS/Lambda"
-  metric_name = "IteratorAge"
+  namespace         = "AWS/Lambda"
+  metric_name       = "IteratorAge"
   dimensions = {
     FunctionName = "replica-orders-capture"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 21600000
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 21600000
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_age12h" {
-  alarm_name = "replica-orders-capture-age-12h"
+  alarm_name        = "replica-orders-capture-age-12h"
   alarm_description = "Changes of orders have waited 12 h, half of what its stream keeps"
-  namespace = "AWS/Lambda"
-  metric_name = "IteratorAge"
+  namespace         = "AWS/Lambda"
+  metric_name       = "IteratorAge"
   dimensions = {
     FunctionName = "replica-orders-capture"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 43200000
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 43200000
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_errors" {
-  alarm_name = "replica-orders-capture-errors"
+  alarm_name        = "replica-orders-capture-errors"
   alarm_description = "Capture of orders fails; it is repeated for 20 hours"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "replica-orders-capture"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
-  alarm_name = "replica-orders-capture-throttles"
+  alarm_name        = "replica-orders-capture-throttles"
   alarm_description = "Lambda refuses to run the capture of orders: raise the account's concurrency"
-  namespace = "AWS/Lambda"
-  metric_name = "Throttles"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Throttles"
   dimensions = {
     FunctionName = "replica-orders-capture"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
-  alarm_name = "replica-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders, which went to the bucket replica-…-given-up; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "OnFailureDestinationDeliveredEventCount"
+  alarm_name        = "replica-orders-capture-given-up"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket replica-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  namespace         = "AWS/Lambda"
+  metric_name       = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
     EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
-  alarm_name = "replica-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "DroppedEventCount"
-  dimensions = {
-    EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
-  }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
-  alarm_name = "replica-orders-quarantine"
-  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
-  namespace = "Tailrace"
-  metric_name = "Quarantined"
+resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
+  alarm_name        = "replica-orders-headroom"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
+  namespace         = "Tailrace"
+  metric_name       = "HeadroomSeconds"
   dimensions = {
     Table = "orders"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Minimum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 43200
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
+  alarm_name        = "replica-orders-quarantine"
+  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "orders"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_log_group" "orders_load_logs" {
-  name = "/aws/lambda/replica-orders-load"
+  name              = "/aws/lambda/replica-orders-load"
   retention_in_days = 30
-  kms_key_id = aws_kms_key.key.arn
+  kms_key_id        = aws_kms_key.key.arn
 }
 
 resource "aws_iam_role" "orders_load_role" {
@@ -739,7 +758,7 @@ resource "aws_iam_role" "orders_load_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -757,7 +776,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -765,9 +784,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/*"]
         Condition = {
           StringEquals = {
@@ -776,9 +795,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -787,9 +806,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -801,27 +820,27 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Table"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable"]
+        Sid      = "Table"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Stream"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeStream"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "Password"
-        Effect = "Allow"
-        Action = ["ssm:GetParameter"]
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
         Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = [aws_kms_key.key.arn]
         Condition = {
           StringEquals = {
@@ -833,13 +852,13 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid = "NetworkCreate"
+        Sid    = "NetworkCreate"
         Effect = "Allow"
         Action = ["ec2:CreateNetworkInterface"]
         Resource = [
@@ -849,7 +868,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
         ]
       },
       {
-        Sid = "NetworkChange"
+        Sid    = "NetworkChange"
         Effect = "Allow"
         Action = [
           "ec2:DeleteNetworkInterface",
@@ -859,13 +878,13 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:ec2:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:network-interface/*"]
       },
       {
-        Sid = "NetworkDescribe"
-        Effect = "Allow"
-        Action = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+        Sid      = "NetworkDescribe"
+        Effect   = "Allow"
+        Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
         Resource = ["*"]
       },
       {
-        Sid = "NetworkNotByCode"
+        Sid    = "NetworkNotByCode"
         Effect = "Deny"
         Action = [
           "ec2:CreateNetworkInterface",
@@ -888,44 +907,44 @@ resource "aws_iam_role_policy" "orders_load_role" {
 
 resource "aws_lambda_function" "orders_load" {
   function_name = "replica-orders-load"
-  description = "Publishes and loads what lands of orders, file by file"
-  role = aws_iam_role.orders_load_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Publishes and loads what lands of orders, file by file"
+  role          = aws_iam_role.orders_load_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.on_object"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
+      TAILRACE_CONFIG           = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_load_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_load_logs.name
   }
   vpc_config {
-    subnet_ids = ["subnet-0a1b2c3d"]
+    subnet_ids         = ["subnet-0a1b2c3d"]
     security_group_ids = ["sg-0a1b2c3d"]
   }
   depends_on = [aws_iam_role_policy.orders_load_role]
 }
 
 resource "aws_lambda_permission" "orders_load_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.orders_load.function_name
-  principal = "s3.amazonaws.com"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.orders_load.function_name
+  principal      = "s3.amazonaws.com"
   source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::acme-lake"
+  source_arn     = "arn:${data.aws_partition.current.partition}:s3:::acme-lake"
 }
 
 resource "aws_lambda_function_event_invoke_config" "orders_load_retries" {
-  function_name = aws_lambda_function.orders_load.function_name
-  maximum_retry_attempts = 2
+  function_name                = aws_lambda_function.orders_load.function_name
+  maximum_retry_attempts       = 2
   maximum_event_age_in_seconds = 21600
   destination_config {
     on_failure {
@@ -935,27 +954,27 @@ resource "aws_lambda_function_event_invoke_config" "orders_load_retries" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_load_errors" {
-  alarm_name = "replica-orders-load-errors"
+  alarm_name        = "replica-orders-load-errors"
   alarm_description = "Loads of orders fail; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "replica-orders-load"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_log_group" "orders_tick_logs" {
-  name = "/aws/lambda/replica-orders-tick"
+  name              = "/aws/lambda/replica-orders-tick"
   retention_in_days = 30
-  kms_key_id = aws_kms_key.key.arn
+  kms_key_id        = aws_kms_key.key.arn
 }
 
 resource "aws_iam_role" "orders_tick_role" {
@@ -964,7 +983,7 @@ resource "aws_iam_role" "orders_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -982,7 +1001,7 @@ resource "aws_iam_role_policy" "orders_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -990,9 +1009,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/*"]
         Condition = {
           StringEquals = {
@@ -1001,9 +1020,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -1012,9 +1031,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -1026,25 +1045,25 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Table"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable"]
+        Sid      = "Table"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Stream"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "Scan"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Sid      = "Scan"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable", "dynamodb:Scan"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Export"
+        Sid    = "Export"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeTable",
@@ -1055,15 +1074,15 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "ExportWatch"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeExport"]
+        Sid      = "ExportWatch"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
       },
       {
-        Sid = "ExportWrite"
-        Effect = "Allow"
-        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Sid      = "ExportWrite"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/exports/*"]
         Condition = {
           StringEquals = {
@@ -1072,21 +1091,21 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Items"
-        Effect = "Allow"
-        Action = ["dynamodb:BatchGetItem"]
+        Sid      = "Items"
+        Effect   = "Allow"
+        Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Password"
-        Effect = "Allow"
-        Action = ["ssm:GetParameter"]
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
         Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = [aws_kms_key.key.arn]
         Condition = {
           StringEquals = {
@@ -1098,7 +1117,7 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "NetworkCreate"
+        Sid    = "NetworkCreate"
         Effect = "Allow"
         Action = ["ec2:CreateNetworkInterface"]
         Resource = [
@@ -1108,7 +1127,7 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         ]
       },
       {
-        Sid = "NetworkChange"
+        Sid    = "NetworkChange"
         Effect = "Allow"
         Action = [
           "ec2:DeleteNetworkInterface",
@@ -1118,13 +1137,13 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:ec2:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:network-interface/*"]
       },
       {
-        Sid = "NetworkDescribe"
-        Effect = "Allow"
-        Action = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+        Sid      = "NetworkDescribe"
+        Effect   = "Allow"
+        Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
         Resource = ["*"]
       },
       {
-        Sid = "NetworkNotByCode"
+        Sid    = "NetworkNotByCode"
         Effect = "Deny"
         Action = [
           "ec2:CreateNetworkInterface",
@@ -1147,50 +1166,50 @@ resource "aws_iam_role_policy" "orders_tick_role" {
 
 resource "aws_lambda_function" "orders_tick" {
   function_name = "replica-orders-tick"
-  description = "Publishes, compacts and loads what is due of orders"
-  role = aws_iam_role.orders_tick_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Publishes, compacts and loads what is due of orders"
+  role          = aws_iam_role.orders_tick_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
+      TAILRACE_CONFIG           = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/replica/pgpass"
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_tick_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_tick_logs.name
   }
   vpc_config {
-    subnet_ids = ["subnet-0a1b2c3d"]
+    subnet_ids         = ["subnet-0a1b2c3d"]
     security_group_ids = ["sg-0a1b2c3d"]
   }
   depends_on = [aws_iam_role_policy.orders_tick_role]
 }
 
 resource "aws_lambda_function_event_invoke_config" "orders_tick_retries" {
-  function_name = aws_lambda_function.orders_tick.function_name
-  maximum_retry_attempts = 0
+  function_name                = aws_lambda_function.orders_tick.function_name
+  maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "orders_sweep" {
-  name = "replica-orders-sweep"
-  description = "Looks after orders, whatever triggers were lost"
-  group_name = aws_scheduler_schedule_group.schedule_group.name
-  schedule_expression = "rate(5 minutes)"
+  name                         = "replica-orders-sweep"
+  description                  = "Looks after orders, whatever triggers were lost"
+  group_name                   = aws_scheduler_schedule_group.schedule_group.name
+  schedule_expression          = "rate(5 minutes)"
   schedule_expression_timezone = "UTC"
   flexible_time_window {
     mode = "OFF"
   }
   target {
-    arn = aws_lambda_function.orders_tick.arn
+    arn      = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
     input = jsonencode({
       tables = "orders"
@@ -1199,52 +1218,52 @@ resource "aws_scheduler_schedule" "orders_sweep" {
       arn = aws_sqs_queue.dead_letters.arn
     }
     retry_policy {
-      maximum_retry_attempts = 2
+      maximum_retry_attempts       = 2
       maximum_event_age_in_seconds = 300
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_tick_errors" {
-  alarm_name = "replica-orders-tick-errors"
+  alarm_name        = "replica-orders-tick-errors"
   alarm_description = "The schedule of orders fails; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "replica-orders-tick"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
-  alarm_name = "replica-orders-tick-silent"
+  alarm_name        = "replica-orders-tick-silent"
   alarm_description = "Nobody has looked after orders for 15 minutes"
-  namespace = "AWS/Lambda"
-  metric_name = "Invocations"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Invocations"
   dimensions = {
     FunctionName = "replica-orders-tick"
   }
-  statistic = "Sum"
-  period = 900
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 900
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "LessThanThreshold"
-  treat_missing_data = "breaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_log_group" "orders_backfill_logs" {
-  name = "/aws/lambda/replica-orders-backfill"
+  name              = "/aws/lambda/replica-orders-backfill"
   retention_in_days = 30
-  kms_key_id = aws_kms_key.key.arn
+  kms_key_id        = aws_kms_key.key.arn
 }
 
 resource "aws_iam_role" "orders_backfill_role" {
@@ -1253,7 +1272,7 @@ resource "aws_iam_role" "orders_backfill_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -1271,7 +1290,7 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -1279,9 +1298,9 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/*"]
         Condition = {
           StringEquals = {
@@ -1290,9 +1309,9 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -1301,9 +1320,9 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -1315,15 +1334,61 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         }
       },
       {
-        Sid = "Scan"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Sid      = "Table"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Key"
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
+      },
+      {
+        Sid      = "Scan"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid    = "Export"
         Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Action = [
+          "dynamodb:DescribeTable",
+          "dynamodb:DescribeContinuousBackups",
+          "dynamodb:ExportTableToPointInTime",
+          "dynamodb:ListExports",
+        ]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "ExportWatch"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeExport"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid      = "ExportWrite"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/exports/*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid      = "Items"
+        Effect   = "Allow"
+        Action   = ["dynamodb:BatchGetItem"]
+        Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = [aws_kms_key.key.arn]
         Condition = {
           StringEquals = {
@@ -1335,7 +1400,7 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         }
       },
       {
-        Sid = "ChainStream"
+        Sid    = "ChainStream"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeStream",
@@ -1348,15 +1413,15 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         ]
       },
       {
-        Sid = "ChainNext"
-        Effect = "Allow"
-        Action = ["dynamodb:PutItem"]
+        Sid      = "ChainNext"
+        Effect   = "Allow"
+        Action   = ["dynamodb:PutItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/replica-orders-backfill"]
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
     ]
@@ -1365,58 +1430,58 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
 
 resource "aws_lambda_function" "orders_backfill" {
   function_name = "replica-orders-backfill"
-  description = "Reads what orders held before, for 14 minutes at a time"
-  role = aws_iam_role.orders_backfill_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Reads what orders held before, for 14 minutes at a time"
+  role          = aws_iam_role.orders_backfill_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.backfill"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
-      TAILRACE_TABLE = "orders"
+      TAILRACE_CONFIG      = "tailrace.toml"
+      TAILRACE_TABLE       = "orders"
       TAILRACE_CHAIN_TABLE = "replica-orders-backfill"
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_backfill_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_backfill_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_backfill_role]
 }
 
 resource "aws_lambda_function_recursion_config" "orders_backfill" {
-  function_name = aws_lambda_function.orders_backfill.function_name
+  function_name  = aws_lambda_function.orders_backfill.function_name
   recursive_loop = "Allow"
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_backfill_errors" {
-  alarm_name = "replica-orders-backfill-errors"
+  alarm_name        = "replica-orders-backfill-errors"
   alarm_description = "The backfill of orders fails; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "replica-orders-backfill"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_dynamodb_table" "orders_backfill_chain" {
-  name = "replica-orders-backfill"
-  billing_mode = "PAY_PER_REQUEST"
-  hash_key = "table"
-  stream_enabled = true
+  name             = "replica-orders-backfill"
+  billing_mode     = "PAY_PER_REQUEST"
+  hash_key         = "table"
+  stream_enabled   = true
   stream_view_type = "NEW_IMAGE"
   attribute {
     name = "table"
@@ -1425,15 +1490,15 @@ resource "aws_dynamodb_table" "orders_backfill_chain" {
 }
 
 resource "aws_lambda_event_source_mapping" "orders_backfill_mapping" {
-  function_name = aws_lambda_function.orders_backfill.arn
-  event_source_arn = aws_dynamodb_table.orders_backfill_chain.stream_arn
-  starting_position = "TRIM_HORIZON"
-  batch_size = 1
+  function_name                      = aws_lambda_function.orders_backfill.arn
+  event_source_arn                   = aws_dynamodb_table.orders_backfill_chain.stream_arn
+  starting_position                  = "TRIM_HORIZON"
+  batch_size                         = 1
   maximum_batching_window_in_seconds = 0
-  bisect_batch_on_function_error = true
-  function_response_types = ["ReportBatchItemFailures"]
-  maximum_retry_attempts = 5
-  maximum_record_age_in_seconds = 3600
+  bisect_batch_on_function_error     = true
+  function_response_types            = ["ReportBatchItemFailures"]
+  maximum_retry_attempts             = 5
+  maximum_record_age_in_seconds      = 3600
   destination_config {
     on_failure {
       destination_arn = aws_sqs_queue.dead_letters.arn
@@ -1455,7 +1520,7 @@ resource "aws_iam_role" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "scheduler.amazonaws.com"
@@ -1464,7 +1529,7 @@ resource "aws_iam_role" "schedules_role" {
         Condition = {
           StringEquals = {
             "aws:SourceAccount" = data.aws_caller_identity.current.account_id
-            "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/replica"
+            "aws:SourceArn"     = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/replica"
           }
         }
       },
@@ -1479,15 +1544,15 @@ resource "aws_iam_role_policy" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
+        Sid      = "Invoke"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
         Resource = [aws_lambda_function.orders_tick.arn]
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
     ]
@@ -1505,7 +1570,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "landing" {
   bucket = aws_s3_bucket.landing.id
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm = "aws:kms"
+      sse_algorithm     = "aws:kms"
       kms_master_key_id = aws_kms_key.key.arn
     }
     bucket_key_enabled = true
@@ -1520,10 +1585,10 @@ resource "aws_s3_bucket_ownership_controls" "landing" {
 }
 
 resource "aws_s3_bucket_public_access_block" "landing" {
-  bucket = aws_s3_bucket.landing.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.landing.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -1533,11 +1598,11 @@ resource "aws_s3_bucket_policy" "landing" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
+        Action    = ["s3:*"]
+        Resource  = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
         Condition = {
           Bool = {
             "aws:SecureTransport" = "false"
@@ -1545,11 +1610,11 @@ resource "aws_s3_bucket_policy" "landing" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
+        Action    = ["s3:*"]
+        Resource  = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
         Condition = {
           NumericLessThan = {
             "s3:TlsVersion" = "1.2"
@@ -1563,7 +1628,7 @@ resource "aws_s3_bucket_policy" "landing" {
 resource "aws_s3_bucket_lifecycle_configuration" "landing" {
   bucket = aws_s3_bucket.landing.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -1573,7 +1638,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "landing" {
     }
   }
   rule {
-    id = "quarantine-orders"
+    id     = "quarantine-orders"
     status = "Enabled"
     filter {
       prefix = "tailrace/orders/quarantine/"
@@ -1583,7 +1648,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "landing" {
     }
   }
   rule {
-    id = "probes"
+    id     = "probes"
     status = "Enabled"
     filter {
       prefix = "tailrace/.tailrace/"
@@ -1598,9 +1663,9 @@ resource "aws_s3_bucket_notification" "landing" {
   bucket = aws_s3_bucket.landing.id
   lambda_function {
     lambda_function_arn = aws_lambda_function.orders_load.arn
-    events = ["s3:ObjectCreated:*"]
-    filter_prefix = "tailrace/orders/changes/"
-    filter_suffix = ".json.gz"
+    events              = ["s3:ObjectCreated:*"]
+    filter_prefix       = "tailrace/orders/changes/"
+    filter_suffix       = ".json.gz"
   }
   depends_on = [aws_lambda_permission.orders_load_permission]
 }

@@ -1,13 +1,13 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:2ce3ffdec2e06d4c997c7f743df965727027bae277ee6095da57a97155ffa83a
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fc3789d96a805f0ce4a2dd0e381dd4edfedc882f002c4d80fcda6a7df36506a0
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
-      source = "hashicorp/aws"
+      source  = "hashicorp/aws"
       version = ">= 6.0, < 7.0"
     }
     archive = {
-      source = "hashicorp/archive"
+      source  = "hashicorp/archive"
       version = ">= 2.4, < 3.0"
     }
   }
@@ -18,12 +18,12 @@ provider "aws" {
 }
 
 variable "worker_image" {
-  type = string
+  type        = string
   description = "The container image of the functions that load, by tag or digest: see the README; pushed as tailrace:TAG"
 }
 
 variable "orders_stream" {
-  type = string
+  type        = string
   description = "The ARN of the stream of orders: aws dynamodb describe-table --table-name orders --query Table.LatestStreamArn --output text"
 }
 
@@ -34,11 +34,10 @@ data "aws_region" "current" {}
 data "aws_partition" "current" {}
 
 data "archive_file" "capture" {
-  type = "zip"
-  source_dir = "${path.module}/build/capture"
+  type        = "zip"
+  source_dir  = "${path.module}/build/capture"
   output_path = "${path.module}/build/capture.zip"
 }
-
 
 resource "aws_sns_topic" "alarms" {
   name = "tailrace-alarms"
@@ -50,12 +49,12 @@ resource "aws_sns_topic_policy" "alarms" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Alarms"
+        Sid    = "Alarms"
         Effect = "Allow"
         Principal = {
           Service = "cloudwatch.amazonaws.com"
         }
-        Action = ["sns:Publish"]
+        Action   = ["sns:Publish"]
         Resource = ["arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:tailrace-alarms"]
         Condition = {
           StringEquals = {
@@ -68,39 +67,39 @@ resource "aws_sns_topic_policy" "alarms" {
 }
 
 resource "aws_sqs_queue" "parked" {
-  name = "tailrace-parked"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "tailrace-parked"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 30
 }
 
 resource "aws_sqs_queue" "dead_letters" {
-  name = "tailrace-dead-letters"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "tailrace-dead-letters"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 360
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.parked.arn
-    maxReceiveCount = 3
+    maxReceiveCount     = 3
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "tailrace-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name        = "tailrace-parked"
   alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
-  namespace = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
+  namespace         = "AWS/SQS"
+  metric_name       = "ApproximateNumberOfMessagesVisible"
   dimensions = {
     QueueName = "tailrace-parked"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_scheduler_schedule_group" "schedule_group" {
@@ -108,7 +107,7 @@ resource "aws_scheduler_schedule_group" "schedule_group" {
 }
 
 resource "aws_cloudwatch_log_group" "dead_letters_function_logs" {
-  name = "/aws/lambda/tailrace-dead-letters"
+  name              = "/aws/lambda/tailrace-dead-letters"
   retention_in_days = 30
 }
 
@@ -118,7 +117,7 @@ resource "aws_iam_role" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -136,7 +135,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -144,36 +143,27 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         ]
       },
       {
-        Sid = "Receive"
-        Effect = "Allow"
-        Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+        Sid      = "Receive"
+        Effect   = "Allow"
+        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid = "Park"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Park"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.parked.arn]
       },
       {
-        Sid = "Tell"
-        Effect = "Allow"
-        Action = ["sns:Publish"]
+        Sid      = "Tell"
+        Effect   = "Allow"
+        Action   = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
       },
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
-        ]
-      },
-      {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -182,7 +172,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Reland"
+        Sid    = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -196,9 +186,34 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Manifest"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/manifest*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid      = "Absent"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+          StringLike = {
+            "s3:prefix" = ["orders/*"]
+          }
+        }
+      },
+      {
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = ["arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"]
         Condition = {
           StringEquals = {
@@ -220,41 +235,41 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
 
 resource "aws_lambda_function" "dead_letters_function" {
   function_name = "tailrace-dead-letters"
-  description = "Describes what failed for good, retries it once, keeps it and tells the topic"
-  role = aws_iam_role.dead_letters_function_role.arn
-  memory_size = 512
-  timeout = 60
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Describes what failed for good, retries it once, keeps it and tells the topic"
+  role          = aws_iam_role.dead_letters_function_role.arn
+  memory_size   = 512
+  timeout       = 60
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.dead_letters"]
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
-      TAILRACE_TOPIC = aws_sns_topic.alarms.arn
+      TAILRACE_CONFIG       = "tailrace.toml"
+      TAILRACE_TOPIC        = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.dead_letters_function_logs.name
+    log_group  = aws_cloudwatch_log_group.dead_letters_function_logs.name
   }
   depends_on = [aws_iam_role_policy.dead_letters_function_role]
 }
 
 resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
-  function_name = aws_lambda_function.dead_letters_function.arn
+  function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
-  batch_size = 1
+  batch_size       = 1
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.dead_letters_function.function_name
-  principal = "s3.amazonaws.com"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.dead_letters_function.function_name
+  principal      = "s3.amazonaws.com"
   source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  source_arn     = "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
 }
 
 resource "aws_s3_bucket" "given_up" {
@@ -268,7 +283,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm = "aws:kms"
+      sse_algorithm     = "aws:kms"
       kms_master_key_id = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
     }
     bucket_key_enabled = true
@@ -283,10 +298,10 @@ resource "aws_s3_bucket_ownership_controls" "given_up" {
 }
 
 resource "aws_s3_bucket_public_access_block" "given_up" {
-  bucket = aws_s3_bucket.given_up.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.given_up.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -296,10 +311,10 @@ resource "aws_s3_bucket_policy" "given_up" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -311,10 +326,10 @@ resource "aws_s3_bucket_policy" "given_up" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -332,7 +347,7 @@ resource "aws_s3_bucket_policy" "given_up" {
 resource "aws_s3_bucket_lifecycle_configuration" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -347,13 +362,13 @@ resource "aws_s3_bucket_notification" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   lambda_function {
     lambda_function_arn = aws_lambda_function.dead_letters_function.arn
-    events = ["s3:ObjectCreated:*"]
+    events              = ["s3:ObjectCreated:*"]
   }
   depends_on = [aws_lambda_permission.given_up_permission]
 }
 
 resource "aws_cloudwatch_log_group" "orders_capture_logs" {
-  name = "/aws/lambda/tailrace-orders-capture"
+  name              = "/aws/lambda/tailrace-orders-capture"
   retention_in_days = 30
 }
 
@@ -363,7 +378,7 @@ resource "aws_iam_role" "orders_capture_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -381,7 +396,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -389,7 +404,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         ]
       },
       {
-        Sid = "Land"
+        Sid    = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -403,9 +418,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Manifest"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "Manifest"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/manifest*"]
         Condition = {
           StringEquals = {
@@ -414,9 +429,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Absent"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "Absent"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -428,7 +443,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Stream"
+        Sid    = "Stream"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeStream",
@@ -439,9 +454,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:PutObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -450,9 +465,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "GivenUpBucket"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "GivenUpBucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"]
         Condition = {
           StringEquals = {
@@ -461,9 +476,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = ["arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"]
         Condition = {
           StringEquals = {
@@ -484,15 +499,15 @@ resource "aws_iam_role_policy" "orders_capture_role" {
 }
 
 resource "aws_lambda_function" "orders_capture" {
-  function_name = "tailrace-orders-capture"
-  description = "Lands what is new in the stream of orders"
-  role = aws_iam_role.orders_capture_role.arn
-  memory_size = 512
-  timeout = 60
-  runtime = "python3.13"
-  handler = "tailrace.runtimes.aws_lambda.capture"
-  architectures = ["arm64"]
-  filename = data.archive_file.capture.output_path
+  function_name    = "tailrace-orders-capture"
+  description      = "Lands what is new in the stream of orders"
+  role             = aws_iam_role.orders_capture_role.arn
+  memory_size      = 256
+  timeout          = 60
+  runtime          = "python3.13"
+  handler          = "tailrace.runtimes.aws_lambda.capture"
+  architectures    = ["arm64"]
+  filename         = data.archive_file.capture.output_path
   source_code_hash = data.archive_file.capture.output_base64sha256
   environment {
     variables = {
@@ -501,21 +516,21 @@ resource "aws_lambda_function" "orders_capture" {
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_capture_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_capture_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_capture_role]
 }
 
 resource "aws_lambda_event_source_mapping" "orders_capture_mapping" {
-  function_name = aws_lambda_function.orders_capture.arn
-  event_source_arn = var.orders_stream
-  starting_position = "TRIM_HORIZON"
-  batch_size = 10000
+  function_name                      = aws_lambda_function.orders_capture.arn
+  event_source_arn                   = var.orders_stream
+  starting_position                  = "TRIM_HORIZON"
+  batch_size                         = 10000
   maximum_batching_window_in_seconds = 60
-  bisect_batch_on_function_error = true
-  function_response_types = ["ReportBatchItemFailures"]
-  maximum_retry_attempts = 100
-  maximum_record_age_in_seconds = 72000
+  bisect_batch_on_function_error     = true
+  function_response_types            = ["ReportBatchItemFailures"]
+  maximum_retry_attempts             = 100
+  maximum_record_age_in_seconds      = 72000
   destination_config {
     on_failure {
       destination_arn = aws_s3_bucket.given_up.arn
@@ -527,133 +542,133 @@ resource "aws_lambda_event_source_mapping" "orders_capture_mapping" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_age6h" {
-  alarm_name = "tailrace-orders-capture-age-6h"
+  alarm_name        = "tailrace-orders-capture-age-6h"
   alarm_description = "Changes of orders have waited 6 h, a quarter of what its stream keeps"
-  namespace = "AWS/Lambda"
-  metric_name = "IteratorAge"
+  namespace         = "AWS/Lambda"
+  metric_name       = "IteratorAge"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 21600000
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 21600000
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_age12h" {
-  alarm_name = "tailrace-orders-capture-age-12h"
+  alarm_name        = "tailrace-orders-capture-age-12h"
   alarm_description = "Changes of orders have waited 12 h, half of what its stream keeps"
-  namespace = "AWS/Lambda"
-  metric_name = "IteratorAge"
+  namespace         = "AWS/Lambda"
+  metric_name       = "IteratorAge"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 43200000
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 43200000
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_errors" {
-  alarm_name = "tailrace-orders-capture-errors"
+  alarm_name        = "tailrace-orders-capture-errors"
   alarm_description = "Capture of orders fails; it is repeated for 20 hours"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
-  alarm_name = "tailrace-orders-capture-throttles"
+  alarm_name        = "tailrace-orders-capture-throttles"
   alarm_description = "Lambda refuses to run the capture of orders: raise the account's concurrency"
-  namespace = "AWS/Lambda"
-  metric_name = "Throttles"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Throttles"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
-  alarm_name = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders, which went to the bucket tailrace-…-given-up; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "OnFailureDestinationDeliveredEventCount"
+  alarm_name        = "tailrace-orders-capture-given-up"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  namespace         = "AWS/Lambda"
+  metric_name       = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
     EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
-  alarm_name = "tailrace-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "DroppedEventCount"
-  dimensions = {
-    EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
-  }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
-  alarm_name = "tailrace-orders-quarantine"
-  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
-  namespace = "Tailrace"
-  metric_name = "Quarantined"
+resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
+  alarm_name        = "tailrace-orders-headroom"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
+  namespace         = "Tailrace"
+  metric_name       = "HeadroomSeconds"
   dimensions = {
     Table = "orders"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Minimum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 43200
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
+  alarm_name        = "tailrace-orders-quarantine"
+  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "orders"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_log_group" "orders_tick_logs" {
-  name = "/aws/lambda/tailrace-orders-tick"
+  name              = "/aws/lambda/tailrace-orders-tick"
   retention_in_days = 30
 }
 
@@ -663,7 +678,7 @@ resource "aws_iam_role" "orders_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -681,7 +696,7 @@ resource "aws_iam_role_policy" "orders_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -689,9 +704,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/*"]
         Condition = {
           StringEquals = {
@@ -700,9 +715,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -711,9 +726,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -725,25 +740,25 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Table"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable"]
+        Sid      = "Table"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Stream"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "Scan"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Sid      = "Scan"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable", "dynamodb:Scan"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Export"
+        Sid    = "Export"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeTable",
@@ -754,15 +769,15 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "ExportWatch"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeExport"]
+        Sid      = "ExportWatch"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
       },
       {
-        Sid = "ExportWrite"
-        Effect = "Allow"
-        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Sid      = "ExportWrite"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/orders/exports/*"]
         Condition = {
           StringEquals = {
@@ -771,19 +786,19 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Items"
-        Effect = "Allow"
-        Action = ["dynamodb:BatchGetItem"]
+        Sid      = "Items"
+        Effect   = "Allow"
+        Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Redshift1Run"
-        Effect = "Allow"
-        Action = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
+        Sid      = "Redshift1Run"
+        Effect   = "Allow"
+        Action   = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
         Resource = ["arn:${data.aws_partition.current.partition}:redshift:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:cluster:analytics"]
       },
       {
-        Sid = "Redshift1Result"
+        Sid    = "Redshift1Result"
         Effect = "Allow"
         Action = [
           "redshift-data:DescribeStatement",
@@ -798,7 +813,7 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Redshift1Login"
+        Sid    = "Redshift1Login"
         Effect = "Allow"
         Action = ["redshift:GetClusterCredentials"]
         Resource = [
@@ -807,9 +822,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         ]
       },
       {
-        Sid = "Redshift1Stage"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Redshift1Stage"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-staging/*"]
         Condition = {
           StringEquals = {
@@ -818,9 +833,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Redshift1StageList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "Redshift1StageList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-staging"]
         Condition = {
           StringEquals = {
@@ -832,9 +847,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Key"
-        Effect = "Allow"
-        Action = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Sid      = "Key"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource = ["arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"]
         Condition = {
           StringEquals = {
@@ -851,12 +866,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
 
 resource "aws_lambda_function" "orders_tick" {
   function_name = "tailrace-orders-tick"
-  description = "Publishes, compacts and loads what is due of orders"
-  role = aws_iam_role.orders_tick_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Publishes, compacts and loads what is due of orders"
+  role          = aws_iam_role.orders_tick_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
@@ -867,28 +882,28 @@ resource "aws_lambda_function" "orders_tick" {
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_tick_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_tick_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_tick_role]
 }
 
 resource "aws_lambda_function_event_invoke_config" "orders_tick_retries" {
-  function_name = aws_lambda_function.orders_tick.function_name
-  maximum_retry_attempts = 0
+  function_name                = aws_lambda_function.orders_tick.function_name
+  maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "orders_sweep" {
-  name = "tailrace-orders-sweep"
-  description = "Looks after orders, whatever triggers were lost"
-  group_name = aws_scheduler_schedule_group.schedule_group.name
-  schedule_expression = "rate(5 minutes)"
+  name                         = "tailrace-orders-sweep"
+  description                  = "Looks after orders, whatever triggers were lost"
+  group_name                   = aws_scheduler_schedule_group.schedule_group.name
+  schedule_expression          = "rate(5 minutes)"
   schedule_expression_timezone = "UTC"
   flexible_time_window {
     mode = "OFF"
   }
   target {
-    arn = aws_lambda_function.orders_tick.arn
+    arn      = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
     input = jsonencode({
       tables = "orders"
@@ -897,23 +912,23 @@ resource "aws_scheduler_schedule" "orders_sweep" {
       arn = aws_sqs_queue.dead_letters.arn
     }
     retry_policy {
-      maximum_retry_attempts = 2
+      maximum_retry_attempts       = 2
       maximum_event_age_in_seconds = 300
     }
   }
 }
 
 resource "aws_scheduler_schedule" "orders_due" {
-  name = "tailrace-orders-due"
-  description = "Loads orders when it is time"
-  group_name = aws_scheduler_schedule_group.schedule_group.name
-  schedule_expression = "cron(5 * * * ? *)"
+  name                         = "tailrace-orders-due"
+  description                  = "Loads orders when it is time"
+  group_name                   = aws_scheduler_schedule_group.schedule_group.name
+  schedule_expression          = "cron(5 * * * ? *)"
   schedule_expression_timezone = "UTC"
   flexible_time_window {
     mode = "OFF"
   }
   target {
-    arn = aws_lambda_function.orders_tick.arn
+    arn      = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
     input = jsonencode({
       tables = "orders"
@@ -922,46 +937,46 @@ resource "aws_scheduler_schedule" "orders_due" {
       arn = aws_sqs_queue.dead_letters.arn
     }
     retry_policy {
-      maximum_retry_attempts = 2
+      maximum_retry_attempts       = 2
       maximum_event_age_in_seconds = 300
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_tick_errors" {
-  alarm_name = "tailrace-orders-tick-errors"
+  alarm_name        = "tailrace-orders-tick-errors"
   alarm_description = "The schedule of orders fails; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "tailrace-orders-tick"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
-  alarm_name = "tailrace-orders-tick-silent"
+  alarm_name        = "tailrace-orders-tick-silent"
   alarm_description = "Nobody has looked after orders for 15 minutes"
-  namespace = "AWS/Lambda"
-  metric_name = "Invocations"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Invocations"
   dimensions = {
     FunctionName = "tailrace-orders-tick"
   }
-  statistic = "Sum"
-  period = 900
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 900
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "LessThanThreshold"
-  treat_missing_data = "breaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_iam_role" "schedules_role" {
@@ -970,7 +985,7 @@ resource "aws_iam_role" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "scheduler.amazonaws.com"
@@ -979,7 +994,7 @@ resource "aws_iam_role" "schedules_role" {
         Condition = {
           StringEquals = {
             "aws:SourceAccount" = data.aws_caller_identity.current.account_id
-            "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/tailrace"
+            "aws:SourceArn"     = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/tailrace"
           }
         }
       },
@@ -994,15 +1009,15 @@ resource "aws_iam_role_policy" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
+        Sid      = "Invoke"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
         Resource = [aws_lambda_function.orders_tick.arn]
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
     ]

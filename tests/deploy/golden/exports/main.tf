@@ -1,9 +1,9 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f94b4d1a9c85cc77b2e2511ba4a99dd9d5942bd2c52a937b642ddb7c17936bfb
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8d139294ee7eb67ee75f81c1cd39c9dc06455fb8e33c82564c5a45692ae38021
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
-      source = "hashicorp/aws"
+      source  = "hashicorp/aws"
       version = ">= 6.0, < 7.0"
     }
   }
@@ -14,7 +14,7 @@ provider "aws" {
 }
 
 variable "worker_image" {
-  type = string
+  type        = string
   description = "The container image of the functions that load, by tag or digest: see the README; pushed as tailrace:TAG"
 }
 
@@ -23,7 +23,6 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
 data "aws_partition" "current" {}
-
 
 resource "aws_sns_topic" "alarms" {
   name = "tailrace-alarms"
@@ -35,12 +34,12 @@ resource "aws_sns_topic_policy" "alarms" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Alarms"
+        Sid    = "Alarms"
         Effect = "Allow"
         Principal = {
           Service = "cloudwatch.amazonaws.com"
         }
-        Action = ["sns:Publish"]
+        Action   = ["sns:Publish"]
         Resource = ["arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:tailrace-alarms"]
         Condition = {
           StringEquals = {
@@ -53,39 +52,39 @@ resource "aws_sns_topic_policy" "alarms" {
 }
 
 resource "aws_sqs_queue" "parked" {
-  name = "tailrace-parked"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "tailrace-parked"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 30
 }
 
 resource "aws_sqs_queue" "dead_letters" {
-  name = "tailrace-dead-letters"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "tailrace-dead-letters"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 360
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.parked.arn
-    maxReceiveCount = 3
+    maxReceiveCount     = 3
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "tailrace-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name        = "tailrace-parked"
   alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
-  namespace = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
+  namespace         = "AWS/SQS"
+  metric_name       = "ApproximateNumberOfMessagesVisible"
   dimensions = {
     QueueName = "tailrace-parked"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_scheduler_schedule_group" "schedule_group" {
@@ -93,7 +92,7 @@ resource "aws_scheduler_schedule_group" "schedule_group" {
 }
 
 resource "aws_cloudwatch_log_group" "dead_letters_function_logs" {
-  name = "/aws/lambda/tailrace-dead-letters"
+  name              = "/aws/lambda/tailrace-dead-letters"
   retention_in_days = 30
 }
 
@@ -103,7 +102,7 @@ resource "aws_iam_role" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -121,7 +120,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -129,35 +128,27 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         ]
       },
       {
-        Sid = "Receive"
-        Effect = "Allow"
-        Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+        Sid      = "Receive"
+        Effect   = "Allow"
+        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid = "Park"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Park"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.parked.arn]
       },
       {
-        Sid = "Tell"
-        Effect = "Allow"
-        Action = ["sns:Publish"]
+        Sid      = "Tell"
+        Effect   = "Allow"
+        Action   = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
       },
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-prod-users-8ff1665f-tick",
-        ]
-      },
-      {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -171,41 +162,41 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
 
 resource "aws_lambda_function" "dead_letters_function" {
   function_name = "tailrace-dead-letters"
-  description = "Describes what failed for good, retries it once, keeps it and tells the topic"
-  role = aws_iam_role.dead_letters_function_role.arn
-  memory_size = 512
-  timeout = 60
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Describes what failed for good, retries it once, keeps it and tells the topic"
+  role          = aws_iam_role.dead_letters_function_role.arn
+  memory_size   = 512
+  timeout       = 60
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.dead_letters"]
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
-      TAILRACE_TOPIC = aws_sns_topic.alarms.arn
+      TAILRACE_CONFIG       = "tailrace.toml"
+      TAILRACE_TOPIC        = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.dead_letters_function_logs.name
+    log_group  = aws_cloudwatch_log_group.dead_letters_function_logs.name
   }
   depends_on = [aws_iam_role_policy.dead_letters_function_role]
 }
 
 resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
-  function_name = aws_lambda_function.dead_letters_function.arn
+  function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
-  batch_size = 1
+  batch_size       = 1
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.dead_letters_function.function_name
-  principal = "s3.amazonaws.com"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.dead_letters_function.function_name
+  principal      = "s3.amazonaws.com"
   source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  source_arn     = "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
 }
 
 resource "aws_s3_bucket" "given_up" {
@@ -232,10 +223,10 @@ resource "aws_s3_bucket_ownership_controls" "given_up" {
 }
 
 resource "aws_s3_bucket_public_access_block" "given_up" {
-  bucket = aws_s3_bucket.given_up.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.given_up.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -245,10 +236,10 @@ resource "aws_s3_bucket_policy" "given_up" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -260,10 +251,10 @@ resource "aws_s3_bucket_policy" "given_up" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -281,7 +272,7 @@ resource "aws_s3_bucket_policy" "given_up" {
 resource "aws_s3_bucket_lifecycle_configuration" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -296,13 +287,13 @@ resource "aws_s3_bucket_notification" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   lambda_function {
     lambda_function_arn = aws_lambda_function.dead_letters_function.arn
-    events = ["s3:ObjectCreated:*"]
+    events              = ["s3:ObjectCreated:*"]
   }
   depends_on = [aws_lambda_permission.given_up_permission]
 }
 
 resource "aws_cloudwatch_log_group" "prod_users8ff1665f_tick_logs" {
-  name = "/aws/lambda/tailrace-prod-users-8ff1665f-tick"
+  name              = "/aws/lambda/tailrace-prod-users-8ff1665f-tick"
   retention_in_days = 30
 }
 
@@ -312,7 +303,7 @@ resource "aws_iam_role" "prod_users8ff1665f_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -330,7 +321,7 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -338,9 +329,9 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/Prod.Users/*"]
         Condition = {
           StringEquals = {
@@ -349,9 +340,9 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -360,9 +351,9 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -374,7 +365,7 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         }
       },
       {
-        Sid = "Export"
+        Sid    = "Export"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeTable",
@@ -386,15 +377,15 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users"]
       },
       {
-        Sid = "ExportWatch"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeExport"]
+        Sid      = "ExportWatch"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users/export/*"]
       },
       {
-        Sid = "ExportWrite"
-        Effect = "Allow"
-        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Sid      = "ExportWrite"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/Prod.Users/exports/*"]
         Condition = {
           StringEquals = {
@@ -403,15 +394,15 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         }
       },
       {
-        Sid = "Items"
-        Effect = "Allow"
-        Action = ["dynamodb:BatchGetItem"]
+        Sid      = "Items"
+        Effect   = "Allow"
+        Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users"]
       },
       {
-        Sid = "Password"
-        Effect = "Allow"
-        Action = ["ssm:GetParameter"]
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
         Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/tailrace/pgpass"]
       },
     ]
@@ -420,46 +411,46 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
 
 resource "aws_lambda_function" "prod_users8ff1665f_tick" {
   function_name = "tailrace-prod-users-8ff1665f-tick"
-  description = "Publishes, compacts and loads what is due of Prod.Users"
-  role = aws_iam_role.prod_users8ff1665f_tick_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Publishes, compacts and loads what is due of Prod.Users"
+  role          = aws_iam_role.prod_users8ff1665f_tick_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
   reserved_concurrent_executions = 1
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
+      TAILRACE_CONFIG           = "tailrace.toml"
       TAILRACE_PGPASS_PARAMETER = "/tailrace/pgpass"
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.prod_users8ff1665f_tick_logs.name
+    log_group  = aws_cloudwatch_log_group.prod_users8ff1665f_tick_logs.name
   }
   depends_on = [aws_iam_role_policy.prod_users8ff1665f_tick_role]
 }
 
 resource "aws_lambda_function_event_invoke_config" "prod_users8ff1665f_tick_retries" {
-  function_name = aws_lambda_function.prod_users8ff1665f_tick.function_name
-  maximum_retry_attempts = 0
+  function_name                = aws_lambda_function.prod_users8ff1665f_tick.function_name
+  maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "prod_users8ff1665f_sweep" {
-  name = "tailrace-prod-users-8ff1665f-sweep"
-  description = "Looks after Prod.Users, whatever triggers were lost"
-  group_name = aws_scheduler_schedule_group.schedule_group.name
-  schedule_expression = "rate(5 minutes)"
+  name                         = "tailrace-prod-users-8ff1665f-sweep"
+  description                  = "Looks after Prod.Users, whatever triggers were lost"
+  group_name                   = aws_scheduler_schedule_group.schedule_group.name
+  schedule_expression          = "rate(5 minutes)"
   schedule_expression_timezone = "UTC"
   flexible_time_window {
     mode = "OFF"
   }
   target {
-    arn = aws_lambda_function.prod_users8ff1665f_tick.arn
+    arn      = aws_lambda_function.prod_users8ff1665f_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
     input = jsonencode({
       tables = "Prod.Users"
@@ -468,46 +459,46 @@ resource "aws_scheduler_schedule" "prod_users8ff1665f_sweep" {
       arn = aws_sqs_queue.dead_letters.arn
     }
     retry_policy {
-      maximum_retry_attempts = 2
+      maximum_retry_attempts       = 2
       maximum_event_age_in_seconds = 300
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "prod_users8ff1665f_tick_errors" {
-  alarm_name = "tailrace-prod-users-8ff1665f-tick-errors"
+  alarm_name        = "tailrace-prod-users-8ff1665f-tick-errors"
   alarm_description = "The schedule of Prod.Users fails; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "tailrace-prod-users-8ff1665f-tick"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "prod_users8ff1665f_tick_silent" {
-  alarm_name = "tailrace-prod-users-8ff1665f-tick-silent"
+  alarm_name        = "tailrace-prod-users-8ff1665f-tick-silent"
   alarm_description = "Nobody has looked after Prod.Users for 15 minutes"
-  namespace = "AWS/Lambda"
-  metric_name = "Invocations"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Invocations"
   dimensions = {
     FunctionName = "tailrace-prod-users-8ff1665f-tick"
   }
-  statistic = "Sum"
-  period = 900
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 900
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "LessThanThreshold"
-  treat_missing_data = "breaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_iam_role" "schedules_role" {
@@ -516,7 +507,7 @@ resource "aws_iam_role" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "scheduler.amazonaws.com"
@@ -525,7 +516,7 @@ resource "aws_iam_role" "schedules_role" {
         Condition = {
           StringEquals = {
             "aws:SourceAccount" = data.aws_caller_identity.current.account_id
-            "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/tailrace"
+            "aws:SourceArn"     = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/tailrace"
           }
         }
       },
@@ -540,15 +531,15 @@ resource "aws_iam_role_policy" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
+        Sid      = "Invoke"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
         Resource = [aws_lambda_function.prod_users8ff1665f_tick.arn]
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
     ]
@@ -579,10 +570,10 @@ resource "aws_s3_bucket_ownership_controls" "landing" {
 }
 
 resource "aws_s3_bucket_public_access_block" "landing" {
-  bucket = aws_s3_bucket.landing.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.landing.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -592,11 +583,11 @@ resource "aws_s3_bucket_policy" "landing" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
+        Action    = ["s3:*"]
+        Resource  = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
         Condition = {
           Bool = {
             "aws:SecureTransport" = "false"
@@ -604,11 +595,11 @@ resource "aws_s3_bucket_policy" "landing" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
+        Action    = ["s3:*"]
+        Resource  = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
         Condition = {
           NumericLessThan = {
             "s3:TlsVersion" = "1.2"
@@ -622,7 +613,7 @@ resource "aws_s3_bucket_policy" "landing" {
 resource "aws_s3_bucket_lifecycle_configuration" "landing" {
   bucket = aws_s3_bucket.landing.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -632,7 +623,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "landing" {
     }
   }
   rule {
-    id = "quarantine-prod-users-8ff1665f"
+    id     = "quarantine-prod-users-8ff1665f"
     status = "Enabled"
     filter {
       prefix = "tailrace/Prod.Users/quarantine/"
@@ -642,7 +633,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "landing" {
     }
   }
   rule {
-    id = "probes"
+    id     = "probes"
     status = "Enabled"
     filter {
       prefix = "tailrace/.tailrace/"

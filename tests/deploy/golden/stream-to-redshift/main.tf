@@ -1,13 +1,13 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fd6a0de5bd5462a38e741a0541650102aa423c8c850dce6d56c0bfdf9de59cdf
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:642b2f02709d100ce6994cb45ab57e37045593573d7ec0ba06a50c027542a351
 terraform {
   required_version = ">= 1.5"
   required_providers {
     aws = {
-      source = "hashicorp/aws"
+      source  = "hashicorp/aws"
       version = ">= 6.0, < 7.0"
     }
     archive = {
-      source = "hashicorp/archive"
+      source  = "hashicorp/archive"
       version = ">= 2.4, < 3.0"
     }
   }
@@ -18,17 +18,17 @@ provider "aws" {
 }
 
 variable "worker_image" {
-  type = string
+  type        = string
   description = "The container image of the functions that load, by tag or digest: see the README; pushed as tailrace:TAG"
 }
 
 variable "orders_stream" {
-  type = string
+  type        = string
   description = "The ARN of the stream of orders: aws dynamodb describe-table --table-name orders --query Table.LatestStreamArn --output text"
 }
 
 variable "dwh_workgroup" {
-  type = string
+  type        = string
   description = "The ARN of the workgroup analytics: aws redshift-serverless get-workgroup --workgroup-name analytics --query workgroup.workgroupArn --output text"
 }
 
@@ -39,11 +39,10 @@ data "aws_region" "current" {}
 data "aws_partition" "current" {}
 
 data "archive_file" "capture" {
-  type = "zip"
-  source_dir = "${path.module}/build/capture"
+  type        = "zip"
+  source_dir  = "${path.module}/build/capture"
   output_path = "${path.module}/build/capture.zip"
 }
-
 
 resource "aws_sns_topic" "alarms" {
   name = "tailrace-alarms"
@@ -55,12 +54,12 @@ resource "aws_sns_topic_policy" "alarms" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Alarms"
+        Sid    = "Alarms"
         Effect = "Allow"
         Principal = {
           Service = "cloudwatch.amazonaws.com"
         }
-        Action = ["sns:Publish"]
+        Action   = ["sns:Publish"]
         Resource = ["arn:${data.aws_partition.current.partition}:sns:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:tailrace-alarms"]
         Condition = {
           StringEquals = {
@@ -73,39 +72,39 @@ resource "aws_sns_topic_policy" "alarms" {
 }
 
 resource "aws_sqs_queue" "parked" {
-  name = "tailrace-parked"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "tailrace-parked"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 30
 }
 
 resource "aws_sqs_queue" "dead_letters" {
-  name = "tailrace-dead-letters"
-  message_retention_seconds = 1209600
-  sqs_managed_sse_enabled = true
+  name                       = "tailrace-dead-letters"
+  message_retention_seconds  = 1209600
+  sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = 360
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.parked.arn
-    maxReceiveCount = 3
+    maxReceiveCount     = 3
   })
 }
 
-resource "aws_cloudwatch_metric_alarm" "kept_alarm" {
-  alarm_name = "tailrace-dead-letters"
+resource "aws_cloudwatch_metric_alarm" "parked_alarm" {
+  alarm_name        = "tailrace-parked"
   alarm_description = "Calls that failed for good wait in the queue tailrace-parked; later calls may have made up for them"
-  namespace = "AWS/SQS"
-  metric_name = "ApproximateNumberOfMessagesVisible"
+  namespace         = "AWS/SQS"
+  metric_name       = "ApproximateNumberOfMessagesVisible"
   dimensions = {
     QueueName = "tailrace-parked"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_scheduler_schedule_group" "schedule_group" {
@@ -113,7 +112,7 @@ resource "aws_scheduler_schedule_group" "schedule_group" {
 }
 
 resource "aws_cloudwatch_log_group" "dead_letters_function_logs" {
-  name = "/aws/lambda/tailrace-dead-letters"
+  name              = "/aws/lambda/tailrace-dead-letters"
   retention_in_days = 30
 }
 
@@ -123,7 +122,7 @@ resource "aws_iam_role" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -141,7 +140,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -149,37 +148,33 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         ]
       },
       {
-        Sid = "Receive"
-        Effect = "Allow"
-        Action = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+        Sid      = "Receive"
+        Effect   = "Allow"
+        Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
       {
-        Sid = "Park"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Park"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.parked.arn]
       },
       {
-        Sid = "Tell"
-        Effect = "Allow"
-        Action = ["sns:Publish"]
+        Sid      = "Tell"
+        Effect   = "Allow"
+        Action   = ["sns:Publish"]
         Resource = [aws_sns_topic.alarms.arn]
       },
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
-        Resource = [
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-capture",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load",
-          "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-tick",
-        ]
+        Sid      = "Invoke"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
+        Resource = ["arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:function:tailrace-orders-load"]
       },
       {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -188,7 +183,7 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
         }
       },
       {
-        Sid = "Reland"
+        Sid    = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -201,47 +196,72 @@ resource "aws_iam_role_policy" "dead_letters_function_role" {
           }
         }
       },
+      {
+        Sid      = "Manifest"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/manifest*"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid      = "Absent"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
+        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
+        Condition = {
+          StringEquals = {
+            "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+          StringLike = {
+            "s3:prefix" = ["tailrace/orders/*"]
+          }
+        }
+      },
     ]
   })
 }
 
 resource "aws_lambda_function" "dead_letters_function" {
   function_name = "tailrace-dead-letters"
-  description = "Describes what failed for good, retries it once, keeps it and tells the topic"
-  role = aws_iam_role.dead_letters_function_role.arn
-  memory_size = 512
-  timeout = 60
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Describes what failed for good, retries it once, keeps it and tells the topic"
+  role          = aws_iam_role.dead_letters_function_role.arn
+  memory_size   = 512
+  timeout       = 60
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.dead_letters"]
   }
   environment {
     variables = {
-      TAILRACE_CONFIG = "tailrace.toml"
-      TAILRACE_TOPIC = aws_sns_topic.alarms.arn
+      TAILRACE_CONFIG       = "tailrace.toml"
+      TAILRACE_TOPIC        = aws_sns_topic.alarms.arn
       TAILRACE_PARKED_QUEUE = aws_sqs_queue.parked.url
     }
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.dead_letters_function_logs.name
+    log_group  = aws_cloudwatch_log_group.dead_letters_function_logs.name
   }
   depends_on = [aws_iam_role_policy.dead_letters_function_role]
 }
 
 resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
-  function_name = aws_lambda_function.dead_letters_function.arn
+  function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
-  batch_size = 1
+  batch_size       = 1
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.dead_letters_function.function_name
-  principal = "s3.amazonaws.com"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.dead_letters_function.function_name
+  principal      = "s3.amazonaws.com"
   source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  source_arn     = "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
 }
 
 resource "aws_s3_bucket" "given_up" {
@@ -268,10 +288,10 @@ resource "aws_s3_bucket_ownership_controls" "given_up" {
 }
 
 resource "aws_s3_bucket_public_access_block" "given_up" {
-  bucket = aws_s3_bucket.given_up.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.given_up.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -281,10 +301,10 @@ resource "aws_s3_bucket_policy" "given_up" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -296,10 +316,10 @@ resource "aws_s3_bucket_policy" "given_up" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
+        Action    = ["s3:*"]
         Resource = [
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up",
           "arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*",
@@ -317,7 +337,7 @@ resource "aws_s3_bucket_policy" "given_up" {
 resource "aws_s3_bucket_lifecycle_configuration" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -332,13 +352,13 @@ resource "aws_s3_bucket_notification" "given_up" {
   bucket = aws_s3_bucket.given_up.id
   lambda_function {
     lambda_function_arn = aws_lambda_function.dead_letters_function.arn
-    events = ["s3:ObjectCreated:*"]
+    events              = ["s3:ObjectCreated:*"]
   }
   depends_on = [aws_lambda_permission.given_up_permission]
 }
 
 resource "aws_cloudwatch_log_group" "orders_capture_logs" {
-  name = "/aws/lambda/tailrace-orders-capture"
+  name              = "/aws/lambda/tailrace-orders-capture"
   retention_in_days = 30
 }
 
@@ -348,7 +368,7 @@ resource "aws_iam_role" "orders_capture_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -366,7 +386,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -374,7 +394,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         ]
       },
       {
-        Sid = "Land"
+        Sid    = "Land"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
@@ -388,9 +408,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Manifest"
-        Effect = "Allow"
-        Action = ["s3:GetObject"]
+        Sid      = "Manifest"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/manifest*"]
         Condition = {
           StringEquals = {
@@ -399,9 +419,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Absent"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "Absent"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -413,7 +433,7 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "Stream"
+        Sid    = "Stream"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeStream",
@@ -424,9 +444,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "GivenUp"
-        Effect = "Allow"
-        Action = ["s3:PutObject"]
+        Sid      = "GivenUp"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up/*"]
         Condition = {
           StringEquals = {
@@ -435,9 +455,9 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
-        Sid = "GivenUpBucket"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "GivenUpBucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"]
         Condition = {
           StringEquals = {
@@ -450,15 +470,15 @@ resource "aws_iam_role_policy" "orders_capture_role" {
 }
 
 resource "aws_lambda_function" "orders_capture" {
-  function_name = "tailrace-orders-capture"
-  description = "Lands what is new in the stream of orders"
-  role = aws_iam_role.orders_capture_role.arn
-  memory_size = 512
-  timeout = 60
-  runtime = "python3.13"
-  handler = "tailrace.runtimes.aws_lambda.capture"
-  architectures = ["arm64"]
-  filename = data.archive_file.capture.output_path
+  function_name    = "tailrace-orders-capture"
+  description      = "Lands what is new in the stream of orders"
+  role             = aws_iam_role.orders_capture_role.arn
+  memory_size      = 256
+  timeout          = 60
+  runtime          = "python3.13"
+  handler          = "tailrace.runtimes.aws_lambda.capture"
+  architectures    = ["arm64"]
+  filename         = data.archive_file.capture.output_path
   source_code_hash = data.archive_file.capture.output_base64sha256
   environment {
     variables = {
@@ -467,21 +487,21 @@ resource "aws_lambda_function" "orders_capture" {
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_capture_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_capture_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_capture_role]
 }
 
 resource "aws_lambda_event_source_mapping" "orders_capture_mapping" {
-  function_name = aws_lambda_function.orders_capture.arn
-  event_source_arn = var.orders_stream
-  starting_position = "TRIM_HORIZON"
-  batch_size = 10000
+  function_name                      = aws_lambda_function.orders_capture.arn
+  event_source_arn                   = var.orders_stream
+  starting_position                  = "TRIM_HORIZON"
+  batch_size                         = 10000
   maximum_batching_window_in_seconds = 60
-  bisect_batch_on_function_error = true
-  function_response_types = ["ReportBatchItemFailures"]
-  maximum_retry_attempts = 100
-  maximum_record_age_in_seconds = 72000
+  bisect_batch_on_function_error     = true
+  function_response_types            = ["ReportBatchItemFailures"]
+  maximum_retry_attempts             = 100
+  maximum_record_age_in_seconds      = 72000
   destination_config {
     on_failure {
       destination_arn = aws_s3_bucket.given_up.arn
@@ -494,133 +514,133 @@ resource "aws_lambda_event_source_mapping" "orders_capture_mapping" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_age6h" {
-  alarm_name = "tailrace-orders-capture-age-6h"
+  alarm_name        = "tailrace-orders-capture-age-6h"
   alarm_description = "Changes of orders have waited 6 h, a quarter of what its stream keeps"
-  namespace = "AWS/Lambda"
-  metric_name = "IteratorAge"
+  namespace         = "AWS/Lambda"
+  metric_name       = "IteratorAge"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 21600000
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 21600000
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_age12h" {
-  alarm_name = "tailrace-orders-capture-age-12h"
+  alarm_name        = "tailrace-orders-capture-age-12h"
   alarm_description = "Changes of orders have waited 12 h, half of what its stream keeps"
-  namespace = "AWS/Lambda"
-  metric_name = "IteratorAge"
+  namespace         = "AWS/Lambda"
+  metric_name       = "IteratorAge"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Maximum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 43200000
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 43200000
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_errors" {
-  alarm_name = "tailrace-orders-capture-errors"
+  alarm_name        = "tailrace-orders-capture-errors"
   alarm_description = "Capture of orders fails; it is repeated for 20 hours"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_throttles" {
-  alarm_name = "tailrace-orders-capture-throttles"
+  alarm_name        = "tailrace-orders-capture-throttles"
   alarm_description = "Lambda refuses to run the capture of orders: raise the account's concurrency"
-  namespace = "AWS/Lambda"
-  metric_name = "Throttles"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Throttles"
   dimensions = {
     FunctionName = "tailrace-orders-capture"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_capture_given_up" {
-  alarm_name = "tailrace-orders-capture-given-up"
-  alarm_description = "Lambda gave up changes of orders, which went to the bucket tailrace-…-given-up; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "OnFailureDestinationDeliveredEventCount"
+  alarm_name        = "tailrace-orders-capture-given-up"
+  alarm_description = "Lambda gave up changes of orders; they are landed from the bucket tailrace-${data.aws_caller_identity.current.account_id}-${data.aws_region.current.region}-given-up"
+  namespace         = "AWS/Lambda"
+  metric_name       = "OnFailureDestinationDeliveredEventCount"
   dimensions = {
     EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_dropped" {
-  alarm_name = "tailrace-orders-capture-dropped"
-  alarm_description = "Lambda gave up changes of orders, which went nowhere; the schedule lands them while the stream has them"
-  namespace = "AWS/Lambda"
-  metric_name = "DroppedEventCount"
-  dimensions = {
-    EventSourceMappingUUID = aws_lambda_event_source_mapping.orders_capture_mapping.uuid
-  }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
-  alarm_name = "tailrace-orders-quarantine"
-  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
-  namespace = "Tailrace"
-  metric_name = "Quarantined"
+resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
+  alarm_name        = "tailrace-orders-headroom"
+  alarm_description = "What is not proven to have landed of orders will be forgotten by its stream in 12 hours"
+  namespace         = "Tailrace"
+  metric_name       = "HeadroomSeconds"
   dimensions = {
     Table = "orders"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Minimum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 43200
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
+  alarm_name        = "tailrace-orders-quarantine"
+  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "orders"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_log_group" "orders_load_logs" {
-  name = "/aws/lambda/tailrace-orders-load"
+  name              = "/aws/lambda/tailrace-orders-load"
   retention_in_days = 30
 }
 
@@ -630,7 +650,7 @@ resource "aws_iam_role" "orders_load_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -648,7 +668,7 @@ resource "aws_iam_role_policy" "orders_load_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -656,9 +676,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/*"]
         Condition = {
           StringEquals = {
@@ -667,9 +687,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -678,9 +698,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -692,25 +712,25 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Table"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable"]
+        Sid      = "Table"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Stream"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeStream"]
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeStream"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "Redshift1Run"
-        Effect = "Allow"
-        Action = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
+        Sid      = "Redshift1Run"
+        Effect   = "Allow"
+        Action   = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
         Resource = [var.dwh_workgroup]
       },
       {
-        Sid = "Redshift1Result"
+        Sid    = "Redshift1Result"
         Effect = "Allow"
         Action = [
           "redshift-data:DescribeStatement",
@@ -725,15 +745,15 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Redshift1Login"
-        Effect = "Allow"
-        Action = ["redshift-serverless:GetCredentials"]
+        Sid      = "Redshift1Login"
+        Effect   = "Allow"
+        Action   = ["redshift-serverless:GetCredentials"]
         Resource = [var.dwh_workgroup]
       },
       {
-        Sid = "Redshift1Stage"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Redshift1Stage"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/redshift-staging/*"]
         Condition = {
           StringEquals = {
@@ -742,9 +762,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Redshift1StageList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "Redshift1StageList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -756,9 +776,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
         }
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
     ]
@@ -767,12 +787,12 @@ resource "aws_iam_role_policy" "orders_load_role" {
 
 resource "aws_lambda_function" "orders_load" {
   function_name = "tailrace-orders-load"
-  description = "Publishes and loads what lands of orders, file by file"
-  role = aws_iam_role.orders_load_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Publishes and loads what lands of orders, file by file"
+  role          = aws_iam_role.orders_load_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.on_object"]
   }
@@ -784,22 +804,22 @@ resource "aws_lambda_function" "orders_load" {
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_load_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_load_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_load_role]
 }
 
 resource "aws_lambda_permission" "orders_load_permission" {
-  action = "lambda:InvokeFunction"
-  function_name = aws_lambda_function.orders_load.function_name
-  principal = "s3.amazonaws.com"
+  action         = "lambda:InvokeFunction"
+  function_name  = aws_lambda_function.orders_load.function_name
+  principal      = "s3.amazonaws.com"
   source_account = data.aws_caller_identity.current.account_id
-  source_arn = "arn:${data.aws_partition.current.partition}:s3:::acme-lake"
+  source_arn     = "arn:${data.aws_partition.current.partition}:s3:::acme-lake"
 }
 
 resource "aws_lambda_function_event_invoke_config" "orders_load_retries" {
-  function_name = aws_lambda_function.orders_load.function_name
-  maximum_retry_attempts = 2
+  function_name                = aws_lambda_function.orders_load.function_name
+  maximum_retry_attempts       = 2
   maximum_event_age_in_seconds = 21600
   destination_config {
     on_failure {
@@ -809,25 +829,25 @@ resource "aws_lambda_function_event_invoke_config" "orders_load_retries" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_load_errors" {
-  alarm_name = "tailrace-orders-load-errors"
+  alarm_name        = "tailrace-orders-load-errors"
   alarm_description = "Loads of orders fail; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "tailrace-orders-load"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_log_group" "orders_tick_logs" {
-  name = "/aws/lambda/tailrace-orders-tick"
+  name              = "/aws/lambda/tailrace-orders-tick"
   retention_in_days = 30
 }
 
@@ -837,7 +857,7 @@ resource "aws_iam_role" "orders_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "lambda.amazonaws.com"
@@ -855,7 +875,7 @@ resource "aws_iam_role_policy" "orders_tick_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Logs"
+        Sid    = "Logs"
         Effect = "Allow"
         Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = [
@@ -863,9 +883,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         ]
       },
       {
-        Sid = "Landing"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Landing"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/*"]
         Condition = {
           StringEquals = {
@@ -874,9 +894,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Probe"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Probe"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/.tailrace/*"]
         Condition = {
           StringEquals = {
@@ -885,9 +905,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "LandingList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "LandingList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -899,25 +919,25 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Table"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable"]
+        Sid      = "Table"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Stream"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        Sid      = "Stream"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid = "Scan"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeTable", "dynamodb:Scan"]
+        Sid      = "Scan"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeTable", "dynamodb:Scan"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Export"
+        Sid    = "Export"
         Effect = "Allow"
         Action = [
           "dynamodb:DescribeTable",
@@ -928,15 +948,15 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "ExportWatch"
-        Effect = "Allow"
-        Action = ["dynamodb:DescribeExport"]
+        Sid      = "ExportWatch"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
       },
       {
-        Sid = "ExportWrite"
-        Effect = "Allow"
-        Action = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
+        Sid      = "ExportWrite"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/tailrace/orders/exports/*"]
         Condition = {
           StringEquals = {
@@ -945,19 +965,19 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Items"
-        Effect = "Allow"
-        Action = ["dynamodb:BatchGetItem"]
+        Sid      = "Items"
+        Effect   = "Allow"
+        Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid = "Redshift1Run"
-        Effect = "Allow"
-        Action = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
+        Sid      = "Redshift1Run"
+        Effect   = "Allow"
+        Action   = ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"]
         Resource = [var.dwh_workgroup]
       },
       {
-        Sid = "Redshift1Result"
+        Sid    = "Redshift1Result"
         Effect = "Allow"
         Action = [
           "redshift-data:DescribeStatement",
@@ -972,15 +992,15 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Redshift1Login"
-        Effect = "Allow"
-        Action = ["redshift-serverless:GetCredentials"]
+        Sid      = "Redshift1Login"
+        Effect   = "Allow"
+        Action   = ["redshift-serverless:GetCredentials"]
         Resource = [var.dwh_workgroup]
       },
       {
-        Sid = "Redshift1Stage"
-        Effect = "Allow"
-        Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Sid      = "Redshift1Stage"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake/redshift-staging/*"]
         Condition = {
           StringEquals = {
@@ -989,9 +1009,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         }
       },
       {
-        Sid = "Redshift1StageList"
-        Effect = "Allow"
-        Action = ["s3:ListBucket"]
+        Sid      = "Redshift1StageList"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket"]
         Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake"]
         Condition = {
           StringEquals = {
@@ -1008,12 +1028,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
 
 resource "aws_lambda_function" "orders_tick" {
   function_name = "tailrace-orders-tick"
-  description = "Publishes, compacts and loads what is due of orders"
-  role = aws_iam_role.orders_tick_role.arn
-  memory_size = 1024
-  timeout = 900
-  package_type = "Image"
-  image_uri = var.worker_image
+  description   = "Publishes, compacts and loads what is due of orders"
+  role          = aws_iam_role.orders_tick_role.arn
+  memory_size   = 1024
+  timeout       = 900
+  package_type  = "Image"
+  image_uri     = var.worker_image
   image_config {
     command = ["tailrace.runtimes.aws_lambda.on_schedule"]
   }
@@ -1025,28 +1045,28 @@ resource "aws_lambda_function" "orders_tick" {
   }
   logging_config {
     log_format = "Text"
-    log_group = aws_cloudwatch_log_group.orders_tick_logs.name
+    log_group  = aws_cloudwatch_log_group.orders_tick_logs.name
   }
   depends_on = [aws_iam_role_policy.orders_tick_role]
 }
 
 resource "aws_lambda_function_event_invoke_config" "orders_tick_retries" {
-  function_name = aws_lambda_function.orders_tick.function_name
-  maximum_retry_attempts = 0
+  function_name                = aws_lambda_function.orders_tick.function_name
+  maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 300
 }
 
 resource "aws_scheduler_schedule" "orders_sweep" {
-  name = "tailrace-orders-sweep"
-  description = "Looks after orders, whatever triggers were lost"
-  group_name = aws_scheduler_schedule_group.schedule_group.name
-  schedule_expression = "rate(5 minutes)"
+  name                         = "tailrace-orders-sweep"
+  description                  = "Looks after orders, whatever triggers were lost"
+  group_name                   = aws_scheduler_schedule_group.schedule_group.name
+  schedule_expression          = "rate(5 minutes)"
   schedule_expression_timezone = "UTC"
   flexible_time_window {
     mode = "OFF"
   }
   target {
-    arn = aws_lambda_function.orders_tick.arn
+    arn      = aws_lambda_function.orders_tick.arn
     role_arn = aws_iam_role.schedules_role.arn
     input = jsonencode({
       tables = "orders"
@@ -1055,46 +1075,46 @@ resource "aws_scheduler_schedule" "orders_sweep" {
       arn = aws_sqs_queue.dead_letters.arn
     }
     retry_policy {
-      maximum_retry_attempts = 2
+      maximum_retry_attempts       = 2
       maximum_event_age_in_seconds = 300
     }
   }
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_tick_errors" {
-  alarm_name = "tailrace-orders-tick-errors"
+  alarm_name        = "tailrace-orders-tick-errors"
   alarm_description = "The schedule of orders fails; see the function's log"
-  namespace = "AWS/Lambda"
-  metric_name = "Errors"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
   dimensions = {
     FunctionName = "tailrace-orders-tick"
   }
-  statistic = "Sum"
-  period = 300
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data = "notBreaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
-  alarm_name = "tailrace-orders-tick-silent"
+  alarm_name        = "tailrace-orders-tick-silent"
   alarm_description = "Nobody has looked after orders for 15 minutes"
-  namespace = "AWS/Lambda"
-  metric_name = "Invocations"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Invocations"
   dimensions = {
     FunctionName = "tailrace-orders-tick"
   }
-  statistic = "Sum"
-  period = 900
-  evaluation_periods = 1
-  threshold = 1
+  statistic           = "Sum"
+  period              = 900
+  evaluation_periods  = 1
+  threshold           = 1
   comparison_operator = "LessThanThreshold"
-  treat_missing_data = "breaching"
-  alarm_actions = [aws_sns_topic.alarms.arn]
-  ok_actions = [aws_sns_topic.alarms.arn]
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_iam_role" "schedules_role" {
@@ -1103,7 +1123,7 @@ resource "aws_iam_role" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Trust"
+        Sid    = "Trust"
         Effect = "Allow"
         Principal = {
           Service = "scheduler.amazonaws.com"
@@ -1112,7 +1132,7 @@ resource "aws_iam_role" "schedules_role" {
         Condition = {
           StringEquals = {
             "aws:SourceAccount" = data.aws_caller_identity.current.account_id
-            "aws:SourceArn" = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/tailrace"
+            "aws:SourceArn"     = "arn:${data.aws_partition.current.partition}:scheduler:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:schedule-group/tailrace"
           }
         }
       },
@@ -1127,15 +1147,15 @@ resource "aws_iam_role_policy" "schedules_role" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "Invoke"
-        Effect = "Allow"
-        Action = ["lambda:InvokeFunction"]
+        Sid      = "Invoke"
+        Effect   = "Allow"
+        Action   = ["lambda:InvokeFunction"]
         Resource = [aws_lambda_function.orders_tick.arn]
       },
       {
-        Sid = "Failed"
-        Effect = "Allow"
-        Action = ["sqs:SendMessage"]
+        Sid      = "Failed"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
       },
     ]
@@ -1166,10 +1186,10 @@ resource "aws_s3_bucket_ownership_controls" "landing" {
 }
 
 resource "aws_s3_bucket_public_access_block" "landing" {
-  bucket = aws_s3_bucket.landing.id
-  block_public_acls = true
-  block_public_policy = true
-  ignore_public_acls = true
+  bucket                  = aws_s3_bucket.landing.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
   restrict_public_buckets = true
 }
 
@@ -1179,11 +1199,11 @@ resource "aws_s3_bucket_policy" "landing" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid = "OnlyTls"
-        Effect = "Deny"
+        Sid       = "OnlyTls"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
+        Action    = ["s3:*"]
+        Resource  = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
         Condition = {
           Bool = {
             "aws:SecureTransport" = "false"
@@ -1191,11 +1211,11 @@ resource "aws_s3_bucket_policy" "landing" {
         }
       },
       {
-        Sid = "OnlyTls12"
-        Effect = "Deny"
+        Sid       = "OnlyTls12"
+        Effect    = "Deny"
         Principal = "*"
-        Action = ["s3:*"]
-        Resource = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
+        Action    = ["s3:*"]
+        Resource  = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
         Condition = {
           NumericLessThan = {
             "s3:TlsVersion" = "1.2"
@@ -1209,7 +1229,7 @@ resource "aws_s3_bucket_policy" "landing" {
 resource "aws_s3_bucket_lifecycle_configuration" "landing" {
   bucket = aws_s3_bucket.landing.id
   rule {
-    id = "incomplete-uploads"
+    id     = "incomplete-uploads"
     status = "Enabled"
     filter {
       prefix = ""
@@ -1219,7 +1239,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "landing" {
     }
   }
   rule {
-    id = "quarantine-orders"
+    id     = "quarantine-orders"
     status = "Enabled"
     filter {
       prefix = "tailrace/orders/quarantine/"
@@ -1229,7 +1249,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "landing" {
     }
   }
   rule {
-    id = "probes"
+    id     = "probes"
     status = "Enabled"
     filter {
       prefix = "tailrace/.tailrace/"
@@ -1244,9 +1264,9 @@ resource "aws_s3_bucket_notification" "landing" {
   bucket = aws_s3_bucket.landing.id
   lambda_function {
     lambda_function_arn = aws_lambda_function.orders_load.arn
-    events = ["s3:ObjectCreated:*"]
-    filter_prefix = "tailrace/orders/changes/"
-    filter_suffix = ".json.gz"
+    events              = ["s3:ObjectCreated:*"]
+    filter_prefix       = "tailrace/orders/changes/"
+    filter_suffix       = ".json.gz"
   }
   depends_on = [aws_lambda_permission.orders_load_permission]
 }
