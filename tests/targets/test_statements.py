@@ -200,3 +200,23 @@ def test_who_changes_the_table_locks_it_before_anything_is_read(name: str, reque
                 assert sum(s.startswith("LOCK") for s in statements) == 1
                 changing += 1
     assert changing > 40
+
+
+def test_spaces_at_the_end_of_a_key_count_in_redshift(redshift: Said) -> None:
+    """Where it compares VARCHARs they do not, unlike in DynamoDB and in PostgreSQL: two keys would be one row."""
+    compared = re.compile(r'(?<!SET )(?<!, )((?:"\w+"\.|\b[a-z]\.)?(?:"[ps]k"|\bkey)) = ')
+    grouped = re.compile(r"PARTITION BY ([^\s,]+)(, length\(\1\))?")
+    found = 0
+    for title, transactions in redshift.items():
+        if title.startswith("a key") and title != "a key of S and S":
+            continue
+        for statement in itertools.chain.from_iterable(transactions):
+            for match in compared.finditer(statement):
+                assert f" AND length({match[1]}) = length(" in statement[match.end() :], (
+                    f"{match.group()} in {statement}"
+                )
+                found += 1
+            for match in grouped.finditer(statement):
+                assert match[2], f"{match.group()} in {statement}"
+                found += 1
+    assert found > 100

@@ -52,6 +52,15 @@ class RedshiftDialect(Dialect):
     def binary_literal(self, value: bytes) -> str:
         return f"FROM_HEX('{value.hex()}')"
 
+    # Spaces at the end of a VARCHAR do not count where values are compared, and count in its length.
+
+    def same(self, one: str, other: str, *, is_text: bool) -> str:
+        same = f"{one} = {other}"
+        return f"{same} AND length({one}) = length({other})" if is_text else same
+
+    def telling(self, expression: str, *, is_text: bool) -> list[str]:
+        return [expression, f"length({expression})"] if is_text else [expression]
+
     def hex(self, expression: str) -> str:
         return f"upper(to_hex({expression}))"
 

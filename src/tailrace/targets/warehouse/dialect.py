@@ -132,6 +132,14 @@ class Dialect:
         """A staged value as it goes into the target table."""
         return expression
 
+    def same(self, one: str, other: str, *, is_text: bool) -> str:
+        """Both are one value, of a key attribute or of a key's text."""
+        return f"{one} = {other}"
+
+    def telling(self, expression: str, *, is_text: bool) -> list[str]:
+        """What tells different values apart where rows are grouped by them."""
+        return [expression]
+
     def key_part(self, expression: str, column: Column) -> str:
         """One injective text for a key attribute's value, the same before and after its column was widened."""
         if column.tag == "N":

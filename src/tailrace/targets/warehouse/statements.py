@@ -303,6 +303,15 @@ def unescaped(text: str) -> str:
     return found
 
 
+def telling(dialect: Dialect, parts: Sequence[str], keys: Sequence[Column]) -> list[str]:
+    """What tells keys apart where rows are grouped by their parts."""
+    return [
+        expression
+        for part, column in zip(parts, keys, strict=True)
+        for expression in dialect.telling(part, is_text=column.tag == "S")
+    ]
+
+
 class _Merge:
     """The comparison of a staging table with what stands, by mode."""
 
@@ -333,7 +342,22 @@ class _Merge:
     def _same_key(self, alias: str = "s", places: Sequence[str] = ()) -> str:
         """A row of the target, and a row under `alias`, have one key."""
         own = [f"{self._n.own}.{self._d.quote(column.name)}" for column in self._keys]
-        return " AND ".join(f"{a} = {alias}.{b}" for a, b in zip(own, places or self._key_places, strict=True))
+        return self._same(own, [f"{alias}.{place}" for place in places or self._key_places])
+
+    def _same(self, ones: Sequence[str], others: Sequence[str]) -> str:
+        """These and those are the parts of one key."""
+        return " AND ".join(
+            self._d.same(one, other, is_text=column.tag == "S")
+            for one, other, column in zip(ones, others, self._keys, strict=True)
+        )
+
+    def _same_text(self, one: str, other: str) -> str:
+        """Both are the text of one key."""
+        return self._d.same(one, other, is_text=True)
+
+    def _telling(self, parts: Sequence[str]) -> str:
+        """The parts of a key, as rows are grouped by them."""
+        return ", ".join(telling(self._d, parts, self._keys))
 
     def _key_text(self, expressions: Sequence[str]) -> str:
         """One injective text of a key: the length of its first part, then both."""
@@ -369,21 +393,19 @@ class _Merge:
         )
         key = self._staged_key("s")
         staged_key, staged = self._staged_key(self._bare(stage)), self._bare(stage)
-        lost = " AND ".join(
-            f"{own}.{self._d.quote(c.name)} = {staged}.{name}"
-            for c, name in zip(self._keys, self._key_places, strict=True)
-        )
+        lost = self._same_key(staged)
         return [
             (
                 f"DELETE FROM {stage} USING {target} WHERE {own}._tr_pos >= '{oldest}' AND {lost}"
                 f" AND {own}._tr_pos >= {staged}.pos"
             ),
             (
-                f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.pos >= '{oldest}' AND {buried}.key = {staged_key}"
+                f"DELETE FROM {stage} USING {tombstones} WHERE {buried}.pos >= '{oldest}'"
+                f" AND {self._same_text(f'{buried}.key', staged_key)}"
                 f" AND {buried}.pos >= {staged}.pos"
             ),
             f"DELETE FROM {target} USING {stage} s WHERE {self._same_key()}",
-            f"DELETE FROM {tombstones} USING {stage} s WHERE {buried}.key = {key}",
+            f"DELETE FROM {tombstones} USING {stage} s WHERE {self._same_text(f'{buried}.key', key)}",
             f"INSERT INTO {tombstones} SELECT {key}, s.pos FROM {stage} s WHERE s.op = 'd'",
             self._inserted(self._values("s"), self._meta(), f"{stage} s WHERE s.op <> 'd'"),
         ]
@@ -399,7 +421,7 @@ class _Merge:
         """Images and deletes are folded apart, so a row is the same however the changes were cut into loads."""
         own, target, stage = self._n.own, self._n.target, self._stage
         image = [f"{self._d.quote(c.name)} = {v}" for c, v in zip(self._columns, self._values("s"), strict=True)]
-        same = " AND ".join(f"i.{name} = s.{name}" for name in self._key_places)
+        same = self._same([f"i.{name}" for name in self._key_places], [f"s.{name}" for name in self._key_places])
         values = [
             self._d.from_stage(f"CASE WHEN i.op IS NULL THEN s.c{n} ELSE i.c{n} END", column.type)
             for n, column in enumerate(self._columns)
@@ -446,27 +468,28 @@ class _Merge:
         keys = [f"k{n}" for n in range(len(self._keys))]
         own_keys = ", ".join(f"{own}.{d.quote(c.name)} AS {k}" for c, k in zip(self._keys, keys, strict=True))
         staged_keys = ", ".join(f"s.{name} AS {k}" for name, k in zip(self._key_places, keys, strict=True))
-        by_key = ", ".join(keys)
+        by_key, partition = ", ".join(keys), self._telling(keys)
         found = f"{self._same_key('v', keys)} AND {own}._tr_pos = v.pos"
-        same_staged = " AND ".join(f"s.{name} = v.{k}" for name, k in zip(self._key_places, keys, strict=True))
+        same_staged = self._same([f"s.{name}" for name in self._key_places], [f"v.{k}" for k in keys])
         key = self._staged_key("s")
+        each = ", ".join([staged_keys, f"{key} AS key", *d.telling(key, is_text=True)[1:]])
         return [
             (
-                f"CREATE TABLE {versions} AS SELECT *, CASE WHEN is_base AND min(moment) OVER (PARTITION BY {by_key} ORDER BY pos"
-                " ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) <= moment THEN TRUE ELSE FALSE END AS is_lost FROM ("
-                f"SELECT {own_keys}, {own}._tr_pos AS pos, {own}._tr_valid_from AS moment, FALSE AS is_end,"
+                f"CREATE TABLE {versions} AS SELECT *, CASE WHEN is_base AND min(moment) OVER (PARTITION BY {partition}"
+                " ORDER BY pos ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) <= moment THEN TRUE ELSE FALSE END AS is_lost"
+                f" FROM (SELECT {own_keys}, {own}._tr_pos AS pos, {own}._tr_valid_from AS moment, FALSE AS is_end,"
                 f" {own}._tr_op = 'r' AS is_base, FALSE AS is_new FROM {target}"
                 f" WHERE EXISTS (SELECT 1 FROM {stage} s WHERE {self._same_key()})"
                 f" UNION ALL SELECT {by_key}, b.pos, b.moment, TRUE, FALSE, FALSE FROM {tombstones} b"
-                f" JOIN (SELECT DISTINCT {staged_keys}, {key} AS key FROM {stage} s) x ON b.key = x.key"
+                f" JOIN (SELECT DISTINCT {each} FROM {stage} s) x ON {self._same_text('b.key', 'x.key')}"
                 f" UNION ALL SELECT {staged_keys}, s.pos, s.moment, s.op = 'd', s.op = 'r', TRUE FROM {stage} s"
                 f" WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {self._same_key()} AND {own}._tr_pos = s.pos)"
-                f" AND NOT EXISTS (SELECT 1 FROM {tombstones} b WHERE b.key = {key} AND b.pos = s.pos)) u"
+                f" AND NOT EXISTS (SELECT 1 FROM {tombstones} b WHERE {self._same_text('b.key', key)} AND b.pos = s.pos)) u"
             ),
             (
                 f"CREATE TABLE {valid} AS SELECT {by_key}, pos, moment, is_end, is_new,"
-                f" lead(moment) OVER (PARTITION BY {by_key} ORDER BY pos) AS until,"
-                f" CASE WHEN lead(pos) OVER (PARTITION BY {by_key} ORDER BY pos) IS NULL THEN TRUE ELSE FALSE END AS is_last"
+                f" lead(moment) OVER (PARTITION BY {partition} ORDER BY pos) AS until,"
+                f" CASE WHEN lead(pos) OVER (PARTITION BY {partition} ORDER BY pos) IS NULL THEN TRUE ELSE FALSE END AS is_last"
                 f" FROM {versions} WHERE NOT is_lost"
             ),
             (
@@ -521,7 +544,7 @@ class _Merge:
             (
                 f"INSERT INTO {target} ({by_key}, _tr_op, _tr_pos, _tr_loaded_at, _tr_expired)"
                 f" SELECT {by_key}, 'd', '{position}', {self._loaded}, FALSE FROM (SELECT {by_key}, _tr_op, _tr_pos,"
-                f" row_number() OVER (PARTITION BY {by_key} ORDER BY _tr_pos DESC) AS newest FROM {target}) x"
+                f" row_number() OVER (PARTITION BY {self._telling(keys)} ORDER BY _tr_pos DESC) AS newest FROM {target}) x"
                 f" WHERE newest = 1 AND _tr_pos < '{first}' AND _tr_op <> 'd'"
             )
         ]

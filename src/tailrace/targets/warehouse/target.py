@@ -34,7 +34,7 @@ from tailrace.targets.planning import (
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, TableSpec
 from tailrace.targets.warehouse.connection import Connection, StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
-from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, ROWS_MISSING, Names, Writer, unescaped
+from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, ROWS_MISSING, Names, Writer, telling, unescaped
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,11 @@ class WarehouseTarget:
             wanted = " OR ".join(
                 "("
                 + " AND ".join(
-                    f"{self._dialect.quote(column.name)} = {self._dialect.value_literal(column, part)}"
+                    self._dialect.same(
+                        self._dialect.quote(column.name),
+                        self._dialect.value_literal(column, part),
+                        is_text=column.tag == "S",
+                    )
                     for column, part in zip(columns, key, strict=True)
                 )
                 + ")"
@@ -461,7 +465,8 @@ class WarehouseTarget:
             live = f"({LIVE[table.mode]})" if table.mode in LIVE else ""
             condition = " AND ".join(part for part in (f"({wanted})" if wanted else "", live) if part)
             return f"SELECT {', '.join(values)} FROM {target}" + (f" WHERE {condition}" if condition else "")
-        key = ", ".join(d.quote(column.name) for column in key_columns(state.columns, table.keys))
+        keys = key_columns(state.columns, table.keys)
+        key = ", ".join(telling(d, [d.quote(column.name) for column in keys], keys))
         newest = (
             f"SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY _tr_pos DESC) AS _tr_newest FROM {target}{where}"
         )
