@@ -159,7 +159,13 @@ def tailrace(parsed: bool, shards: Mapping[str, Sequence[Page]]) -> harness.Job:
         if not wanted == lines == reported or marks != {i: pages[-1][1] for i, pages in shards.items()}:
             raise SystemExit(f"wrong: {lines} lines, {reported} reported, not {wanted}; or the marks differ: {marks}")
         shutil.rmtree(folder)
-        return {"records": lines, "segments": len(manifest.segments), "line bytes": size // lines}
+        landed = sum(segment.bytes for segment in manifest.segments)
+        return {
+            "records": lines,
+            "segments": len(manifest.segments),
+            "line bytes": size // lines,
+            "landed bytes": landed // lines,
+        }
 
     return job
 

@@ -182,13 +182,13 @@ class Peek:
         self.shown: pa.Table | None = None
         self.create: list[str] = []
 
-    def opened(self) -> Any:
+    def opened(self, budget: Any = None) -> Any:
         return nullcontext()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    def stage(self, create: Sequence[str], table: str, rows: pa.Table) -> None:
+    def stage(self, create: Sequence[str], table: str, rows: pa.Table, name: str = "") -> None:
         self.shown, self.create = rows, list(create)
         raise Abort
 

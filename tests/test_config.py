@@ -387,6 +387,20 @@ def test_a_redshift_that_could_not_be_reached_is_refused(more: dict[str, Any], s
     assert "canary" not in f"{error} {error.hint}"
 
 
+def test_a_table_s_shape_wins_over_its_target_s() -> None:
+    dwh = {**REDSHIFT, "workgroup": "analytics", "shape": "super"}
+    config = check_config(document(targets__dwh=dwh, tables__users={"targets": ["dwh"], "shape": "columns"}), Path("t"))
+    assert [config.shape_of("orders", name) for name in ("local", "dwh")] == ["columns", "super"]
+    assert config.shape_of("users", "dwh") == "columns"
+
+
+@pytest.mark.parametrize("name", ["shape", "dist_key", "sort_key"])
+def test_a_layout_is_for_redshift_only(name: str) -> None:
+    error = refusal("tables__orders", {name: {"shape": "super", "dist_key": "x", "sort_key": ["x"]}[name]})
+    assert f"tables.orders.{name}: {name} is for Redshift, and the target 'local' is duckdb" in error.message
+    assert "shape" in refusal("targets__local", {"kind": "duckdb", "path": "x", "shape": "super"}).message
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [

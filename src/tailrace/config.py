@@ -86,6 +86,7 @@ Base: TypeAlias = Literal["scan", "export", "none"]
 Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
+Shape: TypeAlias = Literal["columns", "super"]
 Found = TypeVar("Found")
 
 
@@ -222,6 +223,7 @@ class RedshiftConfig(_Section):
     secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
     ssm_parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:-]{1,2048}$")] | None = None
     mode: Mode | None = None
+    shape: Shape | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> RedshiftConfig:
@@ -323,9 +325,12 @@ class _Rules(_Section):
 
 
 class TableConfig(_Rules):
-    """One source table. `name` is its name in the targets."""
+    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift."""
 
     name: TargetTable | None = None
+    shape: Shape | None = None
+    dist_key: TargetTable | None = None
+    sort_key: Annotated[list[TargetTable], Field(max_length=400)] | None = None
 
 
 _KEY: Final = r"^(create|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)$"
@@ -376,6 +381,7 @@ class Config(_Section):
                 if target not in self.targets:
                     near = _nearest(target, self.targets)
                     raise _Finding(f"there is no [targets.{target}]{near}", place=f"tables.{table}.targets")
+                self._check_layout(table, target)
                 place = self.targets[target].place(self.name_of(table))
                 if place in places:
                     other, other_target = places[place]
@@ -387,6 +393,17 @@ class Config(_Section):
                     )
                 places[place] = (table, target)
         return self
+
+    def _check_layout(self, table: str, target: str) -> None:
+        kind = self.targets[target].kind
+        for name in ("shape", "dist_key", "sort_key"):
+            if kind != "redshift" and getattr(self.tables[table], name) is not None:
+                instead = "Set it in the Redshift target's section" if name == "shape" else "Leave it away"
+                raise _Finding(
+                    f"{name} is for Redshift, and the target {target!r} is {kind}",
+                    hint=f"{instead}, or name this table's targets.",
+                    place=f"tables.{table}.{name}",
+                )
 
     def _check_lambda(self, table: str) -> None:
         if self.by_lambda(table) and not self.landing.url.startswith("s3:"):
@@ -457,6 +474,11 @@ class Config(_Section):
         """The table's own mode, else the target's, else the one of [defaults], else ``current``."""
         mode: Mode = self.tables[table].mode or self.targets[target].mode or self.defaults.mode or "current"
         return mode
+
+    def shape_of(self, table: str, target: str) -> Shape:
+        """The table's own shape, else the target's, else ``columns``."""
+        found: Shape = self.tables[table].shape or getattr(self.targets[target], "shape", None) or "columns"
+        return found
 
     def load_rule_of(self, table: str) -> LoadRule:
         """When the table's segments are loaded."""

@@ -54,7 +54,7 @@ from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.runtimes.holders import is_gone, new_holder
-from tailrace.targets.target import Target
+from tailrace.targets.target import Layout, TableSpec, Target
 from tailrace.targets.warehouse.connection import Connection
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
@@ -348,7 +348,17 @@ class Pipeline:
             lease,
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
+            layout=self._layout(table, target),
         )
+
+    def _layout(self, table: str, target: str) -> Layout:
+        rules = self.config.tables[table]
+        sort_key = None if rules.sort_key is None else tuple(rules.sort_key)
+        return Layout(self.config.shape_of(table, target), rules.dist_key, sort_key)
+
+    def _spec(self, table: str, target: str, manifest: Manifest) -> TableSpec:
+        mode, layout = self.config.mode_of(table, target), self._layout(table, target)
+        return table_spec(manifest, self.config.name_of(table), mode, layout)
 
     def compactor(self, table: str) -> Compactor:
         defaults = CompactSettings()
@@ -413,6 +423,7 @@ class Pipeline:
                     self.clock,
                     deadline_seconds=deadline_seconds,
                     on_progress=on_progress,
+                    layout=self._layout(table, name),
                 )
 
     def repair(
@@ -489,7 +500,7 @@ class Pipeline:
         loader = None
         try:
             loader = self._loader_of(table, name)
-            ledger = target.ledger(table_spec(manifest, self.config.name_of(table), mode))
+            ledger = target.ledger(self._spec(table, name, manifest))
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
             count = manifest.next_number - 1
@@ -566,8 +577,7 @@ class Pipeline:
         return ([table], rest) if table in self.config.tables and rest else (self.tables(), name)
 
     def _destination(self, table: str, target: str, manifest: Manifest) -> Destination:
-        spec = table_spec(manifest, self.config.name_of(table), self.config.mode_of(table, target))
-        return Destination(self.target(target), spec, self.config.load_rule_of(table))
+        return Destination(self.target(target), self._spec(table, target, manifest), self.config.load_rule_of(table))
 
     # ---- inside
 

@@ -113,6 +113,30 @@ def test_redshift_holds_what_duckdb_holds_to_the_last_digit(
     assert not any(CANARY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
+def test_whole_items_are_verified_like_any_others(
+    aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    site = site_with('workgroup = "whole"\nshape = "super"', aws, tmp_path, monkeypatch, request)
+    site.run("gen", "--table", site.table, "--items", "100", "--seed", "1")
+    table = boto3.resource("dynamodb", endpoint_url=aws.endpoint_url).Table(site.table)
+    item = table.scan(Limit=1)["Items"][0]
+    key = {k["AttributeName"]: item[k["AttributeName"]] for k in table.key_schema}
+    numbers = {"tiny": Decimal("1E-130"), "members": {Decimal("9.9E+125"), Decimal("0.5")}, "none": None}
+    table.put_item(Item={**key, **VALUES, **numbers, "deep": {"a": [numbers["tiny"], None, {b"\x00", b"\xff"}]}})
+    site.run("run", "--once")
+    site.run("verify")
+    counts = "SELECT count(*) AS n, sum(CASE WHEN item IS NULL THEN 1 ELSE 0 END) AS without FROM orders"
+    assert site.json("query", counts, "--target", "dwh")["without"] == 0
+    target = boto3.client("redshift-data", endpoint_url=aws.endpoint_url)
+    change = {"WorkgroupName": "whole", "Database": "dev", "WaitTimeSeconds": 10}
+    newest = "(SELECT max(_tr_pos) FROM orders)"
+    spoilt = f"UPDATE orders SET item = JSON_PARSE('{{\"tiny\":0}}') WHERE item IS NOT NULL AND _tr_pos = {newest}"
+    assert target.execute_statement(Sql=spoilt, **change)["Status"] == "FINISHED"
+    report = json.loads(site.run("verify", "--json", code=4).stdout)
+    assert [(r["target"], r["different"]) for r in report] == [("dwh", 1), ("local", 0)]
+    assert report[0]["examples"][0]["attributes"] == ["item"]
+
+
 def test_a_login_that_is_not_there_holds_nothing_else_up_and_a_secret_mends_it(
     aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -42,9 +42,9 @@ class Stepping:
         self.after: Any = lambda load: None
         self.fences: list[int] = []
 
-    def apply(self, load: Load) -> Any:
+    def apply(self, load: Load, budget: Budget | None = None) -> Any:
         self.before(load)
-        applied = self._target.apply(load)
+        applied = self._target.apply(load, budget)
         self.fences.append(load.fence)
         self.after(load)
         return applied

@@ -34,6 +34,8 @@ COPY = "COPY t FROM 's3://b/m' IAM_ROLE 'arn:aws:iam::111122223333:role/r' "
         ("SELECT '\ud800'", "not UTF-8"),
         ("SELECT s->>'a' FROM t", "near"),
         ("SELECT ARRAY[1]", "near"),
+        ("SELECT tag, name FROM t", 'near "tag"'),
+        ("CREATE TABLE t (open INT)", 'near "open"'),
         ("SELECT $$a$$", "near"),
         ("SELECT 1; DROP TABLE t", "multiple commands"),
         ("SELECT '{}'::jsonb", 'type "jsonb" does not exist'),
@@ -107,6 +109,10 @@ def test_what_no_transaction_holds(sql: str) -> None:
 def test_what_is_taken_and_becomes_of_it(sql: str, meant: str | None) -> None:
     text = read_statement(sql).text
     assert meant is None or text == meant
+
+
+def test_a_reserved_word_is_a_name_in_quotes_behind_a_point_and_behind_as() -> None:
+    assert '"tag"' in read_statement('SELECT "tag", t.tag, 1 AS tag FROM t').text
 
 
 def test_a_table_keeps_its_columns_and_loses_its_hints() -> None:

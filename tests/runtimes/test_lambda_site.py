@@ -13,6 +13,7 @@ import pytest
 from functions import Lambda, until
 from stream_reader import Account
 
+from tailrace.errors import UserFault
 from tailrace.local.client import LocalAws
 from tailrace.model.manifest import Manifest
 from tailrace.pipeline import Pipeline
@@ -146,9 +147,11 @@ class Site:
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     def value(self, sql: str) -> Any:
-        if not (self.folder / "warehouse.duckdb").exists():
+        """What a query gives as `n`; None while another process is just making the file or the table."""
+        try:
+            return self.pipeline.query(sql)["n"][0].as_py()
+        except UserFault:
             return None
-        return self.pipeline.query(sql)["n"][0].as_py()
 
     @property
     def manifest(self) -> Manifest:

@@ -182,8 +182,9 @@ def test_a_transaction_is_done_whole_or_not_at_all(place: Place) -> None:
 def test_limits_are_checked_before_anything_is_sent(api: Place) -> None:
     with pytest.raises(ValueError, match="41 statements"):
         api.connection.transaction(["SELECT 1"] * 41)
-    with pytest.raises(ValueError, match="bytes"):
+    with pytest.raises(UserFault, match="has 102409 bytes, and the Data API takes 102400") as caught:
         api.connection.transaction([f"SELECT '{'x' * 102_400}'"])
+    assert 'shape = "super"' in caught.value.hint
     assert api.requests() == 0
 
 

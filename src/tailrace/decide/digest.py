@@ -18,6 +18,7 @@ from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column
 
 DIGEST_BYTES: Final = 16
+WHOLE: Final = "item"  # the column of a whole item
 
 Entry: TypeAlias = tuple[str, str, Any]
 """Attribute name, type tag, plain value: strings as ``s…``, numbers as ``n…``, so that "1" and 1 differ."""
@@ -31,6 +32,33 @@ def source_entries(item: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
     """An item as DynamoDB gives it (binaries as bytes), canonical, by attribute name."""
     typed = ((name, tag, value) for name, wrapped in item.items() for tag, value in wrapped.items())
     return sorted((name, tag, _top(tag, value)) for name, tag, value in typed if tag != "NULL")
+
+
+def whole_entries(item: Mapping[str, Mapping[str, Any]], keys: KeySchema) -> list[Entry]:
+    """The same for a target that holds the key and, in one column, the whole item, whose numbers are what `is_decimal` says."""
+    there = {name: _fitted(typed) for name, typed in item.items() if "NULL" not in typed}
+    key = source_entries({name: item[name] for name in keys.names})
+    return sorted([*key, *source_entries({WHOLE: {"M": there}})])  # apart, because a key may bear the column's name
+
+
+def is_decimal(number: str) -> bool:
+    """Whether a canonical number is a DECIMAL of 38 digits with at most 37 of them behind the point."""
+    whole, _, fraction = number.removeprefix("-").partition(".")
+    return "E" not in number and len(fraction) <= 37 and len(whole.lstrip("0")) + len(fraction) <= 38
+
+
+def _fitted(typed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The value with texts in place of the numbers that are too much."""
+    tag, value = _only(typed)
+    if tag == "N":
+        number = canonical_number(value)
+        return {tag: value} if is_decimal(number) else {"S": number}
+    if tag == "NS":
+        members = sorted((canonical_number(member) for member in value), key=Decimal)
+        return {"L": [_fitted({"N": member}) for member in members]}
+    if tag == "M":
+        return {tag: {name: _fitted(member) for name, member in value.items()}}
+    return {tag: [_fitted(member) for member in value]} if tag == "L" else typed
 
 
 def target_entries(columns: Sequence[Column], values: Iterable[Any]) -> list[Entry]:

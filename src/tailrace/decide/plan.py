@@ -27,15 +27,15 @@ LINE_SHARE: Final = Decimal(2)  # and so many times its item's bytes
 FLUSH_WRITES: Final = 2  # S3 requests of a flush of `run`, its load included
 FLUSH_READS: Final = 2
 LOOK_SECONDS: Final = 10  # how often an idle `run` reads one object
-TICK_WRITES: Final = 7  # S3 requests of one `run --until-caught-up` that finds changes
-TICK_READS: Final = 7
+TICK_WRITES: Final = 9  # S3 requests of one `run --until-caught-up` that finds changes
+TICK_READS: Final = 9
 TICK_POLLS: Final = 5  # its GetRecords calls for each shard
 TICK_SECONDS: Final = 5
 FUNCTION_RECORD_BYTES: Final = Decimal(530)  # of a record in an event for Lambda, and LINE_SHARE times its item's bytes
-OBJECT_WRITES: Final = 4  # S3 requests of a function that is told of a file: lists it and loads it
-OBJECT_READS: Final = 5
-SCHEDULE_WRITES: Final = 8  # S3 requests of a scheduled function that finds files, which it lists, proves and loads,
-SCHEDULE_READS: Final = 10
+OBJECT_WRITES: Final = 6  # S3 requests of a function that is told of a file: lists it and loads it
+OBJECT_READS: Final = 7
+SCHEDULE_WRITES: Final = 10  # S3 requests of a scheduled function that finds files, which it lists, proves and loads,
+SCHEDULE_READS: Final = 12
 FILE_READS: Final = 4  # and of each of the files
 SCHEDULE_POLLS: Final = 4  # its GetRecords calls for each shard, to prove that nothing is missing
 LOAD_MEMORY_GB: Final = Decimal("0.5")  # of a function that loads few records at once (160 to 215 MB were needed),
@@ -344,7 +344,8 @@ class _Site:
         return Way(
             "lambda-on-file",
             {"capture": '"lambda"', "load": '"on_file"'},
-            f"a function on the stream, MaximumBatchingWindowInSeconds {window}; one on S3's events",
+            f"capture behind the stream, MaximumBatchingWindowInSeconds {window}; on_object behind S3;"
+            f" on_schedule every {duration(PROVE_SECONDS)}",
             Decimal(window) / 2 + load_seconds + 1,
             window + 2 * load_seconds + 1,
             tuple(lines),
@@ -370,8 +371,8 @@ class _Site:
         ]  # fmt: skip
         return Way(
             "lambda-scheduled",
-            {"capture": '"lambda"', "load": f'{{ every = "{duration(every)}" }}'},
-            f"a function on the stream, MaximumBatchingWindowInSeconds {window}; one every {duration(every)}",
+            {"capture": '"lambda"'},
+            f"capture behind the stream, MaximumBatchingWindowInSeconds {window}; on_schedule every {duration(every)}",
             Decimal(window) / 2 + Decimal(every) / 2 + self._load_seconds(loads),
             window + every + self._load_seconds(loads),
             tuple(lines),
@@ -405,13 +406,14 @@ class _Site:
                 self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
             ]
         lines += self._warehouse(loads)
+        what = "tailrace run --until-caught-up" if self.target == "duckdb" else "on_schedule"
         settings = {"capture": '"exports"', "window": f'"{duration(window)}"'}
         if step != window:
             settings["step"] = f'"{duration(step)}"'
         return Way(
             name,
             settings,
-            f"tailrace run --until-caught-up, every {duration(EXPORT_TICK_SECONDS)}",
+            f"{what}, every {duration(EXPORT_TICK_SECONDS)}",
             Decimal(waits + ticking) / 2 + EXPORT_LAG_SECONDS + EXPORT_SECONDS + self._load_seconds(loads),
             waits + ticking + EXPORT_LAG_SECONDS + EXPORT_SECONDS_MAX + self._load_seconds(loads),
             tuple(lines),

@@ -58,6 +58,8 @@ class LoaderLease:
         self._lock = threading.Lock()
         self._seen: Leased | None = None  # when we last looked or wrote
         self._worked = 0.0
+        self._is_working = False
+        self._let_go: threading.Event | None = None  # set, it ends the thread that renews; None: there is none
 
     def look(self) -> None:
         """Remember how the lease stands, before the ledger is read: if it is ours then, the ledger is as it was read."""
@@ -85,13 +87,13 @@ class LoaderLease:
                     seen, is_fresh = self._landing.lease(self._target), False
                     continue
                 else:
-                    self._seen = None
+                    self._forget()
                     raise self._busy(lease)
                 try:
                     self._seen = seen = self._landing.save_lease(self._target, lease, seen.version)
                     self._takes_over = False
                 except StateContended:
-                    self._seen = None
+                    self._forget()
                     seen, is_fresh = self._landing.lease(self._target), False
 
     def _is_free(self, lease: Lease, now_ms: int) -> bool:
@@ -101,34 +103,44 @@ class LoaderLease:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Held while the caller works, however long that takes."""
-        done = threading.Event()
-        if self._keeps:
-            threading.Thread(target=self._keep, args=(done,), name="tailrace-lease", daemon=True).start()
+        """Held while the caller works, however long that takes. One thread serves all the loads of a hold."""
+        with self._lock:
+            self._is_working = True
+            if self._keeps and self._let_go is None:
+                self._let_go = threading.Event()
+                threading.Thread(target=self._keep, args=(self._let_go,), name="tailrace-lease", daemon=True).start()
         try:
             yield
         finally:
-            done.set()
+            self._is_working = False
             self._worked = self._clock.monotonic()
 
-    def _keep(self, done: threading.Event) -> None:
-        while not done.wait(LEASE_SECONDS / 3):
+    def _keep(self, let_go: threading.Event) -> None:
+        while not let_go.wait(LEASE_SECONDS / 3):
             with self._lock:
-                if done.is_set() or self._seen is None or not self._is_ours:
+                if let_go.is_set():
                     return
+                if self._seen is None or not (self._is_working and self._is_ours):
+                    continue
                 try:
                     lease = renewed(self._seen.lease, self._clock.now_ms())
                     self._seen = self._landing.save_lease(self._target, lease, self._seen.version)
                 except StateContended:
                     log.warning("the loader lease of %s was taken over", self._landing.table)
-                    self._seen = None
+                    self._forget()
                 except TailraceError as error:
                     log.warning("the loader lease of %s was not renewed: %s", self._landing.table, error)
 
     def lost(self) -> None:
         """Somebody with a greater fence has loaded."""
         with self._lock:
-            self._seen = None
+            self._forget()
+
+    def _forget(self) -> None:
+        self._seen = None
+        if self._let_go is not None:
+            self._let_go.set()
+            self._let_go = None
 
     def rest(self) -> None:
         """There is nothing to load: after a while of that, give the lease back."""
@@ -139,7 +151,8 @@ class LoaderLease:
         """Let others load at once. Where it fails the lease runs out by itself."""
         with self._lock, suppress(TailraceError):
             if self._seen is not None and self._is_ours:
-                seen, self._seen = self._seen, None
+                seen = self._seen
+                self._forget()
                 self._seen = self._landing.save_lease(self._target, given_back(seen.lease), seen.version)
 
     @property

@@ -20,7 +20,8 @@ from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.schema import AttributeSeen, Column, Seen
 from tailrace.model.segments import Segment
 from tailrace.targets.planning import unfit
-from tailrace.targets.target import Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.target import Layout, Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.whole import whole
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +65,10 @@ class LoadReport:
         )
 
 
-def table_spec(manifest: Manifest, name: str, mode: Mode) -> TableSpec:
+def table_spec(manifest: Manifest, name: str, mode: Mode, layout: Layout = Layout()) -> TableSpec:  # noqa: B008  (frozen)
     """How a target knows the table that a manifest is about."""
     source = manifest.incarnation
-    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors)
+    return TableSpec(source.table, name, mode, source.key_schema, source.table_id, manifest.predecessors, layout)
 
 
 class Loader:
@@ -90,6 +91,7 @@ class Loader:
         lease: LoaderLease | None = None,
         threads: int = 1,
         ahead: Executor | None = None,
+        layout: Layout = Layout(),  # noqa: B008  (frozen)
     ) -> None:
         self._landing = landing
         self._target = target
@@ -101,6 +103,7 @@ class Loader:
         self._lease = lease
         self._threads = threads
         self._ahead = ahead
+        self._layout = layout
         self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
         self._due: tuple[float, Due] | None = None  # the monotonic moment of the look, and what it showed
@@ -133,7 +136,7 @@ class Loader:
             manifest = published.manifest
         if self._rule == "by_hand":
             return LoadReport()  # the target is not even asked
-        table = table_spec(manifest, self._name, self._mode)
+        table = table_spec(manifest, self._name, self._mode, self._layout)
         try:
             return self._step(table, manifest, budget)
         except OutOfTime as error:
@@ -271,6 +274,9 @@ class Loader:
             known=known(ledger.columns),
             threads=self._threads,
         )
+        if table.layout.shape == "super":
+            changes, seen = whole(decoded.table, decoded.seen, table.keys)
+            decoded = replace(decoded, table=changes, seen=seen)
         reasons = unfit(decoded.table, self._target.limits)
         return rejecting(decoded, reasons, lambda number: self._read(groups[number])) if reasons else decoded
 

@@ -31,6 +31,7 @@ from tailrace.decide.digest import (
     source_entries,
     target_entries,
     target_key,
+    whole_entries,
 )
 from tailrace.decide.load import watermark
 from tailrace.errors import NotFound, SourceChanged
@@ -41,7 +42,7 @@ from tailrace.model.keys import KeySchema, canonical_key
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column
-from tailrace.targets.target import Ledger, Mode, TableSpec, Target
+from tailrace.targets.target import Layout, Ledger, Mode, TableSpec, Target
 
 SCAN_SEGMENTS: Final = 8
 SUSPECTS_MAX: Final = 100_000  # keys held in full to be looked at again; differences beyond them are counted only
@@ -184,9 +185,11 @@ def verify(
     deadline_seconds: float = 60.0,
     suspects_max: int = SUSPECTS_MAX,
     on_progress: Progress = lambda what, done: None,
+    layout: Layout = Layout(),  # noqa: B008  (frozen)
 ) -> VerifyReport:
     """Compare a table with one of its targets. Raises NotFound where nothing was captured yet, and what the ports raise."""
-    return _Verification(table, landing, target, name, mode, clock, suspects_max, on_progress).run(deadline_seconds)
+    verification = _Verification(table, landing, target, name, mode, layout, clock, suspects_max, on_progress)
+    return verification.run(deadline_seconds)
 
 
 class _Verification:
@@ -197,6 +200,7 @@ class _Verification:
         target: Target,
         name: str,
         mode: Mode,
+        layout: Layout,
         clock: Clock,
         suspects_max: int,
         on_progress: Progress,
@@ -208,7 +212,7 @@ class _Verification:
         self._suspects_max = suspects_max
         self._on_progress = on_progress
         self._manifest = self._published()
-        self._spec: TableSpec = table_spec(self._manifest, name, mode)
+        self._spec: TableSpec = table_spec(self._manifest, name, mode, layout)
         self._keys: KeySchema = self._spec.keys
         self._begun_ms = clock.now_ms()
         self._ledger = Ledger()
@@ -295,7 +299,7 @@ class _Verification:
     def _scan_part(self, part: int, stop: threading.Event) -> None:
         for page in scan_pages(self._table, part, SCAN_SEGMENTS):
             now = self._clock.monotonic()
-            found = [(item, digest(source_entries(item))) for item in page]
+            found = [(item, digest(self._entries(item))) for item in page]
             with self._lock:
                 for item, item_digest in found:
                     if self._unmatched.discard(item_digest):
@@ -313,6 +317,10 @@ class _Verification:
             self._suspects[key] = _Suspect({n: item[n] for n in self._keys.names}, [item_digest], now)
         else:
             self._beyond.add(key_digest(key))
+
+    def _entries(self, item: Item) -> list[Entry]:
+        """As a row of the target should be."""
+        return source_entries(item) if self._spec.layout.shape == "columns" else whole_entries(item, self._keys)
 
     def _key_of(self, item: Item) -> str:
         try:
@@ -392,7 +400,7 @@ class _Verification:
                 self._settle(key)
             else:
                 behind.append(suspect)
-        items = {self._key_of(i): source_entries(i) for i in self._table.get_items([s.key for s in behind])}
+        items = {self._key_of(i): self._entries(i) for i in self._table.get_items([s.key for s in behind])}
         now, shown = self._clock.monotonic(), 0
         for key, suspect in list(self._suspects.items()):
             entries = items.get(key)

@@ -44,7 +44,8 @@ LIVE: dict[Mode, str] = {"soft_delete": "NOT _tr_deleted", "history": "_tr_is_cu
 
 def identity(table: TableSpec) -> tuple[str, str, str, str]:
     """What must not change under a table that holds rows: source, mode, key schema, incarnation."""
-    return table.source, table.mode, json.dumps(table.keys.to_json()), table.incarnation
+    mode = table.mode if table.layout.shape == "columns" else f"{table.mode}, {table.layout.shape}"
+    return table.source, mode, json.dumps(table.keys.to_json()), table.incarnation
 
 
 def why_foreign(table: TableSpec, held: tuple[str, str, str, str]) -> str | None:

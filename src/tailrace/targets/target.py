@@ -17,6 +17,18 @@ Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """How a table is laid out, where a target leaves a choice. `shape` super: the key, and the whole item in one column.
+
+    `dist_key`: a column's name, or EVEN, ALL, AUTO; `sort_key`: names of columns, or none. None: by the key.
+    """
+
+    shape: Literal["columns", "super"] = "columns"
+    dist_key: str | None = None
+    sort_key: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TableSpec:
     """Which source table goes where, and how. `incarnation` is the source's TableId: another one may not share rows.
 
@@ -29,6 +41,7 @@ class TableSpec:
     keys: KeySchema
     incarnation: str
     predecessors: tuple[str, ...] = ()
+    layout: Layout = Layout()
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,15 @@ _UNKNOWN: Final = (
 )  # fmt: skip
 # What Redshift knows and PostgreSQL does not.
 _MISSING: Final = (("QUALIFY",), ("PIVOT",), ("UNPIVOT",), ("REMOVE", "DUPLICATES"), ("SYSDATE",), ("TOP",))
+# Reserved there, and a name like any other in PostgreSQL; none of them is part of a statement that the stand-in knows.
+_RESERVED: Final = frozenset(
+    """
+    AES128 AES256 BLANKSASNULL BYTEDICT BZIP2 CREDENTIALS DEFLATE DEFRAG DELTA DELTA32K DISABLE EMPTYASNULL
+    ENABLE ENCRYPT ENCRYPTION EXPLICIT GLOBALDICT256 GLOBALDICT64K LUN LUNS LZO LZOP MINUS MOSTLY16 MOSTLY32
+    MOSTLY8 NEW OFFLINE OID OLD OPEN PERMISSIONS RAW READRATIO RECOVER REJECTLOG RESORT RESTORE SYSTEM TAG TDES
+    TEXT255 TEXT32K WALLET
+    """.split()  # noqa: SIM905
+)
 _CHANGES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _KEYWORDS_THERE: Final = ("JSON_SERIALIZE",)  # functions whose names PostgreSQL has taken for syntax
 _SETTINGS: Final = ("STATEMENT_TIMEOUT", "SEARCH_PATH", "TIMEZONE", "DATESTYLE")
@@ -198,6 +207,8 @@ class _Reader:
 
     def _quoted(self, token: Token) -> str:
         """As PostgreSQL holds the name."""
+        if token.kind == "word" and token.value in _RESERVED:
+            raise syntax_error(token.text)
         name = token.name
         short = postgres_name(name)
         if short != name:
@@ -215,6 +226,9 @@ class _Reader:
                 raise syntax_error(token.text)
             if token.kind != "word":
                 continue
+            before = tokens[at - 1] if at else None
+            if token.value in _RESERVED and (before is None or (before.value != "AS" and before.text != ".")):
+                raise syntax_error(token.text)
             if token.value in _CHANGES and at and tokens[at - 1].text == "(":  # in a WITH or a subquery
                 raise syntax_error(token.text)
             for words in _UNKNOWN:

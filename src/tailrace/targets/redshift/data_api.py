@@ -32,6 +32,7 @@ from tailrace.errors import (
     Throttled,
     Transient,
     UsageInvalid,
+    UserFault,
 )
 from tailrace.targets.redshift.answers import as_subquery, failure
 from tailrace.targets.redshift.staging import Staging
@@ -303,7 +304,10 @@ def _check(statements: Sequence[str]) -> None:
         raise ValueError(f"{len(statements)} statements; the Data API takes {BATCH_STATEMENTS} in a transaction")
     for statement in statements:
         if len(statement.encode()) > STATEMENT_BYTES:
-            raise ValueError(f"a statement of {len(statement.encode())} bytes; the Data API takes {STATEMENT_BYTES}")
+            raise UserFault(
+                f"A statement for this table has {len(statement.encode())} bytes, and the Data API takes {STATEMENT_BYTES}",
+                hint='Load it with shape = "super" under another `name`, or with driver = "connector", which takes 16 MB.',
+            )
 
 
 def _failure(described: dict[str, Any]) -> TailraceError | StatementFailed:

@@ -8,14 +8,17 @@ from typing import ClassVar, Final
 
 import pyarrow as pa
 
+from tailrace.errors import UserFault
 from tailrace.model.schema import Column, ColumnType
-from tailrace.targets.target import Limits
+from tailrace.targets.planning import META_NAMES, key_columns
+from tailrace.targets.target import Limits, TableSpec
 from tailrace.targets.warehouse.dialect import Dialect
 
 STRING_BYTES: Final = 65_535  # a VARCHAR has no more, and a text inside a SUPER neither
 ITEM_BYTES: Final = 1 << 20  # more than an item of DynamoDB takes as JSON
 TEXT_BYTES: Final = (256, 1024, 4096, 16_384, STRING_BYTES)  # widths of a column: queries reserve memory by them
 KEY_BYTES: Final = (2048, 1024)  # what DynamoDB allows HASH and RANGE, so that they never grow
+STYLES: Final = ("EVEN", "ALL", "AUTO")
 SCALE_MAX: Final = 37  # of a DECIMAL
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -97,12 +100,38 @@ class RedshiftDialect(Dialect):
     def lock(self, tables: Sequence[str]) -> str:
         return f"LOCK {', '.join(tables)}"
 
-    def create_options(self, keys: Sequence[Column]) -> str:
-        """Rows of one partition lie on one slice, in order, where the types of the key allow it."""
-        names = [self.quote(column.name) for column in keys if column.tag != "B"]
-        if keys[0].tag == "B":
-            return " DISTSTYLE EVEN"
-        return f" DISTSTYLE KEY DISTKEY ({names[0]}) SORTKEY ({', '.join(names)})"
+    def create_options(self, spec: TableSpec, columns: Sequence[Column]) -> str:
+        """Where nothing is chosen, rows of one partition lie on one slice, in order, if the types of the key allow it."""
+        keys, layout = key_columns(columns, spec.keys), spec.layout
+        is_binary = keys[0].tag == "B"
+        if layout.dist_key is None:
+            dist = " DISTSTYLE EVEN" if is_binary else f" DISTSTYLE KEY DISTKEY ({self.quote(keys[0].name)})"
+        elif layout.dist_key in STYLES:
+            dist = f" DISTSTYLE {layout.dist_key}"
+        else:
+            dist = f" DISTSTYLE KEY DISTKEY ({self._chosen(spec, columns, 'dist_key', layout.dist_key)})"
+        if layout.sort_key is None:
+            names = [] if is_binary else [self.quote(column.name) for column in keys if column.tag != "B"]
+        else:
+            names = [self._chosen(spec, columns, "sort_key", name) for name in layout.sort_key]
+        return dist + (f" SORTKEY ({', '.join(names)})" if names else "")
+
+    def _chosen(self, spec: TableSpec, columns: Sequence[Column], setting: str, name: str) -> str:
+        """The quoted column that a person named: by its attribute's name or its own."""
+        if name in META_NAMES[spec.mode]:
+            return self.quote(name)
+        found = next((c for c in columns if c.attribute == name), None) or next(
+            (c for c in columns if c.name == name), None
+        )
+        problem = "is no column of the table yet; load it once without, or name one that every item has"
+        if found is not None:
+            if self.column_type(found.type).startswith(("VARCHAR", "BIGINT", "DECIMAL", "BOOLEAN")):
+                return self.quote(found.name)
+            problem = f"is {self.column_type(found.type)}, which Redshift takes for no key"
+        hint = "Name a column of texts, numbers or truth values; a table that exists keeps its keys."
+        raise UserFault(
+            f"{setting} of table {spec.name!r} names {name!r:.100}, which {problem}", hint=hint, table=spec.source
+        )
 
     def columns_of(self, schema: str, tables: Sequence[str]) -> str:
         wanted = ", ".join(self.text_literal(table) for table in tables)

@@ -57,7 +57,7 @@ class Staging:
         folder = _folder(table)
         manifest = self.put(folder, rows, left)
         try:
-            yield f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
+            yield self.copy(table, manifest)
         except (OutcomeUnknown, OutOfTime):
             raise
         except BaseException:
@@ -68,6 +68,10 @@ class Staging:
     def forget(self, table: str) -> None:
         """Remove the files of a COPY into the quoted `table`."""
         self.clear(_folder(table))
+
+    def copy(self, table: str, manifest: str) -> str:
+        """The statement that loads what the manifest under this URL lists into the quoted `table`."""
+        return f"COPY {table} FROM {_literal(manifest)} IAM_ROLE {_literal(self.iam_role)} FORMAT AS PARQUET MANIFEST"
 
     def put(self, folder: str, rows: pa.Table, left: Callable[[], float] = _forever) -> str:
         """Write the rows under `folder`. The URL of their manifest, which is the same for the same rows."""
@@ -100,9 +104,8 @@ class Staging:
     ) -> Iterator[pa.RecordBatch]:
         """The result of a query, in columns of these types, by UNLOAD. `rows` carries out a statement."""
         folder = f"unload/{uuid.uuid4().hex}"
-        to, role = _literal(self._url(f"{folder}/")), _literal(self.iam_role)
         try:
-            rows(f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST")
+            rows(self.unload(sql, folder))
             manifest = self._get(f"{folder}/manifest")
             if manifest is not None:
                 yield from self._batches(json.loads(manifest)["entries"], schema)
@@ -110,6 +113,11 @@ class Staging:
                 raise ServiceUnavailable("UNLOAD wrote no manifest", hint="Nothing was changed; it is read again.")
         finally:
             self.clear(folder)
+
+    def unload(self, sql: str, folder: str) -> str:
+        """The statement that writes the result of a query under `folder`."""
+        to, role = _literal(self._url(f"{folder}/")), _literal(self.iam_role)
+        return f"UNLOAD ({_literal(sql)}) TO {to} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST"
 
     def _batches(self, entries: Sequence[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for entry in entries:

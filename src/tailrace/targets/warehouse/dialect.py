@@ -12,7 +12,7 @@ from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column, ColumnType
 from tailrace.targets.numbers import canonical_sql
 from tailrace.targets.planning import META_TYPES
-from tailrace.targets.target import Limits
+from tailrace.targets.target import Limits, TableSpec
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -151,8 +151,8 @@ class Dialect:
         """Other loaders wait from here to the end of the transaction."""
         raise NotImplementedError
 
-    def create_options(self, keys: Sequence[Column]) -> str:
-        """What stands behind the name or the columns of a new target table."""
+    def create_options(self, spec: TableSpec, columns: Sequence[Column]) -> str:
+        """What stands behind the name or the columns of a new target table that has at least these. Raises UserFault."""
         return ""
 
     def index(self, table: str, keys: Sequence[Column]) -> list[str]:

@@ -22,6 +22,7 @@ from tailrace.targets.warehouse.dialect import Dialect
 
 FORMAT = 2
 STAGE_PREFIX = "_tailrace_stage_"
+ROWS_MISSING = "staged rows are missing"  # or too many
 
 # Column names and kinds of types; a text in Redshift needs a length, which the dialect knows.
 INTERNAL: dict[str, dict[str, str]] = {
@@ -165,7 +166,7 @@ class Writer:
         return [
             d.lock([tables]),
             self.guard(f"(SELECT count(*) FROM {tables} WHERE name = {self._name}) = 0", "another loader was first"),
-            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(key)}",
+            f"CREATE TABLE {n.target} ({', '.join(self._definitions(columns))}){d.create_options(spec, columns)}",
             *d.index(n.target, key),
             f"CREATE TABLE {n.tombstones} (key {d.text}, pos {d.place}{moment})",
             f"INSERT INTO {tables} VALUES ({self._name}, {FORMAT}, {', '.join(parts)}, 0, NULL, {self._version}, 0)",
@@ -204,7 +205,7 @@ class Writer:
         copy = d.quote(self._n.schema, f"{self._n.stages}anew")
         names = [*(c.name for c in columns), *foreign, *META_NAMES[self._spec.mode]]
         values = {old.name: f"{d.widened(d.quote(old.name), old.type, new.type)} AS {d.quote(old.name)}"}
-        options = d.create_options(key_columns(columns, self._spec.keys))
+        options = d.create_options(self._spec, columns)
         selected = ", ".join(values.get(name, d.quote(name)) for name in names)
         return [
             f"CREATE TABLE {copy}{options} AS SELECT {selected} FROM {target}",
@@ -275,7 +276,7 @@ class Writer:
         statements = self.begun()
         if stage is not None and oldest is not None:
             table = self._d.quote(self._n.schema, stage)
-            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", "staged rows are missing"))
+            statements.append(self.guard(f"(SELECT count(*) FROM {table}) = {rows}", ROWS_MISSING))
             statements += merge.run(stage, oldest, is_replay=is_replay)
             statements.append(f"DROP TABLE {table}")
         if sweeps:

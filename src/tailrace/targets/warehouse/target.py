@@ -34,7 +34,7 @@ from tailrace.targets.planning import (
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Load, TableSpec
 from tailrace.targets.warehouse.connection import Connection, StatementFailed
 from tailrace.targets.warehouse.dialect import Dialect
-from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, Names, Writer, unescaped
+from tailrace.targets.warehouse.statements import FORMAT, INTERNAL, ROWS_MISSING, Names, Writer, unescaped
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,6 @@ class WarehouseTarget:
         self._dialect = dialect
         self._clock = clock
         self._jitter = random.Random()
-        self._tidied: set[str] = set()
 
     # ---- the port
 
@@ -115,23 +114,23 @@ class WarehouseTarget:
             return next((LedgerRow(*row) for row in found), None)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        attempt, is_refused = 1, False
+        attempt, refusal = 1, ""
         budget = budget or Budget(self._clock)
         while True:
             with self._connection.opened(budget):
                 before: _State | None = None
                 try:
                     before = self._state(load.table)
-                    return self._apply(load, before, is_refused=is_refused)
+                    return self._apply(load, before, refusal)
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
-                    is_refused = True
+                    refusal = str(error)
                     with self._reading(load.table):
                         is_as_before = _version(self._state(load.table)) == _version(before)
-                    # Another loader may also have taken our staging table for one that was left behind.
+                    # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
                         refused = self._refused(load.table, f"cannot be loaded: {error}")
                         refused.facts["statement"] = error.at + 1
@@ -171,8 +170,8 @@ class WarehouseTarget:
 
     # ---- one attempt
 
-    def _apply(self, load: Load, state: _State | None, *, is_refused: bool) -> Applied:
-        """`is_refused`: a statement of the attempt before this one was."""
+    def _apply(self, load: Load, state: _State | None, refusal: str) -> Applied:
+        """`refusal`: what was said to a statement of the attempt before this one; empty: nothing."""
         table = load.table
         if state is not None:
             check_fence(load, state.fence)  # and the guard sees to it that the state is still this one
@@ -188,13 +187,12 @@ class WarehouseTarget:
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
         )
         plan = self._sized(plan, rows, table, state)
-        writer = self._writer(table, self._evolve(table, plan, state, is_refused=is_refused))
+        writer = self._writer(table, self._evolve(table, plan, state, is_refused=bool(refusal)))
         stage = None
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
             stage = self._names(table).stage(segments, *how)
-            left = () if state is None else state.stages
-            self._stage(writer, left, stage, plan.columns, rows, is_refused=is_refused)
+            self._stage(writer, state, stage, plan.columns, rows, is_spoilt=ROWS_MISSING in refusal)
         statements = writer.applied(
             stage,
             rows.num_rows,
@@ -257,7 +255,9 @@ class WarehouseTarget:
         known, foreign, version = ((), (), 1) if state is None else (state.columns, state.foreign, state.version)
         at_once, run = self._dialect.columns_at_once, self._connection.transaction
         if state is None:
-            known, writer = plan.columns[:at_once], self._writer(table, version)
+            wanted = {table.layout.dist_key, *(table.layout.sort_key or ())}
+            places = [n for n, c in enumerate(plan.columns, 1) if wanted & {c.attribute, c.name}]
+            known, writer = plan.columns[: max([at_once, *places])], self._writer(table, version)
             run(writer.internal_tables())
             run(writer.created(known, table.keys))
         for place, (old, new) in enumerate(zip(known, plan.columns, strict=False)):
@@ -286,31 +286,35 @@ class WarehouseTarget:
     def _stage(
         self,
         writer: Writer,
-        left: Sequence[str],
+        state: _State | None,
         stage: str,
         columns: Sequence[Column],
         rows: pa.Table,
         *,
-        is_refused: bool,
+        is_spoilt: bool,
     ) -> None:
-        """Fill the staging table, unless it is among those that are `left`. Once, drop those whose loads never ended.
+        """Fill the staging table, unless it is there. Drop those whose segments were applied some other way meanwhile.
 
-        `is_refused`: what is left may be what was refused, such as the rows of a file that was changed on its way.
+        `is_spoilt`: what is there was refused, such as the rows of a file that was changed on its way. Whatever else was
+        refused, it may be another loader's, who is at work with it.
         """
         names, table = writer.names, self._dialect.quote(self._schema, stage)
-        is_usable = stage in left and not is_refused
-        others = [] if names.table in self._tidied else [name for name in left if name != stage]
-        for name in [
-            *others,
-            *([stage] if stage in left and not is_usable else []),
-        ]:  # one under way elsewhere begins anew
-            self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
-        self._tidied.add(names.table)
-        if is_usable:
+        there = set() if state is None else set(state.stages)
+        for name in sorted(there):
+            end = names.end_of(name)
+            if end is None or (state is not None and state.holds(end)) or (name == stage and is_spoilt):
+                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+                there.discard(name)
+        if stage in there:
             self._connection.staged_before(table)
             return
         extra = rows.column_names[len(columns) + len(STAGED_FIXED) :]
-        self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        try:
+            self._connection.stage(writer.staging(stage, columns, extra), table, rows, names.staging(stage))
+        except StatementFailed:
+            after = self._connection.rows(self._dialect.tables_like(self._schema, names.stages))
+            if (stage,) not in after:  # else another loader of the same segments was quicker
+                raise
 
     def _spelled(self, rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
         """Staged rows as the server takes them."""
@@ -341,8 +345,8 @@ class WarehouseTarget:
             ),
             f"SELECT number, through_ms FROM {ledger} WHERE table_name = {literal} AND number >= {through} ORDER BY number",
             (
-                f"SELECT substring(attribute, 1, {PIECE}), tag, name, kind, scale, int64, whole_digits, number_scale"
-                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"
+                f'SELECT substring(attribute, 1, {PIECE}), "tag", name, kind, scale, int64, whole_digits, number_scale'
+                f" FROM {names.internal('columns')} WHERE table_name = {literal} ORDER BY place"  # TAG is a reserved word
             ),
             self._dialect.tables_like(self._schema, names.stages),
         ]
