@@ -18,7 +18,7 @@ from permissions import Call, is_allowed
 import tailrace
 from tailrace.deploy.iam import documents
 from tailrace.deploy.model import Role, Statement
-from tailrace.deploy.plan import plan, server_role
+from tailrace.deploy.plan import plan, plan_for_server
 from tailrace.deploy.policies import CALLS, action_of
 from tailrace.errors import UsageInvalid
 
@@ -52,9 +52,8 @@ def roles() -> Iterator[Any]:
     for name, text in CONFIGURATIONS.items():
         for role in deployment_of(text).roles:
             yield pytest.param(role, id=f"{name}-{role.id}")
-        config = config_of(text)
-        for table in config.tables:
-            yield pytest.param(server_role(config, table), id=f"{name}-{table}-run")
+        for role in plan_for_server(config_of(text), "0").roles:
+            yield pytest.param(role, id=f"{name}-{role.id}")
 
 
 def operations(service: str) -> set[str]:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tailrace.cli.output import Context, print_json, printable
 from tailrace.errors import UsageInvalid
-
-if TYPE_CHECKING:
-    from tailrace.deploy.model import Deployment
 
 
 @click.group(name="deploy", epilog="Example: tailrace deploy render --to sam ./aws")
@@ -33,9 +29,12 @@ def render(context: Context, tool: str, force: bool, folder: Path) -> None:
     Calls nothing. DIR/README.md has the steps that follow. The same configuration gives the same bytes; a file that was changed
     since it was rendered is left alone, and none is written then.
     """
+    from tailrace import __version__
+    from tailrace.config import find_config, load_config
     from tailrace.deploy.files import rendered
+    from tailrace.deploy.plan import plan
 
-    deployment = planned(context)
+    deployment = plan(load_config(find_config(context.config)), __version__)
     files = rendered(deployment, tool)  # type: ignore[arg-type]  # click has checked it
     written = write_files(folder, files, force=force)
     if context.as_json:
@@ -49,15 +48,6 @@ def render(context: Context, tool: str, force: bool, folder: Path) -> None:
         else f"{len(files)} files written to {printable(str(folder))}"
     )
     click.echo(f"{len(deployment.resources)} parts, {len(deployment.roles)} roles; go on with {folder / 'README.md'}")
-
-
-def planned(context: Context) -> Deployment:
-    """What the configuration needs. Raises ConfigInvalid."""
-    from tailrace import __version__
-    from tailrace.config import find_config, load_config
-    from tailrace.deploy.plan import plan
-
-    return plan(load_config(find_config(context.config)), __version__)
 
 
 def write_files(folder: Path, files: dict[str, str], *, force: bool) -> list[str]:

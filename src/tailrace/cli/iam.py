@@ -7,7 +7,6 @@ from typing import get_args
 
 import click
 
-from tailrace.cli.deploy import planned
 from tailrace.cli.output import Context, print_json
 from tailrace.deploy.entry import Duty
 from tailrace.errors import UsageInvalid
@@ -28,22 +27,19 @@ def command(context: Context, account: str, table: str | None, role: str | None,
     """
     from tailrace.config import find_config, load_config
     from tailrace.deploy.iam import documents
-    from tailrace.deploy.plan import server_role
+    from tailrace.deploy.plan import plan, plan_for_server
 
     if not re.fullmatch(r"[0-9]{12}", account):
         raise UsageInvalid(
             f"{account!r:.40} is no account", hint="Twelve digits, as `aws sts get-caller-identity` says."
         )
     config = load_config(find_config(context.config))
-    deployment = planned(context)
+    deployment = plan_for_server(config, "") if role == "run" else plan(config, "")
     if table is not None and table not in config.tables:
         raise UsageInvalid(
             f"There is no table {table!r:.80} in the configuration", hint=f"Configured are: {', '.join(config.tables)}."
         )
-    roles = deployment.roles
-    if role == "run":
-        roles = tuple(server_role(config, name) for name in config.tables)
-    found = tuple(r for r in roles if role in (None, r.duty) and (table is None or r.of == table))
+    found = tuple(r for r in deployment.roles if role in (None, r.duty) and (table is None or r.of == table))
     if not found:
         raise UsageInvalid(
             f"This deployment has no role {role}" + (f" for {table}" if table else ""),

@@ -54,7 +54,7 @@ def _value(token: Token, deployment: Deployment, account: str, values: Mapping[s
     for asked in deployment.parameters:
         if asked.id == token.name:
             raise UsageInvalid(f"{asked.what} is not known", hint=f'--set {asked.id}="$({asked.ask})"')
-    part = next(part for part in deployment.resources if part.id == token.name)
+    part = next((part for part in deployment.resources if part.id == token.name), None)
     services = {
         Queue: "sqs:{}:{}:",
         Topic: "sns:{}:{}:",

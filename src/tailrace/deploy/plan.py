@@ -105,10 +105,34 @@ def plan(config: Config, version: str) -> Deployment:
 
     `version` of Tailrace, which is what the functions install.
     """
-    _check(config)
+    _check_place(config)
+    _check_tables(config)
     planner = _Planner(config)
     resources = tuple(planner.resources())
     _check_sizes(resources)
+    return _deployment(config, version, planner, resources)
+
+
+def plan_for_server(config: Config, version: str) -> Deployment:
+    """Of a server on which `tailrace run` works, only what it may do: a role for each table. Raises ConfigInvalid."""
+    _check_place(config)
+    planner = _Planner(config)
+    roles = tuple(
+        Role(
+            f"{id_of_slug(slug_of(table))}Run",
+            f"{planner.name}-{slug_of(table)}-run",
+            service="",
+            trust=(),
+            statements=planner.serving(table),
+            of=table,
+            duty="run",
+        )
+        for table in config.tables
+    )
+    return _deployment(config, version, planner, roles)
+
+
+def _deployment(config: Config, version: str, planner: _Planner, resources: tuple[Resource, ...]) -> Deployment:
     return Deployment(
         name=config.deploy.name,
         region=planner.region,
@@ -126,19 +150,22 @@ def plan(config: Config, version: str) -> Deployment:
 # ---- what cannot be deployed
 
 
-def _check(config: Config) -> None:
+def _check_place(config: Config) -> None:
     if not config.landing.url.startswith("s3:"):
         raise ConfigInvalid(
-            "A landing zone on this machine cannot be deployed: functions have no disk in common",
+            "A landing zone on this machine has no place on AWS: functions have no disk in common, and roles say nothing of one",
             hint='Set url = "s3://bucket/prefix" in [landing].',
             place="landing.url",
         )
     if config.source.region is None:
         raise ConfigInvalid(
-            "A deployment has a region, and the configuration names none",
+            "What lies on AWS has a region, and the configuration names none",
             hint='Set region = "eu-west-1" in [source]: that of the tables and of the bucket.',
             place="source.region",
         )
+
+
+def _check_tables(config: Config) -> None:
     if config.source.role_arn is not None:
         raise ConfigInvalid(
             "Functions have roles of their own, in the account of the tables, and assume no other",
@@ -840,10 +867,3 @@ def _chain(function: str) -> dict[str, Any]:
             "Done": {"Type": "Succeed"},
         },
     }
-
-
-def server_role(config: Config, table: str) -> Role:
-    """What `tailrace run` needs for one table on a server; no part of a deployment."""
-    planner = _Planner(config)
-    slug = slug_of(table)
-    return Role(f"{id_of_slug(slug)}Run", f"{planner.name}-{slug}-run", "", (), planner.serving(table), table, "run")
