@@ -83,6 +83,7 @@ class WarehouseTarget:
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         with self._connection.opened(budget), self._reading(table):
+            going_on = self._connection.under_way(self._names(table).work)  # first: what ends meanwhile is in the state
             state = self._state(table)
             if state is None:
                 return Ledger()
@@ -96,13 +97,13 @@ class WarehouseTarget:
                 rows=live,
                 through_ms=state.through_ms,
                 recent=tuple(LedgerRow(*row) for row in newest),
-                begun_through=self._begun_through(self._names(table), state),
+                begun_through=self._begun_through(self._names(table), state, going_on),
                 fence=state.fence,
             )
 
-    def _begun_through(self, names: Names, state: _State) -> int:
+    def _begun_through(self, names: Names, state: _State, going_on: Sequence[str]) -> int:
         """Where the load ends that somebody began whose time was up: its rows are staged, or being staged or applied."""
-        found = [*state.stages, *self._connection.under_way(names.work)]
+        found = [*state.stages, *going_on]
         ends = [end for end in map(names.end_of, found) if end is not None and not state.holds(end)]
         return min(ends, default=0)
 
