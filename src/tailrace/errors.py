@@ -8,7 +8,7 @@
       |   AlreadyExists
       + Transient        repeat the same call
       |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired, TargetContended, LoaderBusy,
-      |   LoaderFenced
+      |   LoaderFenced, OutOfTime
       + GapFound         changes are missing; repair or new base
       |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing, WindowMissing
       + DataInvalid      this file or record is wrong
