@@ -96,6 +96,8 @@ _CLOCK: Final = frozenset(["RequestExpired", "RequestTimeTooSkewed", "RequestInT
 _ABSENT: Final = frozenset(
     [
         "ResourceNotFoundException",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueDoesNotExist",
         "ParameterNotFound",
         "TableNotFoundException",
         "NoSuchKey",
@@ -139,6 +141,10 @@ _ACTIONS: Final = {
     "GetParameter": "ssm:GetParameter",
     "Invoke": "lambda:InvokeFunction",
     "SendMessage": "sqs:SendMessage",
+    "GetQueueUrl": "sqs:GetQueueUrl",
+    "ReceiveMessage": "sqs:ReceiveMessage",
+    "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "DeleteMessage": "sqs:DeleteMessage",
     "Publish": "sns:Publish",
     "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "HeadBucket": "s3:ListBucket",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.runtimes.aws_lambda.failures import RETRIED, failure_of, given_up_records
+from tailrace.runtimes.aws_lambda.failures import RETRIED, failure_of, given_up_records, unlanded
 
 FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:orders-load"
 
@@ -80,3 +80,20 @@ def test_given_up_records_are_an_event() -> None:
     for odd in (b"{}", b"[]", b"x", b'{"payload": 1}'):
         with pytest.raises(ValueError):  # noqa: PT011  (json's own, too)
             given_up_records(odd)
+
+
+def test_records_that_cannot_land_are_a_letter_of_their_own() -> None:
+    failure = failure_of(unlanded("s3://b/k", ValueError("it holds nothing")))
+    assert (failure.object, failure.error_type, failure.error) == ("s3://b/k", "ValueError", "it holds nothing")
+    assert failure.remedy == "keep"
+    assert failure.why_not_replayed is None
+    assert (
+        failure.told()
+        == "Records that a function gave up lie in s3://b/k and cannot land: ValueError: it holds nothing"
+    )
+
+
+def test_by_hand_it_is_sent_as_it_was_at_first() -> None:
+    failure = failure_of(letter(requestPayload={"tables": "orders", RETRIED: True}))
+    assert failure.why_not_replayed is None
+    assert failure.anew() == {"tables": "orders"}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from tailrace.errors import TailraceError, UserFault
+from tailrace.errors import TailraceError, UsageInvalid, UserFault
 
 if TYPE_CHECKING:
     from tailrace.pipeline import Pipeline
@@ -98,6 +98,16 @@ def set_up_logging(*, quiet: bool, verbose: int, log_format: str) -> None:
 def printable(text: str) -> str:
     """Control characters shown instead of obeyed: names and values may come from an attacker."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def is_confirmed(question: str) -> bool:
+    """The answer of whoever is at the terminal. Raises UsageInvalid where nobody is."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise
+        raise UsageInvalid("There is nobody to ask", hint="Say --yes where no terminal is.") from None
 
 
 def prepare_streams() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,7 +10,7 @@ from typing import Any, Final
 import click
 
 from tailrace.cli.options import tables_option
-from tailrace.cli.output import FAILED, IN_PART, Context, print_json, printable
+from tailrace.cli.output import FAILED, IN_PART, Context, is_confirmed, print_json, printable
 from tailrace.errors import NotFound, SegmentCorrupt, UsageInvalid
 from tailrace.landing import Landing
 from tailrace.model.quarantine import QuarantinedRecord
@@ -123,7 +122,7 @@ def drop(context: Context, table: str, name: str, yes: bool) -> None:
         count = len(landing.quarantine_file(name).records)
     except SegmentCorrupt:
         count = 0  # it cannot be read, which is a reason to drop it
-    if not yes and not _is_confirmed(f"Forget {name} with {count} records of {table}? They cannot be brought back"):
+    if not yes and not is_confirmed(f"Forget {name} with {count} records of {table}? They cannot be brought back"):
         context.say("nothing was dropped")
         click.get_current_context().exit(FAILED)
     landing.release(name)
@@ -131,15 +130,6 @@ def drop(context: Context, table: str, name: str, yes: bool) -> None:
         print_json({"table": table, "name": name, "dropped": count})
     else:
         click.echo(f"dropped {count} records")
-
-
-def _is_confirmed(question: str) -> bool:
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort:
-        if sys.stdin is not None and sys.stdin.isatty():
-            raise
-        raise UsageInvalid("There is nobody to ask", hint="Say --yes where no terminal is.") from None
 
 
 def _name(landing: Landing, part: str) -> str:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tailrace.aws import Aws, translate
-from tailrace.capture.lambda_events import batch_of
+from tailrace.capture.lambda_events import StreamBatch, batch_of
 from tailrace.clock import SystemClock
 from tailrace.config import Config, find_config, load_config
-from tailrace.errors import ConfigInvalid, TailraceError, Transient
+from tailrace.errors import ConfigInvalid, OutOfTime, TailraceError, Transient
 from tailrace.landing import Landing, open_store
 from tailrace.runtimes.aws_lambda.capturing import land
-from tailrace.runtimes.aws_lambda.failures import Failure, failure_of, given_up_records
+from tailrace.runtimes.aws_lambda.failures import Failure, failure_of, given_up_records, unlanded
 from tailrace.runtimes.aws_lambda.objects import CreatedObject, created_objects
-from tailrace.runtimes.aws_lambda.telemetry import set_up_logging
+from tailrace.runtimes.aws_lambda.telemetry import say, set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -70,25 +70,41 @@ def _keep(aws: Aws, failure: Failure, body: str) -> None:
 
 def _land(aws: Aws, config: Config, created: CreatedObject, context: Any) -> str:
     """Land what a mapping gave up; where it cannot land, the object stays where it is and somebody is told."""
-    place = f"s3://{created.bucket}/{created.key}"
-    s3 = aws.client("s3")
+    data = read_given_up(aws, created)
     try:
-        data = s3.get_object(Bucket=created.bucket, Key=created.key)["Body"].read()
-    except Exception as error:
-        raise translate(error, operation="GetObject", object=place) from error
-    try:
-        batch = batch_of(given_up_records(data))
-        landing = Landing(open_store(config.landing.url, s3), batch.table)
-        answer = land(batch, landing, SystemClock(), lambda: context.get_remaining_time_in_millis() / 1000)
+        batch = land_given_up(aws, config, data, lambda: context.get_remaining_time_in_millis() / 1000)
     except Transient:
         raise
     except (ValueError, TailraceError) as error:
-        _keep(aws, Failure("", "unknown", type(error).__name__, f"{place}: {error}", 0), json.dumps({"object": place}))
+        letter = unlanded(created.place, error)
+        _keep(aws, failure_of(letter), letter)
         return "kept"
-    if answer["batchItemFailures"]:
-        raise TailraceError(f"There was no time to land all of {place}", hint="It is tried again.")
-    log.warning("%s: %d given-up records landed from %s", batch.table, len(batch.records), place)
+    log.warning("%s: %d given-up records landed from %s", batch.table, len(batch.records), created.place)
     return "landed"
+
+
+def read_given_up(aws: Aws, created: CreatedObject) -> bytes:
+    """The object with the records of one batch. Raises what AWS answers, in our words."""
+    try:
+        data: bytes = aws.client("s3").get_object(Bucket=created.bucket, Key=created.key)["Body"].read()
+    except Exception as error:
+        raise translate(error, operation="GetObject", object=created.place) from error
+    return data
+
+
+def land_given_up(
+    aws: Aws, config: Config, data: bytes, remaining: Callable[[], float], tell: Callable[[str], None] = say
+) -> StreamBatch:
+    """Land a batch as the function behind the stream would have; repeated, it lands nothing twice.
+
+    `remaining`: seconds that are left. `tell`: gets the line of metrics. Raises ValueError or UsageInvalid for what is no
+    batch, OutOfTime where not all of it landed, and what writing raises.
+    """
+    batch = batch_of(given_up_records(data))
+    landing = Landing(open_store(config.landing.url, aws.client("s3")), batch.table)
+    if land(batch, landing, SystemClock(), remaining, tell)["batchItemFailures"]:
+        raise OutOfTime("There was no time to land all of a given-up batch", hint="It is tried again.")
+    return batch
 
 
 def _do(aws: Aws, service: str, operation: str, **arguments: Any) -> None:

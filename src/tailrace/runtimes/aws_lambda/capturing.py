@@ -41,17 +41,24 @@ def handle(event: Any, context: Any) -> dict[str, Any]:
         raise
 
 
-def land(batch: StreamBatch, landing: Landing, clock: Clock, remaining: Callable[[], float]) -> dict[str, Any]:
+def land(
+    batch: StreamBatch,
+    landing: Landing,
+    clock: Clock,
+    remaining: Callable[[], float],
+    tell: Callable[[str], None] = say,
+) -> dict[str, Any]:
     """Make a batch durable: set bad records aside, write the segment. `remaining`: seconds until the function is ended.
 
-    Names come from positions, times and content of the records, so a batch that comes again changes nothing.
+    `tell` gets the line of metrics. Names come from positions, times and content of the records, so a batch that comes again
+    changes nothing.
     """
     reserve = min(RESERVE_SECONDS, remaining() / 2)
     encoded = encode_batch(batch, lambda: remaining() < reserve)
     if encoded.poison:
         _set_aside(landing, batch, encoded.poison)
     segment = _write(landing, batch, encoded)
-    say(_line(batch, encoded, segment, clock.now_ms()))
+    tell(_line(batch, encoded, segment, clock.now_ms()))
     return {"batchItemFailures": [] if encoded.left is None else [{"itemIdentifier": encoded.left}]}
 
 

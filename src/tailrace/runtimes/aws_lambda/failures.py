@@ -22,7 +22,8 @@ Remedy: TypeAlias = Literal["retry", "keep"]
 class Failure:
     """One thing that Lambda gave up. `event`: what the function was called with; None: only described.
 
-    `function`: its ARN without a version. `error`: type and message of the last attempt.
+    `function`: its ARN without a version. `error`: type and message of the last attempt. `object`: where given-up records
+    lie that could not land, ``s3://bucket/key``; nothing else is known of those.
     """
 
     function: str
@@ -32,6 +33,7 @@ class Failure:
     attempts: int
     event: Any = None
     stream: str = ""
+    object: str = ""
 
     @property
     def remedy(self) -> Remedy:
@@ -41,12 +43,29 @@ class Failure:
         passes = self.error_type in _passing() or self.condition == "EventAgeExceeded" or "timed out" in self.error
         return "retry" if passes else "keep"
 
+    @property
+    def why_not_replayed(self) -> str | None:
+        """Why nobody can send it again; None where somebody can."""
+        if self.object or (self.function and isinstance(self.event, Mapping)):
+            return None
+        if self.stream:
+            return "It tells where records are, and does not hold them: the publisher reads those from the stream"
+        return "It does not say which function was called"
+
     def again(self) -> dict[str, Any]:
         """The event, marked so that it is not sent a third time."""
         return {**self.event, RETRIED: True}
 
+    def anew(self) -> dict[str, Any]:
+        """The event as it was at first: whoever sends it by hand has removed the cause, and it may be retried as ever."""
+        return {name: value for name, value in self.event.items() if name != RETRIED}
+
     def told(self) -> str:
         """One sentence, and the next step."""
+        if self.object:
+            return (
+                f"Records that a function gave up lie in {self.object} and cannot land: {self.error_type}: {self.error}"
+            )
         name = self.function.rpartition(":")[2] or "a function"
         what = f"records of {self.stream}" if self.stream else "an event"
         why = f"{self.error_type}: {self.error}".strip(": ") or "no error was told"
@@ -62,6 +81,9 @@ def failure_of(text: str) -> Failure:
         document = json.loads(text)
     except ValueError:
         document = None
+    if isinstance(document, Mapping) and isinstance(document.get("object"), str):
+        told = str(document.get("errorType", "")), str(document.get("errorMessage", ""))
+        return Failure("", "unknown", *told, 0, object=document["object"])
     if not isinstance(document, Mapping) or not isinstance(context := document.get("requestContext"), Mapping):
         return Failure("", "unknown", "", text[:1000], 0, event=document)
     answer = document.get("responsePayload")
@@ -75,10 +97,19 @@ def failure_of(text: str) -> Failure:
         condition=str(context.get("condition", "unknown")),
         error_type=str(answer.get("errorType", error)),
         error=str(answer.get("errorMessage", "")),
-        attempts=int(context.get("approximateInvokeCount", 0)),
+        attempts=_count(context.get("approximateInvokeCount")),
         event=document.get("requestPayload"),
         stream=str(batch.get("streamArn", "")),
     )
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def unlanded(place: str, error: Exception) -> str:
+    """The letter that tells of given-up records which cannot land; `failure_of` reads it."""
+    return json.dumps({"object": place, "errorType": type(error).__name__, "errorMessage": str(error)})
 
 
 def given_up_records(data: bytes) -> Any:

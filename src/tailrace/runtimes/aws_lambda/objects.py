@@ -15,6 +15,10 @@ class CreatedObject:
     bucket: str
     key: str
 
+    @property
+    def place(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
 
 def created_objects(event: Any) -> Iterator[CreatedObject]:
     """Of an S3 notification, whose keys are URL-encoded, or of EventBridge, where they are not.
