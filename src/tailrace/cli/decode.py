@@ -55,7 +55,7 @@ def output_options(command: F) -> F:
 def command(context: Context, inputs: tuple[Path, ...], output: str, form: str | None, report: Path | None) -> None:
     """Turn DynamoDB JSON into one file of Parquet, Arrow, CSV or NDJSON.
 
-    An INPUT is a file of an export, a segment, a Lambda event or what GetRecords gave, gzip'd or not, or a folder of
+    An INPUT is a file of an export, a segment, a Lambda event, what GetRecords or Firehose gave, gzip'd or not, or a folder of
     them; which one, is found out by looking. Of a folder with DynamoDB exports, exactly the files that their manifests
     list are read, and compared with their MD5s and counts. Numbers keep all their digits, and an attribute with two
     types gets two columns. Lines that cannot be represented are left out and told in the report; the exit code is then

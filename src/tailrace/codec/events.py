@@ -1,10 +1,13 @@
 """Stream records as people hold them, Lambda events and the output of GetRecords, to lines of a segment.
 
-Only the shape changes. What is wrong with a record the decoder says, so every record becomes one line.
+So with what DynamoDB writes to Kinesis, and Firehose from there to S3: without a position, in another unit of time, and with
+binaries that are encoded once more. Only the shape changes. What is wrong with a record the decoder says, so every record
+becomes one line.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +23,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # What an event, a record of one, or an array of these may begin with. A segment begins with Item, Metadata, Keys or an image.
 _BEGIN = re.compile(
     rb'\s*(\[\s*)?\{\s*"'
-    rb'(Records|NextShardIterator|dynamodb|awsRegion|userIdentity|event(ID|Name|Version|Source|SourceARN))"'
+    rb'(Records|NextShardIterator|dynamodb|awsRegion|userIdentity|tableName|recordFormat|event(ID|Name|Version|Source|SourceARN))"'
 )
+_SPACE = re.compile(r"[ \t\r\n]*")
+_UNITS: Final = {"MILLISECOND": 1000, "MICROSECOND": 1}  # microseconds
+_MILLIS_MAX: Final = 253_402_300_800_000  # the year 10000: microseconds taken for milliseconds lie beyond it
 _NOT_LOADED: Final = (ValueError, RecursionError)
 
 
@@ -33,8 +39,9 @@ def is_event(head: bytes) -> bool:
 def segment_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The records of JSON documents as a segment: one line a record, in order.
 
-    A document is an event ``{"Records": […]}``, an array of records or a single record. One document a line is read
-    line by line; one that goes over several lines is held whole. What is not JSON stays a line as it is.
+    A document is an event ``{"Records": […]}``, an array of records or a single record. Documents on one line, as Firehose
+    writes them without a delimiter, are read line by line; one that goes over several lines is held whole. What is not JSON
+    stays a line as it is.
     """
     lines = _split(chunks)
     first = next((line for line in lines if line.strip()), b"").removeprefix(_BYTE_ORDER_MARK)
@@ -63,29 +70,83 @@ def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _records(data: bytes) -> list[bytes] | None:
-    """The lines of one document's records; None where it is no document."""
+    """The lines of the records of one document after the other; None where there is none, or anything else behind one."""
     try:
-        document = _load(data)
-        records = document.get("Records", [document]) if isinstance(document, dict) else document
-        return [_dump(_change(record)) for record in (records if isinstance(records, list) else [document])]
+        return [_dump(_change(_unwrapped(record))) for document in _load(data) for record in _records_in(document)]
     except _NOT_LOADED:
         return None
+
+
+def _records_in(document: Any) -> list[Any]:
+    records = document.get("Records", [document]) if isinstance(document, dict) else document
+    return records if isinstance(records, list) else [document]
+
+
+def _unwrapped(record: Any) -> Any:
+    """What a record of Kinesis holds, as Lambda or GetRecords hands it over; any other record as it is."""
+    if not isinstance(record, dict) or "dynamodb" in record:
+        return record
+    kinesis = record.get("kinesis")
+    data: Any = kinesis.get("data") if isinstance(kinesis, dict) else record.get("Data")
+    try:
+        (document,) = _load(base64.b64decode(data, validate=True))
+    except (*_NOT_LOADED, TypeError):
+        return record
+    return document
 
 
 def _change(record: Any) -> Any:
     """The export form of a stream record; what does not look like one stays what it is."""
     if not isinstance(record, dict) or not isinstance(change := record.get("dynamodb"), dict):
         return record
-    metadata: dict[str, Any] = {
-        "SequenceNumber": {"S": change.get("SequenceNumber")},
-        "EventName": {"S": record.get("eventName")},
-    }
+    is_of_kinesis = "recordFormat" in record and "SequenceNumber" not in change
+    metadata: dict[str, Any] = {"EventName": {"S": record.get("eventName")}}
+    if not is_of_kinesis:
+        metadata["SequenceNumber"] = {"S": change.get("SequenceNumber")}
     if "ApproximateCreationDateTime" in change:
-        metadata["WriteTimestampMicros"] = {"N": _micros(change["ApproximateCreationDateTime"])}
+        created = change["ApproximateCreationDateTime"]
+        precision = change.get("ApproximateCreationDateTimePrecision")
+        by_unit = is_of_kinesis or precision is not None
+        metadata["WriteTimestampMicros"] = {"N": _micros_by(created, precision) if by_unit else _micros(created)}
     if _is_ttl(record.get("userIdentity")):
         metadata["Expired"] = {"BOOL": True}
     images = {name: change[name] for name in ("Keys", "NewImage", "OldImage") if name in change}
+    if is_of_kinesis:
+        images = {name: _encoded_once(image) for name, image in images.items()}
     return {"Metadata": metadata, **images}
+
+
+def _encoded_once(value: Any, tag: str = "M") -> Any:
+    """What a tag holds, with binaries as DynamoDB JSON has them. What is not of its form stays so, for the decoder to say."""
+    match tag, value:
+        case "B", str():
+            try:
+                return base64.b64decode(value, validate=True).decode("latin-1")  # no base64 inside: rejected as such
+            except ValueError:
+                return value
+        case "BS", list():
+            return [_encoded_once(member, "B") for member in value]
+        case "L", list():
+            return [_typed(element) for element in value]
+        case "M", dict():
+            return {name: _typed(member) for name, member in value.items()}
+    return value
+
+
+def _typed(value: Any) -> Any:
+    return {tag: _encoded_once(held, tag) for tag, held in value.items()} if isinstance(value, dict) else value
+
+
+def _micros_by(created: Any, precision: Any) -> str:
+    """A whole number of what the record names; milliseconds, as they all once were, where it names nothing.
+
+    Never guessed: what cannot be so is no number then, and the decoder rejects the record.
+    """
+    unit = _UNITS["MILLISECOND"] if precision is None else _UNITS.get(precision) if isinstance(precision, str) else None
+    is_whole = isinstance(created, Decimal) and created.adjusted() < 20 and created == created.to_integral_value()
+    if unit is None or not is_whole or (unit == _UNITS["MILLISECOND"] and created >= _MILLIS_MAX):
+        return f"{created} of precision {precision}"
+    return str(int(created) * unit)
 
 
 def _is_ttl(identity: Any) -> bool:
@@ -125,9 +186,25 @@ def _number(text: str) -> Decimal | float:
         return float(text)
 
 
-def _load(data: bytes) -> Any:
+_raw_decode = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_float=_number, parse_int=_number).raw_decode
+
+
+def _load(data: bytes) -> list[Any]:
+    """The documents that stand behind one another, at least one. Raises ValueError or RecursionError."""
     text = data.decode("utf-8")
-    return json.loads(text, object_pairs_hook=_no_repeats, parse_float=_number, parse_int=_number)
+    found: list[Any] = []
+    place = _after_space(text, 0)
+    while place < len(text) or not found:
+        document, place = _raw_decode(text, place)
+        found.append(document)
+        place = _after_space(text, place)
+    return found
+
+
+def _after_space(text: str, place: int) -> int:
+    space = _SPACE.match(text, place)
+    assert space is not None, "it matches nothing, too"
+    return space.end()
 
 
 def _dump(value: Any) -> bytes:
