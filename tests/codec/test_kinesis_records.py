@@ -153,11 +153,12 @@ def test_a_delete_by_ttl_is_told() -> None:
     assert tailrace.decode(dump(record("REMOVE") | {"userIdentity": identity}))["_tr_expired"].to_pylist() == [True]
 
 
-@pytest.mark.parametrize("tail", [b"x", b'{"awsRegion":', b"]"])
-def test_what_stands_behind_a_record_makes_its_line_a_rejected_one(tail: bytes) -> None:
-    decoded = codec.decode_segments([records_of([dump(RECORDS[0]) + tail])], "0001|1|")
-    assert decoded.rows == (0,)
-    assert [rejected.kind for rejected in decoded.rejected[0]] == ["not_json"]
+@pytest.mark.parametrize("tail", [b"x", b'{"awsRegion":', b"]", b'{"dynamodb": 1 "a"}' + dump(RECORDS[1])])
+def test_what_stands_behind_a_record_and_is_none_is_rejected_with_the_rest_of_its_line(tail: bytes) -> None:
+    damaged = dump(RECORDS[0]) + dump(RECORDS[1]) + tail + b"\n" + dump(RECORDS[2])
+    decoded = codec.decode_segments([records_of([damaged])], "0001|1|")
+    assert decoded.rows == (3,)
+    assert [(rejected.line, rejected.kind) for rejected in decoded.rejected[0]] == [(3, "not_json")]
 
 
 @pytest.mark.parametrize("data", ["", "no base64", wrapped([]), base64.b64encode(b"x").decode(), None, 7])

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from functions import Lambda, until
 from stream_reader import Account
 
+import tailrace
 from tailrace.local.client import LocalAws
 
 pytestmark = pytest.mark.embedded
@@ -265,6 +266,10 @@ def test_changes_of_a_table_come_by_kinesis_too(
     assert [base64.b64decode(base64.b64decode(text)) for text in inner] == [b"1"]
     assert last["eventName"] == "REMOVE"
     assert last["dynamodb"].keys() >= {"Keys", "OldImage"}
+    rows = tailrace.decode(body).select(["_tr_op", "_tr_ts", "pk", "data", "inside"]).to_pylist()
+    assert [row["_tr_ts"] for row in rows] == [moment * (1_000_000 // unit) for moment in times]
+    assert [row["_tr_op"] + row["pk"] for row in rows] == ["ca", "ctwice", "ctwice", "clate", "da"]
+    assert (rows[0]["data"], json.loads(rows[0]["inside"])) == (b"\x00\xff", [{"x": ["MQ=="]}])
 
 
 def documents(text: str) -> Iterator[dict[str, Any]]:

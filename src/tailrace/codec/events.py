@@ -39,9 +39,9 @@ def is_event(head: bytes) -> bool:
 def segment_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The records of JSON documents as a segment: one line a record, in order.
 
-    A document is an event ``{"Records": […]}``, an array of records or a single record. Documents on one line, as Firehose
-    writes them without a delimiter, are read line by line; one that goes over several lines is held whole. What is not JSON
-    stays a line as it is.
+    A document is an event ``{"Records": […]}``, an array of records or a single record. One document a line is read line by
+    line, and so are single records without a delimiter, as Firehose writes them; one that goes over several lines is held
+    whole. What is not JSON stays a line as it is.
     """
     lines = _split(chunks)
     first = next((line for line in lines if line.strip()), b"").removeprefix(_BYTE_ORDER_MARK)
@@ -50,7 +50,7 @@ def segment_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
         whole = [first, *lines]
         begun, lines = _records(b"\n".join(whole)), iter(())
         if begun is None:
-            begun, lines = [], iter(whole)
+            begun, lines = iter(()), iter(whole)
     yield from begun
     for line in lines:
         records = _records(line)
@@ -69,12 +69,36 @@ def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(pending)
 
 
-def _records(data: bytes) -> list[bytes] | None:
-    """The lines of the records of one document after the other; None where there is none, or anything else behind one."""
+def _records(data: bytes) -> Iterator[bytes] | None:
+    """The lines of one document's records, or of bare records one after the other; None where it begins with neither.
+
+    What stands behind a bare record and is none becomes one line as it is, with the rest.
+    """
     try:
-        return [_dump(_change(_unwrapped(record))) for document in _load(data) for record in _records_in(document)]
+        text = data.decode("utf-8")
+        lines, place = _next(text, 0)
     except _NOT_LOADED:
         return None
+    return _and_more(lines, text, place)
+
+
+def _and_more(lines: list[bytes], text: str, place: int) -> Iterator[bytes]:
+    yield from lines
+    while place < len(text):
+        try:
+            lines, place = _next(text, place)
+        except _NOT_LOADED:
+            lines, place = [text[place:].encode() + b"\n"], len(text)
+        yield from lines
+
+
+def _next(text: str, place: int) -> tuple[list[bytes], int]:
+    """The lines of the document that begins here, and where the next one begins. Raises what _NOT_LOADED names."""
+    document, end = _load(text, place)
+    is_bare = isinstance(document, dict) and "dynamodb" in document
+    if not is_bare and (place, end) != (0, len(text)):
+        raise ValueError("an event does not stand alone")
+    return [_dump(_change(_unwrapped(record))) for record in _records_in(document)], end
 
 
 def _records_in(document: Any) -> list[Any]:
@@ -89,10 +113,11 @@ def _unwrapped(record: Any) -> Any:
     kinesis = record.get("kinesis")
     data: Any = kinesis.get("data") if isinstance(kinesis, dict) else record.get("Data")
     try:
-        (document,) = _load(base64.b64decode(data, validate=True))
+        text = base64.b64decode(data, validate=True).decode("utf-8")
+        document, end = _load(text, 0)
     except (*_NOT_LOADED, TypeError):
         return record
-    return document
+    return document if end == len(text) else record
 
 
 def _change(record: Any) -> Any:
@@ -189,16 +214,10 @@ def _number(text: str) -> Decimal | float:
 _raw_decode = json.JSONDecoder(object_pairs_hook=_no_repeats, parse_float=_number, parse_int=_number).raw_decode
 
 
-def _load(data: bytes) -> list[Any]:
-    """The documents that stand behind one another, at least one. Raises ValueError or RecursionError."""
-    text = data.decode("utf-8")
-    found: list[Any] = []
-    place = _after_space(text, 0)
-    while place < len(text) or not found:
-        document, place = _raw_decode(text, place)
-        found.append(document)
-        place = _after_space(text, place)
-    return found
+def _load(text: str, place: int) -> tuple[Any, int]:
+    """The document that begins here, and where what is behind it begins. Raises ValueError or RecursionError."""
+    document, end = _raw_decode(text, _after_space(text, place))
+    return document, _after_space(text, end)
 
 
 def _after_space(text: str, place: int) -> int:

@@ -56,7 +56,7 @@ class Parked:
 
     def __init__(self, aws: Aws, config: Config, queue: str) -> None:
         self._aws, self._config = aws, config
-        self._sqs = aws.client("sqs", read_seconds=30)
+        self._sqs = aws.client("sqs")
         self._held: dict[str, Letter] = {}
         self._url = queue if "://" in queue else self._url_of(queue)
 
