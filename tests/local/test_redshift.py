@@ -406,13 +406,13 @@ SOURCE = pa.table(
         "id": ["a", "b", ""],
         "n": pa.array([Decimal("1.20"), None, BIG], pa.decimal128(38, 2)),
         "tags": pa.array([["x", None], None, []], pa.list_(pa.string())),
-        "raw": pa.array([b"\x00\xff", b"", None], pa.binary()),
+        "seal": pa.array([b"\x00\xff", b"", None], pa.binary()),
         "flag": [True, None, False],
         "size": pa.array([2**63 - 1, None, -(2**63)], pa.int64()),
         "at": pa.array([0, None, 1_790_000_000_123_456], pa.timestamp("us")),
     }
 )
-TABLE = "(id VARCHAR(9), n DECIMAL(38, 2), tags SUPER, raw VARBYTE(9), flag BOOLEAN, size BIGINT, at TIMESTAMP)"
+TABLE = "(id VARCHAR(9), n DECIMAL(38, 2), tags SUPER, seal VARBYTE(9), flag BOOLEAN, size BIGINT, at TIMESTAMP)"
 LOADED = [
     ("", str(BIG), "[]", None, False, -(2**63), "2026-09-21 14:13:20.123456"),
     ("a", "1.20", '["x",null]', "00ff", True, 2**63 - 1, "1970-01-01 00:00:00"),
@@ -436,16 +436,16 @@ def test_a_file_that_is_listed_twice_is_loaded_twice(warehouse: Warehouse) -> No
 
 def test_json_arrives_by_name(warehouse: Warehouse) -> None:
     lines = [
-        {"id": "a", "n": 1, "tags": ["x", None], "raw": "00FF", "flag": True, "size": 2**63 - 1, "more": 1},
+        {"id": "a", "n": 1, "tags": ["x", None], "seal": "00FF", "flag": True, "size": 2**63 - 1, "more": 1},
         {"id": "b"},
         {"ID": "c", "n": "1.239", "size": 5},
     ]
     text = "\n".join(json.dumps(line) for line in lines) + '{"id": "d", "tags": {"n": 1.00000000000000000000000000001}}'
     entry = warehouse.put("f", gzip.compress(text.encode()))
-    columns = "(id, n, tags, raw, flag, size)"
+    columns = "(id, n, tags, seal, flag, size)"
     copy = warehouse.copy(f"t {columns}", entry, options="FORMAT JSON 'auto' GZIP COMPUPDATE OFF STATUPDATE OFF")
     warehouse.done(f"CREATE TABLE t {TABLE}", copy)
-    assert warehouse.rows("SELECT id, n, tags, raw, flag, size FROM t ORDER BY id") == [
+    assert warehouse.rows("SELECT id, n, tags, seal, flag, size FROM t ORDER BY id") == [
         ("a", "1.00", '["x",null]', "00ff", True, 2**63 - 1),
         ("b", None, None, None, None, None),
         ("d", None, '{"n":1.00000000000000000000000000001}', None, None, None),
