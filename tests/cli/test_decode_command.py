@@ -397,7 +397,7 @@ def test_the_second_look_leaves_nothing_half_done_either() -> None:
             Path("b.json").unlink(missing_ok=True)
 
     with pytest.raises(Exception, match="cannot be read"):
-        convert.convert(find_inputs(["a.json", "b.json"]), Path("out.parquet"), "parquet", on_read=remove)
+        convert.convert(find_inputs(["a.json", "b.json"]), Path("out.parquet"), "parquet", threads=1, on_read=remove)
     assert not Path("out.parquet").exists()
 
 

@@ -286,8 +286,9 @@ def test_a_state_machine_calls_until_the_base_is_read(site: Site) -> None:
 
 
 def test_an_item_of_a_chain_table_calls_until_the_base_is_read(site: Site) -> None:
-    site.configure("scan_segments = 12\nbackfill_units = 2")
-    site.account.put_many(site.table, 600, text={"S": "x" * 100})
+    site.configure("scan_segments = 12\nworkers = 1")
+    site.account.put_many(site.table, 600)
+    site.aws.fault("slow", operation="Scan", table=site.table, seconds=1, count=12)  # 12 seconds, of which a call has 8
     chain = f"{site.name}-chain"
     site.account.dynamodb.create_table(
         TableName=chain,
