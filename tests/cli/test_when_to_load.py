@@ -1,4 +1,4 @@
-"""Tables with each load rule stream into DuckDB and the Redshift stand-in while they are written to, landing on S3."""
+"""Tables with each load rule stream into DuckDB and Redshift (by both drivers) while they are written to, landing on S3."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ base = "none"
 flush_seconds = 0.3
 """
 
+DRIVEN = """
+[targets.driven]
+kind = "redshift"
+driver = "connector"
+host = "{host}"
+port = {port}
+ssm_parameter = "/dwh/login"
+database = "dev"
+iam_role = "arn:aws:iam::111122223333:role/RedshiftCopy"
+staging = "s3://lake/driven"
+"""
+
 
 class MovableClock(SystemClock):
     ahead_ms = 0
@@ -72,7 +84,7 @@ def said(*arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
-def test_every_rule_live_into_duckdb_and_redshift(
+def test_every_rule_live_into_duckdb_and_redshift_by_both_drivers(
     aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter(aws, tmp_path, monkeypatch)
@@ -80,7 +92,11 @@ def test_every_rule_live_into_duckdb_and_redshift(
     clock.ahead_ms = HOUR - clock.now_ms() % HOUR + HOUR // 2  # half past
     monkeypatch.setattr("tailrace.pipeline.SystemClock", lambda: clock)
     dynamodb = boto3.client("dynamodb", endpoint_url=aws.endpoint_url)
-    config = CONFIG.format(endpoint_url=aws.endpoint_url)
+    login = json.dumps({"username": "loader", "password": "unused"})
+    ssm = boto3.client("ssm", endpoint_url=aws.endpoint_url)
+    ssm.put_parameter(Name="/dwh/login", Value=login, Type="SecureString")
+    host, port = aws.redshift("driven")
+    config = CONFIG.format(endpoint_url=aws.endpoint_url) + DRIVEN.format(host=host, port=port)
     writers = {}
     for table, rule in RULES.items():
         ensure_table(dynamodb, table, PROFILES["order"], clock)
@@ -98,7 +114,7 @@ def test_every_rule_live_into_duckdb_and_redshift(
 
     def rows(runs: dict[str, TableRun], table: str) -> int:
         loads = runs[table].loads.values() if table in runs else ()
-        return min((load.rows for load in loads), default=0) if len(loads) == 2 else 0
+        return min((load.rows for load in loads), default=0) if len(loads) == 3 else 0
 
     seen: dict[str, TableRun] = {}
 
@@ -129,7 +145,7 @@ def test_every_rule_live_into_duckdb_and_redshift(
     said("capture")
     (waiting,) = said("load", "--due", "--tables", "h*rs")
     assert {name: load["next_load"][13:] for name, load in waiting["loaded"].items()} == dict.fromkeys(
-        ("local", "dwh"), ":05:00+00:00"
+        ("local", "dwh", "driven"), ":05:00+00:00"
     )
     statuses = {status["table"]: status for status in said("status", "--max-lag", "3h")}
     assert statuses["hands"]["segments"]["unloaded"] == statuses["hands"]["segments"]["count"] > 0
