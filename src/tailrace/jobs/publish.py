@@ -65,6 +65,8 @@ class LandedChanges:
         return _identity(number, key_text(keys)) in self._changes
 
     def is_set_aside(self, number: SequenceNumber) -> bool:
+        if any(number in positions for positions in self._aside.values()):
+            return True
         for name in self._landing.quarantine_names():
             if name.startswith(QUARANTINE + QUARANTINED) and name not in self._aside:
                 self._aside[name] = self._positions(name)
@@ -325,7 +327,7 @@ class LambdaCapturer:
         if self._clock.monotonic() >= self._next_look:
             report = self._look(Budget(self._clock, self._settings.flush_seconds))
         report = totalled(report, self._capturer.step())
-        is_idle = report.caught_up or report.waits
+        is_idle = (report.caught_up or report.waits) and report.wait_seconds > 0  # 0: a read is due, or under way
         pause = self._next_look - self._clock.monotonic() if is_idle else 0.0
         return replace(report, wait_seconds=max(report.wait_seconds, pause))
 

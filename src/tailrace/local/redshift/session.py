@@ -181,7 +181,6 @@ class Session:
         try:
             statement = read_statement(sql, in_transaction=self.in_transaction)
             fault = self._strike(statement.verb) if statement.verb != "BEGIN" else None
-            kind = None if fault is None else fault.kind
             if fault is not None:
                 await self._struck(fault)
             result = await self._run(statement, parameters or {})
@@ -192,7 +191,7 @@ class Session:
             if isinstance(error, LoadFailed):
                 await self._prepared.note_failure(error)
             raise
-        if kind == "reply_lost":
+        if fault is not None and fault.kind == "reply_lost":
             await self.close()
             raise ConnectionLost
         return result
@@ -212,6 +211,7 @@ class Session:
             case "statement_cancelled":
                 raise Cancelled
             case "statement_slow":
+                self._cancelled.clear()  # of a statement before this one
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._cancelled.wait(), fault.seconds)
                     raise Cancelled

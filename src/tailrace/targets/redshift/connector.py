@@ -142,7 +142,6 @@ class ConnectorConnection(OneSession):
                 application_name="tailrace",
             )
             connection.redshift_types[VARBYTE] = (0, text_recv)  # hex; one version of the protocol makes a text of it
-            connection._usock.settimeout(self._wait_seconds + GRACE_SECONDS)
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(f"SET statement_timeout TO {int(self._wait_seconds * 1000)}")

@@ -213,7 +213,7 @@ class DataApiConnection:
                 else:
                     unanswered = True
                 attempt += 1
-                if self._left(until) <= 0 or (unanswered and attempt == TRIES):
+                if self._left(until) <= 0 or (unanswered and attempt >= TRIES):
                     if not (unanswered and writes):
                         raise
                     hint = "The next load looks at the ledger first and goes on from it."

@@ -74,8 +74,8 @@ class RedshiftDialect(Dialect):
     def roomy(self, column: Column, longest: int, part_of_key: int | None) -> ColumnType:
         if column.type.kind != "string":
             return column.type
-        width = next((bytes_ for bytes_ in TEXT_BYTES if bytes_ >= longest), STRING_BYTES)
-        return ColumnType("string", width if part_of_key is None else max(width, KEY_BYTES[part_of_key]))
+        widths = TEXT_BYTES if part_of_key is None else (KEY_BYTES[part_of_key], *TEXT_BYTES)
+        return ColumnType("string", next((width for width in widths if width >= longest), STRING_BYTES))
 
     def grow(self, table: str, column: str, new: ColumnType) -> str | None:
         if new.kind != "string":

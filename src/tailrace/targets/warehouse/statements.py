@@ -335,7 +335,7 @@ class _Merge:
             return self._replaced(oldest)
         if mode == "soft_delete":
             return self._marked()
-        return self._appended(is_replay) if mode == "changelog" else self._versioned(stage)
+        return self._appended(oldest, is_replay) if mode == "changelog" else self._versioned(stage)
 
     # ---- keys
 
@@ -448,10 +448,11 @@ class _Merge:
 
     # ---- changelog: every change once; the ledger sees to it, and for replays the change's key and position
 
-    def _appended(self, is_replay: bool) -> list[str]:
+    def _appended(self, oldest: str, is_replay: bool) -> list[str]:
         which = ""
         if is_replay:
-            standing = f"{self._same_key()} AND {self._n.own}._tr_pos = s.pos"
+            own = f"{self._n.own}._tr_pos"
+            standing = f"{own} >= '{oldest}' AND {self._same_key()} AND {own} = s.pos"
             which = f" WHERE NOT EXISTS (SELECT 1 FROM {self._n.target} WHERE {standing})"
         return [self._inserted(self._values("s"), self._meta(_tr_expired="s.expired"), f"{self._stage} s{which}")]
 

@@ -126,6 +126,7 @@ class WarehouseTarget:
                 except TargetContended as error:
                     if attempt == ATTEMPTS_MAX:
                         raise
+                    refusal = ""
                     log.info("%s: %s; again", self.name, error)
                 except StatementFailed as error:
                     refusal = str(error)
@@ -192,7 +193,7 @@ class WarehouseTarget:
             staged(changes, plan.columns, table.keys, table.mode, known, is_replay=is_replay), plan.columns
         )
         plan = self._sized(plan, rows, table, state)
-        writer = self._writer(table, self._evolve(table, plan, state, is_refused=bool(refusal)))
+        writer = self._writer(table, self._evolve(table, plan, state, is_refused="too long" in refusal))
         stage = None
         if rows.num_rows:
             how = (load.epoch, table.mode, is_replay, known, [(c.attribute, c.tag, c.type) for c in plan.columns])
@@ -308,7 +309,9 @@ class WarehouseTarget:
         for name in sorted(there):
             end = names.end_of(name)
             if end is None or (state is not None and state.holds(end)) or (name == stage and is_spoilt):
-                self._connection.transaction([f"DROP TABLE IF EXISTS {self._dialect.quote(self._schema, name)}"])
+                old = self._dialect.quote(self._schema, name)
+                self._connection.transaction([f"DROP TABLE IF EXISTS {old}"])
+                self._connection.staged_before(old)
                 there.discard(name)
         if stage in there:
             self._connection.staged_before(table)
@@ -410,10 +413,8 @@ class WarehouseTarget:
         )
 
     def _ledger_query(self, table: TableSpec, which: str) -> str:
-        return (
-            "SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50,"
-            f" lag_ms_p99, fence FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
-        )
+        columns = ", ".join(name for name in INTERNAL["_tailrace_ledger"] if name != "table_name")  # as LedgerRow has them
+        return f"SELECT {columns} FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
 
     def _columns_in(self, table: TableSpec, found: Sequence[tuple[Any, ...]]) -> dict[str, str]:
         """Names and types of the table's columns, a view's too; empty: there is no such table."""
