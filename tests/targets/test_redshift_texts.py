@@ -105,6 +105,21 @@ def test_a_column_grows_in_place_and_keeps_everything(aws: LocalAws, clients: di
     place.replica.check()
 
 
+def test_a_key_is_as_wide_as_dynamodb_lets_it_be_from_the_beginning(place: Place) -> None:
+    place.replica.apply((1, [put(1)]))
+    place.replica.apply((2, [put(2, "k" * 1025), put(3, "k" * 2048)]))
+    assert (place.widths(), place.connection.alone_done) == ({"pk": "(2048)"}, [])
+    place.replica.check()
+
+
+def test_a_refusal_that_is_about_something_else_touches_no_column(place: Place) -> None:
+    place.replica.apply((1, [put(1, x=text(10))]))
+    place.aws.fault("statement_refused", operation="LOCK", table=place.name)
+    place.replica.apply((2, [put(2, x=text(20))]))
+    assert (place.aws.faults(), place.connection.alone_done) == ([], [])
+    place.replica.check()
+
+
 def test_where_redshift_refuses_the_table_is_made_anew(place: Place) -> None:
     place.replica.apply((1, [put(1, x=text(256), n={"N": "1"}), put(2, "b")]))
     place.connection.refuses = True

@@ -167,8 +167,8 @@ class Target(Protocol):
         key had been deleted, and so do their tombstones; a changelog gets a delete, and the newest version in a history an end,
         for each key that lives in none but those.
 
-        A warehouse is waited for until `budget` is spent; then OutOfTime is raised, and whoever applies the same load again
-        goes on with what was begun.
+        Redshift is waited for until `budget` is spent; then OutOfTime is raised, and whoever applies the same load again goes on
+        with what was begun. Other targets finish the statement that they are at.
         """
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:

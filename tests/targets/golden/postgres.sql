@@ -278,7 +278,7 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_6_25425ca58a92";
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_7_5910ceba6eff" (c0 TEXT, c1 TEXT, c2 TEXT[], c3 JSON, c4 TEXT, op TEXT, ts BIGINT, pos TEXT COLLATE "C", expired BOOLEAN);
 
 SELECT CAST(CASE WHEN (SELECT count(*) FROM "lake"."_tailrace_stage_1c168adb00d2_7_5910ceba6eff") = 1 THEN '0' ELSE 'tailrace: staged rows are missing' END AS INTEGER);
-INSERT INTO "lake"."orders" ("pk", "x", "y", "m", "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired) SELECT s.c0, s.c1, s.c2, s.c3, s.c4, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000', s.expired FROM "lake"."_tailrace_stage_1c168adb00d2_7_5910ceba6eff" s WHERE NOT EXISTS (SELECT 1 FROM "lake"."orders" WHERE "orders"."pk" = s.c0 AND "orders"._tr_pos = s.pos);
+INSERT INTO "lake"."orders" ("pk", "x", "y", "m", "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired) SELECT s.c0, s.c1, s.c2, s.c3, s.c4, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000', s.expired FROM "lake"."_tailrace_stage_1c168adb00d2_7_5910ceba6eff" s WHERE NOT EXISTS (SELECT 1 FROM "lake"."orders" WHERE "orders"._tr_pos >= '0001|1|0000000000000000000000000000000000000011' AND "orders"."pk" = s.c0 AND "orders"._tr_pos = s.pos);
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_7_5910ceba6eff";
 
 INSERT INTO "lake"."orders" ("pk", _tr_op, _tr_pos, _tr_loaded_at, _tr_expired) SELECT "pk", 'd', '0002|0|0000000000000000000000000000000000000000', TIMESTAMP '2026-09-21 14:13:20.000000', FALSE FROM (SELECT "pk", _tr_op, _tr_pos, row_number() OVER (PARTITION BY "pk" ORDER BY _tr_pos DESC) AS newest FROM "lake"."orders") x WHERE newest = 1 AND _tr_pos < '0002|0|' AND _tr_op <> 'd';

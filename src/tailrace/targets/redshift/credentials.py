@@ -138,13 +138,13 @@ def parameter_login(ssm: Any, parameter: str, user: str | None = None) -> Callab
 
 
 def _of_json(text: str, user: str | None, where: str) -> Login:
+    if user is not None and not text.lstrip().startswith("{"):
+        return Login(user, text)
     try:
         found = json.loads(text)
         return Login(user or str(found["username"]), str(found["password"]))
     except (ValueError, KeyError, TypeError):
         pass  # and is not named as the cause, because it would quote the text
-    if user is not None:
-        return Login(user, text)
     hint = 'It is to be {"username": "…", "password": "…"}.'
     raise UserFault(f"The {where} does not hold a user and a password", hint=hint)
 

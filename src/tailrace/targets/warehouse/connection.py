@@ -26,7 +26,7 @@ class Connection(Protocol):
     def opened(self, budget: Budget | None = None) -> AbstractContextManager[None]:
         """Around several calls: what they share is kept open. Other threads wait.
 
-        A warehouse is waited for until `budget` is spent; then OutOfTime is raised.
+        Redshift is waited for until `budget` is spent; then OutOfTime is raised. PostgreSQL ends its statement by its timeout.
         """
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
