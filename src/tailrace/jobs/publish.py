@@ -155,7 +155,7 @@ class Publisher:
             there = self._recent(names, day_folders(span.first_ms, span.last_ms))
         known = known_names(self._named(manifest), span.known_ms)
         fresh = [name for name in there if name not in known and not self._is_refused(manifest, name)]
-        report = CaptureReport()
+        report = CaptureReport(state=manifest.state)
         for start in range(0, len(fresh), AT_ONCE):
             if start and budget.spent():
                 break

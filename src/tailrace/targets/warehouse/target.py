@@ -413,7 +413,9 @@ class WarehouseTarget:
         )
 
     def _ledger_query(self, table: TableSpec, which: str) -> str:
-        columns = ", ".join(name for name in INTERNAL["_tailrace_ledger"] if name != "table_name")  # as LedgerRow has them
+        columns = ", ".join(
+            name for name in INTERNAL["_tailrace_ledger"] if name != "table_name"
+        )  # as LedgerRow has them
         return f"SELECT {columns} FROM {self._names(table).internal('ledger')} WHERE table_name = {self._name(table)} {which}"
 
     def _columns_in(self, table: TableSpec, found: Sequence[tuple[Any, ...]]) -> dict[str, str]:
