@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from lambda_world import LambdaWorld
 
+from tailrace.capture.source import RecordsPage
 from tailrace.clock import Budget
 from tailrace.decide.publish import DUE_MS
 from tailrace.errors import SourceChanged
@@ -127,6 +128,24 @@ def test_steps_publish_at_their_pace(world: LambdaWorld) -> None:
     assert len(published(world.landing)) == 1
     assert world.clock.ms - (world.manifest.captured_through_ms or 0) <= 130_000
     assert looks.count("orders/changes/dt=2026-09-21/") <= (world.clock.ms - begun_ms) // 60_000 + 2
+    world.check()
+
+
+def test_every_look_asks_again_for_what_was_waited_for(world: LambdaWorld) -> None:
+    read, publisher = world.source.read, world.publisher(flush_seconds=60.0)
+
+    def slowly(iterator: str) -> RecordsPage:
+        world.clock.ms += 50  # so that what waits since a look waits until a moment after the next one
+        return read(iterator)
+
+    world.source.read = slowly  # type: ignore[method-assign]
+    world.run(publisher, 20)  # type: ignore[arg-type]
+    for n in range(4):
+        record = world.source.write("a", n)
+        world.run(publisher, 30)  # type: ignore[arg-type]
+        world.deliver(record)
+        world.run(publisher, 30)  # type: ignore[arg-type]
+        assert record.number in {shard.mark for shard in world.manifest.shards.values()}
     world.check()
 
 
