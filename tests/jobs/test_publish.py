@@ -13,7 +13,7 @@ from lambda_world import LambdaWorld
 from tailrace.capture.source import RecordsPage
 from tailrace.clock import Budget
 from tailrace.decide.publish import DUE_MS
-from tailrace.errors import SourceChanged
+from tailrace.errors import SourceChanged, StateContended
 from tailrace.jobs.compact import Compactor, CompactSettings
 from tailrace.jobs.load import Loader
 from tailrace.landing import Landing
@@ -357,6 +357,27 @@ def test_publishers_that_race_list_each_segment_once(world: LambdaWorld) -> None
     one.publish(Budget(world.clock))
     assert sorted(s.name for s in world.manifest.segments) == sorted(n for n in names if n)
     world.check(settled=False)
+
+
+def test_a_worker_loses_no_swap_to_itself(world: LambdaWorld) -> None:
+    publisher = world.publisher()
+    world.tick(publisher)
+    store, refused = world.store.replace, []
+
+    def counting(name: str, data: bytes, expected: str | None) -> str:
+        try:
+            return store(name, data, expected)
+        except StateContended:
+            refused.append(name)
+            raise
+
+    world.store.replace = counting  # type: ignore[method-assign]
+    for n in range(3):
+        world.deliver(world.source.write("a", n))
+        world.clock.ms += 60_000
+        assert world.tick(publisher).caught_up
+    assert refused == []
+    world.check()
 
 
 def test_what_was_read_of_a_stream_is_not_listed_of_its_successor(world: LambdaWorld) -> None:

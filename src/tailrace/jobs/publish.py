@@ -349,6 +349,7 @@ class LambdaCapturer:
         published = self._landing.load()
         assert published is not None, "publication puts the table on record"
         self._landed.refresh(published.manifest, self._clock.now_ms(), self._publisher.executor)
+        self._capturer.go_on_from(published)
         self._capturer.ask_again()
         self._next_look = self._clock.monotonic() + self._settings.flush_seconds
         return report
