@@ -197,6 +197,30 @@ def test_names_on_pages_are_known_and_each_page_is_read_once(
     assert world.manifest.next_number == 31
 
 
+def test_for_a_name_no_more_pages_are_read_than_its_hour_needs(
+    world: LambdaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.landing.landing.SEGMENTS_MAX", 4)
+    monkeypatch.setattr("tailrace.landing.landing.SEGMENTS_KEPT", 1)
+    names, read = [], world.store.read
+    for n in range(24):
+        name = world.deliver(world.source.write("a", n))
+        assert name is not None
+        names.append(name)
+        world.publisher().publish(Budget(world.clock), [name])
+        world.clock.ms += HOUR_MS
+    pages = [f"orders/{page.name}" for page in world.manifest.pages]
+    reads: list[str] = []
+    world.store.read = lambda name: reads.append(name) or read(name)  # type: ignore[method-assign, func-returns-value]
+    counts = []
+    for name in (names[-1], names[-9], names[0]):
+        reads.clear()
+        world.publisher().publish(Budget(world.clock), [name])
+        counts.append(sum(name in pages for name in reads))
+    assert counts == [0, 2, 5]
+    assert world.manifest.next_number == 25, "all were listed before"
+
+
 def test_a_compacted_segment_that_comes_again_is_not_listed_again(world: LambdaWorld) -> None:
     records = [world.source.write("a", n) for n in range(4)]
     for record in records:
