@@ -366,6 +366,17 @@ def test_records_that_lambda_gave_up_land_after_all(site: Site) -> None:
     site.verify()
 
 
+def test_given_up_records_that_cannot_be_read_are_kept_and_announced(site: Site) -> None:
+    site.configure('base = "none"')
+    buried = site.dead_letters()
+    event = of_objects(f"{site.name}-given-up", "gone")
+    assert site.call(f"{site.name}-dead-letters", event) == {"retried": 0, "kept": 1, "landed": 0}
+    (kept,) = site.functions.messages(buried.parked)
+    assert json.loads(kept["Body"])["object"] == f"s3://{site.name}-given-up/gone"
+    (told,) = until(lambda: site.functions.messages(buried.told), 60)
+    assert "gone and cannot land: NotFound" in told["Body"]
+
+
 @pytest.fixture
 def here(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions of this process work on the site; they leave its logging alone."""

@@ -1,7 +1,8 @@
 """The function behind the queue of dead letters and the bucket of given-up records.
 
 An event whose failure may pass is sent once more; any other is kept in a queue and announced. Records that Lambda gave up land as
-the function behind the stream would have landed them. Pending letters come again until all of this is done.
+the function behind the stream would have landed them. A letter in the queue comes again until all of this is done; an event of
+the bucket is repeated twice.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def _keep(aws: Aws, failure: Failure, body: str) -> None:
 
 def _land(aws: Aws, config: Config, created: CreatedObject, context: Any) -> str:
     """Land what a mapping gave up; where it cannot land, the object stays where it is and somebody is told."""
-    data = read_given_up(aws, created)
     try:
+        data = read_given_up(aws, created)
         batch = land_given_up(aws, config, data, lambda: context.get_remaining_time_in_millis() / 1000)
     except Transient:
         raise
