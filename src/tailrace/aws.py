@@ -285,6 +285,14 @@ def simulate(aws: Aws, principal: str, action: str, resource: str) -> bool | Unk
     return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
 
 
+def called(operation: str, call: Callable[[], Answer], **facts: Any) -> Answer:
+    """What a call gives. Raises what AWS answers in our words, with `facts`."""
+    try:
+        return call()
+    except Exception as error:
+        raise translate(error, operation=operation, **facts) from error
+
+
 def found(operation: str, call: Callable[[], Answer], **facts: Any) -> Answer | Unknown:
     """What a call gives, or why it gave nothing."""
     try:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from lambda_world import LambdaWorld
 
+from tailrace.capture.source import RecordsPage
 from tailrace.clock import Budget
 from tailrace.decide.publish import DUE_MS
-from tailrace.errors import SourceChanged
+from tailrace.errors import SourceChanged, StateContended
 from tailrace.jobs.compact import Compactor, CompactSettings
 from tailrace.jobs.load import Loader
 from tailrace.landing import Landing
@@ -130,6 +131,24 @@ def test_steps_publish_at_their_pace(world: LambdaWorld) -> None:
     world.check()
 
 
+def test_every_look_asks_again_for_what_was_waited_for(world: LambdaWorld) -> None:
+    read, publisher = world.source.read, world.publisher(flush_seconds=60.0)
+
+    def slowly(iterator: str) -> RecordsPage:
+        world.clock.ms += 50  # so that what waits since a look waits until a moment after the next one
+        return read(iterator)
+
+    world.source.read = slowly  # type: ignore[method-assign]
+    world.run(publisher, 20)  # type: ignore[arg-type]
+    for n in range(4):
+        record = world.source.write("a", n)
+        world.run(publisher, 30)  # type: ignore[arg-type]
+        world.deliver(record)
+        world.run(publisher, 30)  # type: ignore[arg-type]
+        assert record.number in {shard.mark for shard in world.manifest.shards.values()}
+    world.check()
+
+
 # ---- what may come late, twice, or from elsewhere
 
 
@@ -176,6 +195,30 @@ def test_names_on_pages_are_known_and_each_page_is_read_once(
     assert max(reads.count(f"orders/{page.name}") for page in manifest.pages) <= 1
     world.publisher().publish(Budget(world.clock))
     assert world.manifest.next_number == 31
+
+
+def test_for_a_name_no_more_pages_are_read_than_its_hour_needs(
+    world: LambdaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.landing.landing.SEGMENTS_MAX", 4)
+    monkeypatch.setattr("tailrace.landing.landing.SEGMENTS_KEPT", 1)
+    names, read = [], world.store.read
+    for n in range(24):
+        name = world.deliver(world.source.write("a", n))
+        assert name is not None
+        names.append(name)
+        world.publisher().publish(Budget(world.clock), [name])
+        world.clock.ms += HOUR_MS
+    pages = [f"orders/{page.name}" for page in world.manifest.pages]
+    reads: list[str] = []
+    world.store.read = lambda name: reads.append(name) or read(name)  # type: ignore[method-assign, func-returns-value]
+    counts = []
+    for name in (names[-1], names[-9], names[0]):
+        reads.clear()
+        world.publisher().publish(Budget(world.clock), [name])
+        counts.append(sum(name in pages for name in reads))
+    assert counts == [0, 2, 5]
+    assert world.manifest.next_number == 25, "all were listed before"
 
 
 def test_a_compacted_segment_that_comes_again_is_not_listed_again(world: LambdaWorld) -> None:
@@ -338,6 +381,27 @@ def test_publishers_that_race_list_each_segment_once(world: LambdaWorld) -> None
     one.publish(Budget(world.clock))
     assert sorted(s.name for s in world.manifest.segments) == sorted(n for n in names if n)
     world.check(settled=False)
+
+
+def test_a_worker_loses_no_swap_to_itself(world: LambdaWorld) -> None:
+    publisher = world.publisher()
+    world.tick(publisher)
+    store, refused = world.store.replace, []
+
+    def counting(name: str, data: bytes, expected: str | None) -> str:
+        try:
+            return store(name, data, expected)
+        except StateContended:
+            refused.append(name)
+            raise
+
+    world.store.replace = counting  # type: ignore[method-assign]
+    for n in range(3):
+        world.deliver(world.source.write("a", n))
+        world.clock.ms += 60_000
+        assert world.tick(publisher).caught_up
+    assert refused == []
+    world.check()
 
 
 def test_what_was_read_of_a_stream_is_not_listed_of_its_successor(world: LambdaWorld) -> None:

@@ -8,15 +8,17 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from functions import Lambda, until
 from stream_reader import Account
 
-from tailrace.errors import UserFault
+from tailrace.errors import ManifestInvalid, UserFault
 from tailrace.local.client import LocalAws
 from tailrace.model.manifest import Manifest
 from tailrace.pipeline import Pipeline
+from tailrace.runtimes.aws_lambda import running
 
 pytestmark = pytest.mark.embedded
 
@@ -362,6 +364,76 @@ def test_records_that_lambda_gave_up_land_after_all(site: Site) -> None:
     schedule = site.function("on_schedule")
     until(lambda: site.call(schedule, {}) and site.value("SELECT count(*) AS n FROM orders") == 30, 60)
     site.verify()
+
+
+def test_given_up_records_that_cannot_be_read_are_kept_and_announced(site: Site) -> None:
+    site.configure('base = "none"')
+    buried = site.dead_letters()
+    event = of_objects(f"{site.name}-given-up", "gone")
+    assert site.call(f"{site.name}-dead-letters", event) == {"retried": 0, "kept": 1, "landed": 0}
+    (kept,) = site.functions.messages(buried.parked)
+    assert json.loads(kept["Body"])["object"] == f"s3://{site.name}-given-up/gone"
+    (told,) = until(lambda: site.functions.messages(buried.told), 60)
+    assert "gone and cannot land: NotFound" in told["Body"]
+
+
+@pytest.fixture
+def here(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions of this process work on the site; they leave its logging alone."""
+    monkeypatch.setenv("TAILRACE_CONFIG", f"{site.folder}/tailrace.toml")
+    monkeypatch.setattr(running, "set_up_logging", lambda: None)
+    running._opened.cache_clear()
+
+
+class Context:
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def of_objects(bucket: str, *keys: str) -> dict[str, Any]:
+    """S3's event of objects that were created."""
+    return {
+        "Records": [
+            {
+                "eventName": "ObjectCreated:Put",
+                "eventSource": "aws:s3",
+                "s3": {"bucket": {"name": bucket}, "object": {"key": quote(key)}},
+            }
+            for key in keys
+        ]
+    }
+
+
+def test_an_object_is_answered_with_what_was_listed_and_how_the_table_stands(
+    site: Site, here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.configure('base = "none"')
+    site.capture()
+    site.account.put_many(site.table, 10)
+    (key,) = until(site.landed, 60)
+    for segments in (1, 0):
+        answer = running.on_object(of_objects(site.name, key), Context())
+        assert answer == {site.table: {"unloaded": 0, "state": "CAPTURING"}}
+        line = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (line["Segments"], line["state"], line["Failures"]) == (segments, "CAPTURING", 0)
+
+
+def test_a_table_that_cannot_be_listed_holds_up_no_other(
+    site: Site, here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = f"a-{site.table}"
+    site.configure(f'base = "none"\n[tables.{bad}]\nname = "bad"\nbase = "none"')
+    site.capture()
+    site.account.put_many(site.table, 10)
+    (key,) = until(site.landed, 60)
+    site.account.s3.put_object(Bucket=site.name, Key=f"zone/{bad}/manifest.json", Body=b"{}")
+    with pytest.raises(ManifestInvalid, match=bad):
+        running.on_object(of_objects(site.name, key.replace(site.table, bad), key), Context())
+    assert site.value("SELECT count(*) AS n FROM orders") == 10
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "UnloadedSegments" in line]
+    told = {line["Table"]: line for line in lines}
+    assert list(told) == [bad, site.table]
+    assert (next(iter(told[bad]["errors"])), told[site.table]["Segments"]) == ("capture", 1)
 
 
 def test_events_that_are_not_ours_are_left_alone(site: Site) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from tailrace.aws import found, translate, tried
+from tailrace.aws import called, found, tried
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.errors import PermissionMissing, StreamViewUnsupported, TailraceError
 from tailrace.model.facts import Access, StreamFacts, TableFacts, Unknown
@@ -39,7 +38,7 @@ def measure_table(
 
     Raises NotFound, PermissionMissing and what else AWS may answer.
     """
-    described = _call("DescribeTable", table, lambda: dynamodb.describe_table(TableName=table))["Table"]
+    described = called("DescribeTable", lambda: dynamodb.describe_table(TableName=table), table=table)["Table"]
     shards = None
     if needs_shards:
         source = DynamoDbStreamSource(dynamodb, streams, table)
@@ -56,9 +55,8 @@ def measure_table(
 def _write_units(cloudwatch: Any, table: str, now_ms: int) -> Decimal:
     """Write capacity units a second that were consumed."""
     until = datetime.fromtimestamp(now_ms / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    answer = _call(
+    answer = called(
         "GetMetricStatistics",
-        table,
         lambda: cloudwatch.get_metric_statistics(
             Namespace="AWS/DynamoDB",
             MetricName="ConsumedWriteCapacityUnits",
@@ -68,6 +66,7 @@ def _write_units(cloudwatch: Any, table: str, now_ms: int) -> Decimal:
             Period=DAY_SECONDS,
             Statistics=["Sum"],
         ),
+        table=table,
     )
     points = answer["Datapoints"]
     if not points:
@@ -75,13 +74,6 @@ def _write_units(cloudwatch: Any, table: str, now_ms: int) -> Decimal:
     since = min(point["Timestamp"] for point in points).astimezone(UTC)
     days = max(1, -(-int((until - since).total_seconds()) // DAY_SECONDS))
     return sum((Decimal(str(point["Sum"])) for point in points), Decimal(0)) / (days * DAY_SECONDS)
-
-
-def _call(operation: str, table: str, call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        raise translate(error, operation=operation, table=table) from error
 
 
 # ---- what `tailrace doctor` looks at

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from tailrace.aws import translate
+from tailrace.aws import called
 from tailrace.capture.raw import keep_raw
 from tailrace.capture.source import PAGE_RECORDS, RecordsPage
 from tailrace.errors import StreamViewUnsupported
@@ -86,10 +86,7 @@ class DynamoDbStreamSource:
         return RecordsPage(answer["Records"], answer.get("NextShardIterator"))
 
     def _call(self, operation: str, call: Callable[[], Answer], **facts: Any) -> Answer:
-        try:
-            return call()
-        except Exception as error:
-            raise translate(error, operation=operation, table=self.table, **facts) from error
+        return called(operation, call, table=self.table, **facts)
 
 
 def _spelled(number: SequenceNumber) -> str:

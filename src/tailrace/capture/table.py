@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-from tailrace.aws import translate
+from tailrace.aws import called
 from tailrace.capture.raw import keep_raw
 from tailrace.errors import Throttled
 from tailrace.model.scan import ScanPosition
@@ -97,10 +97,7 @@ class DynamoDbTable:
         raise Throttled("BatchGetItem left keys unread again and again", hint="Try again later.", table=self._table)
 
     def _call(self, operation: str, method: Any, **arguments: Any) -> Any:
-        try:
-            return method(**arguments)
-        except Exception as error:
-            raise translate(error, operation=operation, table=self._table) from error
+        return called(operation, lambda: method(**arguments), table=self._table)
 
 
 def _position(key: Item) -> ScanPosition:

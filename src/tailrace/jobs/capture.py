@@ -151,8 +151,6 @@ class Capturer:
         total = CaptureReport()
         for reader in self._readers.values():
             reader.empty_pages = 0  # a tip that was reached before this call says nothing about now
-            if reader.waits:
-                reader.waits, reader.next_poll = False, 0.0
         while not budget.spent():
             report = self.step()
             total = totalled(total, report)
@@ -200,6 +198,17 @@ class Capturer:
                 if self._standby_until is not None:
                     break
         return self._finished_report()
+
+    def ask_again(self) -> None:
+        """Read at once what waits for a function: perhaps it has landed by now."""
+        for reader in self._readers.values():
+            if reader.waits:
+                reader.waits, reader.next_poll = False, 0.0
+
+    def go_on_from(self, published: Published) -> None:
+        """Take the newest manifest where other jobs alone have published: on an older one the next swap would be lost."""
+        if self._published is not None and _captured(self._manifest) == _captured(published.manifest):
+            self._adopt(published)
 
     def open(self) -> None:
         """Put every shard on record, where nothing of the table is yet. Reads no record."""

@@ -18,11 +18,11 @@ from tailrace.capture.lambda_events import QUARANTINED
 from tailrace.capture.records import head_of, key_text
 from tailrace.capture.source import StreamSource
 from tailrace.clock import Budget, Clock
-from tailrace.decide.publish import DUE_MS, is_of_this_epoch, known_names, look, may_be_unproven, unproven
+from tailrace.decide.publish import DUE_MS, SKEW_MS, is_of_this_epoch, known_names, look, may_be_unproven, unproven
 from tailrace.errors import DataInvalid, NotFound, SegmentMissing, StateContended
 from tailrace.jobs.capture import CONTENDED_MAX, Capturer, CaptureReport, CaptureSettings, counted, totalled
 from tailrace.landing import LandedFile, Landing, Published, WrittenSegment
-from tailrace.landing.names import QUARANTINE, changes_name, day_folders
+from tailrace.landing.names import QUARANTINE, changes_name, day_folders, hour_of
 from tailrace.landing.segments import name_digest, unpacked
 from tailrace.model.manifest import Manifest
 from tailrace.model.positions import SequenceNumber
@@ -145,23 +145,29 @@ class Publisher:
         self._refused: set[tuple[str, str, int]] = set()  # name, stream, epoch: a cache, so that they are read once
 
     def publish(self, budget: Budget, names: Sequence[str] | None = None) -> CaptureReport:
-        """List what is landed and not listed, or of that only `names`, relative to the table's folder. Totals of this call."""
+        """List what is landed and not listed, or of that only `names`, relative to the table's folder. Totals of this call.
+
+        `names` are such that `is_changes` holds. Nobody lists a segment before the hour in its name, so of the manifest no more
+        is read than reaches back to the earliest of them.
+        """
         published = self._opened()
         manifest = published.manifest
         span = look(manifest, self._clock.now_ms())
+        known_ms = span.known_ms
         if names is None:
             there = list(self._landing.changes_between(span.first_ms, span.last_ms))
         else:
             there = self._recent(names, day_folders(span.first_ms, span.last_ms))
-        known = known_names(self._named(manifest), span.known_ms)
+            known_ms = min((hour_of(name) for name in there), default=span.last_ms) - SKEW_MS
+        known = known_names(self._named(manifest), known_ms)
         fresh = [name for name in there if name not in known and not self._is_refused(manifest, name)]
-        report = CaptureReport()
+        report = CaptureReport(state=manifest.state)
         for start in range(0, len(fresh), AT_ONCE):
             if start and budget.spent():
                 break
             found = self._recognised(manifest, fresh[start : start + AT_ONCE])
             if found:
-                published, done = self._list(published, found, span.known_ms)
+                published, done = self._list(published, found, known_ms)
                 report = totalled(report, done)
         return report
 
@@ -349,5 +355,7 @@ class LambdaCapturer:
         published = self._landing.load()
         assert published is not None, "publication puts the table on record"
         self._landed.refresh(published.manifest, self._clock.now_ms(), self._publisher.executor)
+        self._capturer.go_on_from(published)
+        self._capturer.ask_again()
         self._next_look = self._clock.monotonic() + self._settings.flush_seconds
         return report

@@ -173,7 +173,7 @@ class Landing:
         pages, replaced = [], []
         for page in manifest.pages:
             if first <= page.last_number and page.first_number <= last:
-                new = self._write_page(placed(self._page(page)))
+                new = self._write_page(placed(self.entries_of(page)))
                 if new != page:
                     replaced.append(page.name)
                 pages.append(new)
@@ -225,18 +225,14 @@ class Landing:
         """Entries with a greater number than `after`, in publish order; a page is read only if needed."""
         for page in manifest.pages:
             if page.last_number > after:
-                yield from (segment for segment in self._page(page) if segment.number > after)
+                yield from (segment for segment in self.entries_of(page) if segment.number > after)
         yield from (segment for segment in manifest.segments if segment.number > after)
 
     def newest_first(self, manifest: Manifest) -> Iterator[Segment]:
         """All entries from the newest to the oldest; a page is read only if somebody asks for what it holds."""
         yield from reversed(manifest.segments)
         for page in reversed(manifest.pages):
-            yield from reversed(self._page(page))
-
-    def entries_of(self, page: Page) -> tuple[Segment, ...]:
-        """What one page holds, in publish order. Raises ManifestInvalid."""
-        return self._page(page)
+            yield from reversed(self.entries_of(page))
 
     def changes_between(self, first_ms: int, last_ms: int) -> Iterator[str]:
         """The names of all segments of changes in the folders of these days and of those between, listed or not."""
@@ -256,7 +252,8 @@ class Landing:
             raise
         return LandedFile(name, plain.split(b"\n")[:-1], len(data), hashlib.sha256(plain).hexdigest())
 
-    def _page(self, page: Page) -> tuple[Segment, ...]:
+    def entries_of(self, page: Page) -> tuple[Segment, ...]:
+        """What one page holds, in publish order. Raises ManifestInvalid."""
         try:
             data = self.store.read(self._name(page.name)).data
             document = json.loads(data)

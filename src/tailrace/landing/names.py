@@ -61,6 +61,12 @@ def is_changes(name: str) -> bool:
     return _CHANGES.fullmatch(name) is not None
 
 
+def hour_of(name: str) -> int:
+    """When the hour of such a name begins, Unix ms. Raises ValueError for a day that there is not."""
+    day = datetime.strptime(name[len("changes/dt=") :][:10], "%Y-%m-%d").replace(tzinfo=UTC)
+    return (int(day.timestamp()) + 3600 * int(name.split("/")[2].removeprefix("hr="))) * 1000
+
+
 def day_folders(first_ms: int, last_ms: int) -> tuple[str, ...]:
     """Where the hours of these moments lie and of all between, a folder a day, in order."""
     first, last = (datetime.fromtimestamp(ms // 1000, UTC).date() for ms in (first_ms, last_ms))

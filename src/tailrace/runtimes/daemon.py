@@ -18,7 +18,7 @@ from tailrace.decide.base import base_of, is_past
 from tailrace.decide.lease import LEASE_SECONDS
 from tailrace.errors import LoaderBusy, TailraceError, TargetBusy, Transient, UserFault
 from tailrace.jobs.backfill import BackfillReport
-from tailrace.jobs.capture import CaptureReport
+from tailrace.jobs.capture import CaptureReport, totalled
 from tailrace.jobs.compact import Compactor, CompactReport
 from tailrace.jobs.load import Loader, LoadReport
 from tailrace.jobs.repair import Repairer, RepairReport
@@ -192,14 +192,7 @@ class Daemon:
         """Add a report up. A step that went well `heals`: what failed before is over; a last flush says nothing of that."""
         with self._lock:
             before = self._runs[table]
-            total = replace(
-                report,
-                records=before.capture.records + report.records,
-                segments=before.capture.segments + report.segments,
-                bytes=before.capture.bytes + report.bytes,
-                quarantined=before.capture.quarantined + report.quarantined,
-                rescued=before.capture.rescued + report.rescued,
-            )
+            total = totalled(before.capture, report)
             errors = _without(before.errors, CAPTURE) if heals else before.errors
             run = self._runs[table] = replace(before, capture=total, errors=errors)
         if report.segments or run.errors != before.errors:
@@ -426,7 +419,7 @@ class Daemon:
 
     def _failed(self, table: str, part: str, error: Exception, pace: _Pace) -> TailraceError:
         """Record and log a failure and set the pause; the error, in our words where it was not one of ours."""
-        ours = error if isinstance(error, TailraceError) else _unexpected(error)
+        ours = error if isinstance(error, TailraceError) else unexpected(error)
         pause = pace.failed(ours, self._budget.clock.monotonic())
         with self._lock:
             before = self._runs[table]
@@ -458,7 +451,8 @@ def _needs_a_person(error: TailraceError) -> bool:
     return isinstance(error, UserFault) and not isinstance(error, TargetBusy)
 
 
-def _unexpected(error: Exception) -> TailraceError:
+def unexpected(error: Exception) -> TailraceError:
+    """An error that is none of ours, as one of ours."""
     return TailraceError(
         f"Unexpected {type(error).__name__}: {error}", hint="Please report it, with the traceback from the log."
     )

@@ -1,7 +1,8 @@
 """The function behind the queue of dead letters and the bucket of given-up records.
 
 An event whose failure may pass is sent once more; any other is kept in a queue and announced. Records that Lambda gave up land as
-the function behind the stream would have landed them. Pending letters come again until all of this is done.
+the function behind the stream would have landed them. A letter in the queue comes again until all of this is done; an event of
+the bucket is repeated twice.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tailrace.aws import Aws, translate
+from tailrace.aws import Aws, called
 from tailrace.capture.lambda_events import StreamBatch, batch_of
 from tailrace.clock import SystemClock
 from tailrace.config import Config, find_config, load_config
 from tailrace.errors import ConfigInvalid, OutOfTime, TailraceError, Transient
 from tailrace.landing import Landing, open_store
-from tailrace.runtimes.aws_lambda.capturing import land
+from tailrace.runtimes.aws_lambda.capturing import land, seconds_left
 from tailrace.runtimes.aws_lambda.failures import Failure, failure_of, given_up_records, unlanded
 from tailrace.runtimes.aws_lambda.objects import CreatedObject, created_objects
 from tailrace.runtimes.aws_lambda.telemetry import say, set_up_logging
@@ -50,12 +51,8 @@ def _see_to(aws: Aws, body: str) -> str:
     if failure.remedy == "keep":
         _keep(aws, failure, body)
         return "kept"
-    call = {
-        "FunctionName": failure.function,
-        "InvocationType": "Event",
-        "Payload": json.dumps(failure.again()).encode(),
-    }
-    _do(aws, "lambda", "Invoke", **call)
+    invoke, payload = aws.client("lambda").invoke, json.dumps(failure.again()).encode()
+    called("Invoke", lambda: invoke(FunctionName=failure.function, InvocationType="Event", Payload=payload))
     log.warning("once more: %s", failure.told())
     return "retried"
 
@@ -64,15 +61,17 @@ def _keep(aws: Aws, failure: Failure, body: str) -> None:
     """First kept, then told: a letter that comes again is kept twice, which is better than not at all."""
     told = failure.told()
     log.error("%s", told)
-    _do(aws, "sqs", "SendMessage", QueueUrl=_setting(PARKED), MessageBody=body)
-    _do(aws, "sns", "Publish", TopicArn=_setting(TOPIC), Subject=SUBJECT, Message=told)
+    queue, sqs = _setting(PARKED), aws.client("sqs")
+    called("SendMessage", lambda: sqs.send_message(QueueUrl=queue, MessageBody=body))
+    topic, sns = _setting(TOPIC), aws.client("sns")
+    called("Publish", lambda: sns.publish(TopicArn=topic, Subject=SUBJECT, Message=told))
 
 
 def _land(aws: Aws, config: Config, created: CreatedObject, context: Any) -> str:
     """Land what a mapping gave up; where it cannot land, the object stays where it is and somebody is told."""
-    data = read_given_up(aws, created)
     try:
-        batch = land_given_up(aws, config, data, lambda: context.get_remaining_time_in_millis() / 1000)
+        data = read_given_up(aws, created)
+        batch = land_given_up(aws, config, data, seconds_left(context))
     except Transient:
         raise
     except (ValueError, TailraceError) as error:
@@ -85,10 +84,12 @@ def _land(aws: Aws, config: Config, created: CreatedObject, context: Any) -> str
 
 def read_given_up(aws: Aws, created: CreatedObject) -> bytes:
     """The object with the records of one batch. Raises what AWS answers, in our words."""
-    try:
-        data: bytes = aws.client("s3").get_object(Bucket=created.bucket, Key=created.key)["Body"].read()
-    except Exception as error:
-        raise translate(error, operation="GetObject", object=created.place) from error
+    s3 = aws.client("s3")
+    data: bytes = called(
+        "GetObject",
+        lambda: s3.get_object(Bucket=created.bucket, Key=created.key)["Body"].read(),
+        object=created.place,
+    )
     return data
 
 
@@ -105,15 +106,6 @@ def land_given_up(
     if land(batch, landing, SystemClock(), remaining, tell)["batchItemFailures"]:
         raise OutOfTime("There was no time to land all of a given-up batch", hint="It is tried again.")
     return batch
-
-
-def _do(aws: Aws, service: str, operation: str, **arguments: Any) -> None:
-    client = aws.client(service)
-    method = next(name for name, called in client.meta.method_to_api_mapping.items() if called == operation)
-    try:
-        getattr(client, method)(**arguments)
-    except Exception as error:
-        raise translate(error, operation=operation) from error
 
 
 def _setting(name: str) -> str:

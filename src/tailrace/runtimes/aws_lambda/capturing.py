@@ -1,7 +1,7 @@
 """The function behind a table's stream: a batch becomes a segment, and is acknowledged once that is durable.
 
-Imports the standard library, botocore and Tailrace's own modules of that kind; a test holds it. Its one setting is a variable of
-the environment: ``TAILRACE_LANDING``, the landing url, ``s3://bucket/prefix``.
+Imports the standard library, botocore and Tailrace's own modules of that kind; a test holds it. Its one setting is a variable
+of the environment: ``TAILRACE_LANDING``, the landing url, ``s3://bucket/prefix``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def handle(event: Any, context: Any) -> dict[str, Any]:
     set_up_logging()
     batch = batch_of(event)
     try:
-        return land(batch, Landing(_store(), batch.table), SystemClock(), _remaining(context))
+        return land(batch, Landing(_store(), batch.table), SystemClock(), seconds_left(context))
     except TailraceError as error:
         log.error("%s: nothing of this batch is acknowledged: %s. %s", batch.table, error, error.hint)
         raise
@@ -124,5 +124,6 @@ def _store() -> Store:
     return open_store(url, client)
 
 
-def _remaining(context: Any) -> Callable[[], float]:
+def seconds_left(context: Any) -> Callable[[], float]:
+    """Until Lambda ends the call."""
     return lambda: context.get_remaining_time_in_millis() / 1000

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from tailrace.aws import Aws, translate
+from tailrace.aws import Aws, called, translate
 from tailrace.config import Config
 from tailrace.errors import NotFound, UsageInvalid, UserFault
 from tailrace.runtimes.aws_lambda.burying import land_given_up, read_given_up
@@ -21,7 +21,6 @@ from tailrace.runtimes.aws_lambda.failures import Failure, failure_of
 from tailrace.runtimes.aws_lambda.objects import CreatedObject
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
 
 HIDDEN_SECONDS: Final = 300  # enough to look at LETTERS_MAX and to send them again
 LETTERS_MAX: Final = 1000  # looked at in one go
@@ -61,7 +60,7 @@ class Parked:
         self._url = queue if "://" in queue else self._url_of(queue)
 
     def _url_of(self, name: str) -> str:
-        return str(self._call("GetQueueUrl", lambda: self._sqs.get_queue_url(QueueName=name), queue=name)["QueueUrl"])
+        return str(called("GetQueueUrl", lambda: self._sqs.get_queue_url(QueueName=name), queue=name)["QueueUrl"])
 
     @contextmanager
     def letters(self) -> Iterator[list[Letter]]:
@@ -75,7 +74,7 @@ class Parked:
             self._held.clear()
 
     def _received(self) -> list[Letter]:
-        answer = self._call(
+        answer = called(
             "ReceiveMessage",
             lambda: self._sqs.receive_message(
                 QueueUrl=self._url,
@@ -121,7 +120,7 @@ class Parked:
         payload = json.dumps(failure.anew()).encode()
         invoke = self._aws.client("lambda").invoke
         try:
-            self._call(
+            called(
                 "Invoke",
                 lambda: invoke(FunctionName=failure.function, InvocationType="Event", Payload=payload),
                 function=failure.function,
@@ -142,17 +141,9 @@ class Parked:
     def drop(self, letter: Letter) -> None:
         """Take a letter away for good; it may be away already."""
         try:
-            self._call(
-                "DeleteMessage", lambda: self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
-            )
+            called("DeleteMessage", lambda: self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt))
         except UserFault as error:
             if error.facts.get("aws_code") != "ReceiptHandleIsInvalid":
                 raise
             log.info("%s is away already, or shows itself again", letter.id)  # after an answer that was lost, say
         del self._held[letter.id]
-
-    def _call(self, operation: str, call: Callable[[], Answer], **facts: Any) -> Answer:
-        try:
-            return call()
-        except Exception as error:
-            raise translate(error, operation=operation, **facts) from error

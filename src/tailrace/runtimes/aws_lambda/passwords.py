@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tailrace.aws import Aws, translate
+from tailrace.aws import Aws, called
 from tailrace.errors import UserFault
 
 PARAMETER: Final = "TAILRACE_PGPASS_PARAMETER"
@@ -25,10 +25,9 @@ def put_passwords(aws: Aws) -> None:
     name = os.environ.get(PARAMETER)
     if not name:
         return
-    try:
-        found = aws.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]
-    except Exception as error:
-        raise translate(error, operation="GetParameter", parameter=name) from error
+    ssm = aws.client("ssm")
+    answer = called("GetParameter", lambda: ssm.get_parameter(Name=name, WithDecryption=True), parameter=name)
+    found = answer["Parameter"]
     if found.get("Type") != "SecureString":
         hint = "Store it anew with --type SecureString; what was stored in the clear is to be changed."
         raise UserFault("The parameter that holds the passwords is not encrypted", hint=hint, parameter=name)

@@ -9,11 +9,13 @@ import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from tailrace.clock import Budget
 from tailrace.config import find_config
 from tailrace.errors import TailraceError
+from tailrace.jobs.capture import CaptureReport
 from tailrace.jobs.publish import LambdaCapturer
 from tailrace.landing import split_url
 from tailrace.landing.names import is_changes
@@ -21,6 +23,7 @@ from tailrace.pipeline import Pipeline, TableRun
 from tailrace.runtimes.aws_lambda.objects import created_objects, segment_of
 from tailrace.runtimes.aws_lambda.passwords import put_passwords
 from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, say, set_up_logging
+from tailrace.runtimes.daemon import CAPTURE, unexpected
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +41,18 @@ def on_object(event: Any, context: Any) -> dict[str, Any]:
     seconds = seconds_for(context)
     budget = Budget(pipeline.clock, seconds)
     segments = _segments(pipeline, event)
+    reports: dict[str, CaptureReport] = {}
+    failures: dict[str, dict[str, TailraceError]] = {}
     for table, names in segments.items():
         landed = [name for name in names if is_changes(name)]  # not a page of a scan, nor what compaction made
         if landed and pipeline.config.by_lambda(table):
-            capturer = pipeline.capturer(table)
-            assert isinstance(capturer, LambdaCapturer)
             try:
-                listed = capturer.publish(budget, landed)
-            finally:
-                capturer.close()
-            log.info("%s: %d of %d segments were not listed yet", table, listed.segments, len(landed))
+                reports[table] = _listed(pipeline, table, landed, budget)
+            except Exception as error:
+                failures[table] = {CAPTURE: error if isinstance(error, TailraceError) else unexpected(error)}
+                log.exception("%s: not all of its segments are listed", table)
     runs = [
-        run
+        replace(run, capture=reports.get(table, run.capture), errors={**failures.get(table, {}), **run.errors})
         for table in segments
         for run in pipeline.run(
             tables=table,
@@ -62,6 +65,17 @@ def on_object(event: Any, context: Any) -> dict[str, Any]:
     ]
     announced(pipeline, runs)
     return {run.table: {"unloaded": _unloaded(run), "state": run.capture.state} for run in runs}
+
+
+def _listed(pipeline: Pipeline, table: str, names: Sequence[str], budget: Budget) -> CaptureReport:
+    capturer = pipeline.capturer(table)
+    assert isinstance(capturer, LambdaCapturer)
+    try:
+        report = capturer.publish(budget, names)
+    finally:
+        capturer.close()
+    log.info("%s: %d of %d segments were not listed yet", table, report.segments, len(names))
+    return report
 
 
 def on_schedule(event: Any, context: Any) -> dict[str, Any]:
