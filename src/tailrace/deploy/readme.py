@@ -99,13 +99,18 @@ def _deploy(deployment: Deployment, tool: str) -> list[str]:
     names = [name for name, _ in _asked(deployment, tool)]
     if tool == "cdk":
         given = "".join(f" --parameters {name}=${_variable(name)}" for name in names)
-        return ["pip install -r requirements.txt && npm install -g aws-cdk    # once", f"cdk deploy{given}"]
+        return [
+            "pip install -r requirements.txt && npm install -g aws-cdk    # once",
+            "cdk bootstrap aws://$ACCOUNT/$AWS_REGION    # once",
+            f"cdk deploy{given}",
+        ]
     if tool == "terraform":
         given = "".join(f" -var {snake(name)}=${_variable(name)}" for name in names)
         return ["terraform init", f"terraform apply -var {snake(IMAGE)}=$IMAGE{given}"]
     given = "".join(f" {name}=${_variable(name)}" for name in names)
     return [
-        f"sam deploy --stack-name {deployment.name} --resolve-s3 --capabilities CAPABILITY_NAMED_IAM \\",
+        f"sam deploy --stack-name {deployment.name} --resolve-s3 --image-repository ${{IMAGE%:*}} \\",
+        "  --capabilities CAPABILITY_NAMED_IAM \\",
         f"  --parameter-overrides {IMAGE}=$IMAGE{given}",
     ]
 
