@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +146,13 @@ class TestStream:
         assert (alarm.comparison, alarm.threshold, alarm.missing) == ("LessThanThreshold", 1, "breaching")
         assert alarm.dimensions == {"FunctionName": of(STREAM, Function)["OrdersTick"].name}
 
-    def test_every_function_has_an_alarm_for_its_errors_but_that_of_dead_letters_whose_queue_has_one(self) -> None:
+    def test_every_function_has_an_alarm_for_its_errors(self) -> None:
         watched = {a.dimensions["FunctionName"] for a in of(MACHINE, Alarm).values() if a.metric == "Errors"}
-        names = {f.name for name, f in of(MACHINE, Function).items() if name != "DeadLettersFunction"}
-        assert watched == names
+        assert watched == {function.name for function in of(MACHINE, Function).values()}
+
+    def test_a_given_up_batch_whose_notice_fails_is_parked(self) -> None:
+        retries = of(STREAM, Retries)["DeadLettersFunctionRetries"]
+        assert (retries.function, retries.failed_to) == ("DeadLettersFunction", arn_of("Parked"))
 
     def test_a_state_machine_repeats_the_backfill_with_what_it_answered(self) -> None:
         machine = of(MACHINE, StateMachine)["OrdersBackfillMachine"]
@@ -169,6 +173,11 @@ class TestExports:
     def test_a_schedule_drives_them(self) -> None:
         (schedule,) = of(EXPORTS, Schedule).values()
         assert schedule.expression == "rate(5 minutes)"
+
+    def test_what_is_set_aside_rings(self) -> None:
+        assert [a.dimensions for a in of(EXPORTS, Alarm).values() if a.metric == "Quarantined"] == [
+            {"Table": "Prod.Users"}
+        ]
 
 
 class TestChainTable:
@@ -439,6 +448,7 @@ class TestNames:
         assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
         assert slug_of(table) == slug
         assert id_of_slug(slug).isalnum()
+        assert re.fullmatch(r"[a-z_][a-z0-9_]*", snake(id_of_slug(slug)))
 
     @given(TABLES, TABLES)
     def test_different_tables_have_different_names_wherever_they_stand(self, one: str, other: str) -> None:
@@ -454,6 +464,11 @@ class TestNames:
         assert slug_of(one) != slug_of(other)
         assert id_of_slug(slug_of(one)) != id_of_slug(slug_of(other))
         assert snake(id_of_slug(slug_of(one))) != snake(id_of_slug(slug_of(other)))
+
+    def test_an_id_begins_with_a_letter(self) -> None:
+        slug = slug_of("2024-orders")
+        assert slug.startswith("2024-orders-")
+        assert id_of_slug(slug).startswith("N2024Orders")
 
     def test_a_plain_name_is_kept(self) -> None:
         assert slug_of("orders") == "orders"

@@ -276,6 +276,7 @@ def test_a_file_tells_whether_it_was_changed() -> None:
     assert not is_untouched(text.replace("one", "eno"), "anything")
     assert not is_untouched("one: 1\n", "anything")
     assert not is_untouched("", "anything")
+    assert not is_untouched(text + "\udcff", "anything")  # a byte that is no UTF-8, as it is read
     assert is_untouched("same", "same")
 
 

@@ -1,7 +1,7 @@
 """The function behind a table's stream: a batch becomes a segment, and is acknowledged once that is durable.
 
-Imports the standard library, botocore and Tailrace's own modules of that kind; a test holds it. Its one setting is a variable of the
-environment: ``TAILRACE_LANDING``, the landing url, ``s3://bucket/prefix``.
+Imports the standard library, botocore and Tailrace's own modules of that kind; a test holds it. Its one setting is a variable of
+the environment: ``TAILRACE_LANDING``, the landing url, ``s3://bucket/prefix``.
 """
 
 from __future__ import annotations
