@@ -8,14 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import CONFIGURATIONS, HEAD, NETWORK, ORDERS, POSTGRES, REDSHIFT, config_of, deployment_of, parts
+from configurations import (
+    CONFIGURATIONS,
+    HEAD,
+    NETWORK,
+    ORDERS,
+    POSTGRES,
+    REDSHIFT,
+    VERSION,
+    config_of,
+    deployment_of,
+    parts,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config import ENVIRONMENT, load_config
 from tailrace.deploy import plan as planning
 from tailrace.deploy.cloudformation import template
-from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PARKED, PGPASS, TABLE, TOPIC
+from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PGPASS
 from tailrace.deploy.model import (
     ACCOUNT,
     REGION,
@@ -39,7 +50,6 @@ from tailrace.deploy.model import (
 from tailrace.deploy.names import SLUG_MAX, id_of_slug, slug_of
 from tailrace.deploy.terraform import snake, terraform
 from tailrace.errors import ConfigInvalid
-from tailrace.runtimes.aws_lambda import burying, capturing, chaining, passwords
 
 STREAM = CONFIGURATIONS["stream-to-redshift"]
 MACHINE = STREAM + '[deploy]\nbackfill = "step_functions"\n'
@@ -212,6 +222,12 @@ class TestSettings:
         assert PGPASS not in of(STREAM, Function)["OrdersTick"].environment
         assert deployment_of(STREAM).passwords == ""
 
+    def test_passwords_are_read_by_functions_that_load_and_by_no_server(self) -> None:
+        readers = {r.duty for r in deployment_of(CHAINED).roles if "Password" in [s.sid for s in r.statements]}
+        assert readers == {"load", "tick"}
+        (server,) = planning.plan_for_server(config_of(CHAINED), VERSION).roles
+        assert "Password" not in [s.sid for s in server.statements]
+
     def test_the_image_installs_the_clients_of_its_targets_and_no_others(self) -> None:
         driver = REDSHIFT.replace(
             'kind = "redshift"', 'kind = "redshift"\ndriver = "connector"\nhost = "dwh.example.com"'
@@ -304,10 +320,8 @@ class TestLoadRules:
 
 
 class TestHandlers:
-    def test_variables_are_called_as_the_handlers_call_them(self) -> None:
-        assert (LANDING, CONFIG, PGPASS) == (capturing.LANDING, ENVIRONMENT, passwords.PARAMETER)
-        assert (TABLE, CHAIN) == (chaining.TABLE, chaining.CHAIN_TABLE)
-        assert (TOPIC, PARKED) == (burying.TOPIC, burying.PARKED)
+    def test_the_configuration_is_named_as_the_command_line_names_it(self) -> None:
+        assert CONFIG == ENVIRONMENT
 
     @pytest.mark.parametrize("duty", HANDLERS)
     def test_every_handler_is_there(self, duty: str) -> None:

@@ -557,8 +557,6 @@ class _Planner:
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
                 yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
-        if parameter_name := _password_parameter(self.config, [table]):
-            yield from policies.password(parameter_name)
 
     def reading(self, table: str) -> tuple[Statement, ...]:
         """Its source in every way: the stream, a base by scan or export, single items for a repair."""
@@ -739,6 +737,7 @@ class _Table:
         environment = {CONFIG: CONFIG_PATH}
         if parameter_name := _password_parameter(self.config, [self.table]):
             environment[PGPASS] = parameter_name
+            statements = (*statements, *policies.password(parameter_name))
         return _Worker(duty, what, statements, environment, reserved=1, loads=self.rule != "by_hand")
 
     def _schedule(self, suffix: str, name: str, what: str, expression: str) -> Schedule:

@@ -16,6 +16,7 @@ from tailrace.aws import Aws, translate
 from tailrace.capture.lambda_events import StreamBatch, batch_of
 from tailrace.clock import SystemClock
 from tailrace.config import Config, find_config, load_config
+from tailrace.deploy.entry import PARKED, TOPIC
 from tailrace.errors import ConfigInvalid, OutOfTime, TailraceError, Transient
 from tailrace.landing import Landing, open_store
 from tailrace.runtimes.aws_lambda.capturing import land
@@ -25,8 +26,6 @@ from tailrace.runtimes.aws_lambda.telemetry import say, set_up_logging
 
 log = logging.getLogger(__name__)
 
-TOPIC: Final = "TAILRACE_TOPIC"
-PARKED: Final = "TAILRACE_PARKED_QUEUE"
 SUBJECT: Final = "Tailrace: a call failed for good"
 
 

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:5a62d65d12629c610085e5bbd2292a0d5a3ee61689b52f1e8880f3aafe6167f3
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:95389cf16ec46ae2424b90be3531ac490ebfc2434e2c3fb3b0fe95e78d2f5401
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -846,12 +846,6 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid      = "Password"
-        Effect   = "Allow"
-        Action   = ["ssm:GetParameter"]
-        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
-      },
-      {
         Sid      = "Key"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -870,6 +864,12 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Effect   = "Allow"
         Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
+      },
+      {
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
       },
       {
         Sid    = "NetworkCreate"
@@ -1111,12 +1111,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid      = "Password"
-        Effect   = "Allow"
-        Action   = ["ssm:GetParameter"]
-        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
-      },
-      {
         Sid      = "Key"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -1129,6 +1123,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
             "kms:EncryptionContext:aws:s3:arn" = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
           }
         }
+      },
+      {
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
       },
       {
         Sid    = "NetworkCreate"
