@@ -23,7 +23,7 @@ from tailrace.decide import doctor as rules
 from tailrace.decide.doctor import Finding, TableRules
 from tailrace.jobs.backfill import BackfillSettings
 from tailrace.landing import split_url
-from tailrace.landing.facts import describe_bucket, describe_folder
+from tailrace.landing.facts import can_be_made, describe_bucket, describe_folder
 from tailrace.model.facts import BucketFacts, FileFacts, Identity, SchemaFacts, TableFacts, Unknown, Versions
 from tailrace.pipeline import Pipeline
 
@@ -102,11 +102,14 @@ def _principal(arn: str) -> str:
 def _landing(pipeline: Pipeline, regions: dict[str, str]) -> Iterator[Finding]:
     scheme, bucket, path = split_url(pipeline.config.landing.url)
     if scheme == "s3":
-        s3 = found("client for s3", lambda: pipeline.aws.client("s3"))
-        facts = BucketFacts(bucket, path, s3) if isinstance(s3, Unknown) else describe_bucket(s3, bucket, path)
-        yield from rules.check_bucket(facts, regions)
+        yield from rules.check_bucket(_bucket(pipeline, bucket, path), regions)
     else:
         yield rules.check_folder(describe_folder(pipeline.base / Path(path).expanduser()))
+
+
+def _bucket(pipeline: Pipeline, bucket: str, prefix: str) -> BucketFacts:
+    s3 = found("client for s3", lambda: pipeline.aws.client("s3"))
+    return BucketFacts(bucket, prefix, s3) if isinstance(s3, Unknown) else describe_bucket(s3, bucket, prefix)
 
 
 def _target(pipeline: Pipeline, name: str) -> Iterator[Finding]:
@@ -117,7 +120,7 @@ def _target(pipeline: Pipeline, name: str) -> Iterator[Finding]:
     yield rules.check_schema(name, _schema(pipeline, name, config))
     if isinstance(config, RedshiftConfig):
         _, bucket, prefix = split_url(config.staging)
-        facts = describe_bucket(pipeline.aws.client("s3"), bucket, prefix)
+        facts = _bucket(pipeline, bucket, prefix)
         is_known = split_url(pipeline.config.landing.url)[1] == bucket
         yield from rules.check_bucket(facts, {}, is_staging=True, is_known=is_known)
 
@@ -127,8 +130,7 @@ def _file(pipeline: Pipeline, name: str, path: Path) -> FileFacts:
         opened = found("SELECT", lambda: pipeline.target(name).query("SELECT 1"))
         is_writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         return FileFacts(str(path), True, is_writable, opened if isinstance(opened, Unknown) else None)
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    return FileFacts(str(path), False, above.is_dir() and os.access(above, os.W_OK | os.X_OK))
+    return FileFacts(str(path), False, can_be_made(path))
 
 
 def _schema(pipeline: Pipeline, name: str, config: PostgresConfig | RedshiftConfig) -> SchemaFacts | Unknown:

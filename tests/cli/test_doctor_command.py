@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,6 +19,9 @@ from recorder import Recorder
 from s3_proxy import S3Proxy
 
 from tailrace.codec import engine
+from tailrace.config import check_config
+from tailrace.deploy.files import rendered
+from tailrace.deploy.plan import plan
 from tailrace.local.client import LocalAws
 from tailrace.local.redshift.postgres import USER, PostgresServer
 
@@ -338,6 +342,31 @@ def test_rules_that_delete_what_has_landed(patient: Patient) -> None:
     assert patient.findings(0, "--problems") == []
 
 
+def test_the_rules_of_a_deployment_delete_nothing_that_has_landed(patient: Patient) -> None:
+    text = f"""
+        [landing]
+        url = "s3://{patient.bucket}/landing"
+        [source]
+        region = "us-east-1"
+        [targets.pg]
+        kind = "postgres"
+        host = "db.example.com"
+        [deploy]
+        bucket = "existing"
+        [tables.{patient.site.table}]
+        capture = "lambda"
+    """
+    deployment = plan(check_config(tomllib.loads(text), Path("tailrace.toml")), "0.1.0")
+    steps = rendered(deployment, "sam")["README.md"].partition("put-bucket-lifecycle-configuration")[2]
+    rules = json.loads(steps.partition("<<END\n")[2].partition("\nEND")[0])["Rules"]
+    assert len(rules) == 3
+    patient.put_rules(*rules)
+    assert patient.findings(0, "--problems") == []
+    quarantine = next(rule for rule in rules if "quarantine/" in rule["Filter"]["Prefix"])
+    patient.put_rules(*rules, {**quarantine, "ID": "wider", "Filter": {"Prefix": f"landing/{patient.site.table}/q"}})
+    assert patient.problem(4)["check"] == "lifecycle"
+
+
 def test_versions_that_pile_up(patient: Patient) -> None:
     patient.s3.put_bucket_versioning(Bucket=patient.bucket, VersioningConfiguration={"Status": "Enabled"})
     assert patient.problem(3)["check"] == "versioning"
@@ -497,6 +526,15 @@ def test_without_a_region(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> 
     found = patient.findings(4, "--problems")
     assert {"credentials", "table"} <= {f["check"] for f in found}
     assert "region" in found[0]["fix"]
+
+
+def test_a_profile_that_does_not_exist_ends_no_examination(patient: Patient) -> None:
+    """No client can be made then, not even that for the staging bucket, which is looked at last."""
+    patient.configure("file:./landing", targets=REDSHIFT.format(bucket=patient.bucket, schema="public"))
+    text = patient.site.file.read_text()
+    patient.site.file.write_text(text.replace("[source]", '[source]\n            profile = "nobody"'))
+    found = patient.findings(4, "--problems")
+    assert {"credentials", "table", "target", "bucket"} <= {f["check"] for f in found}
 
 
 def test_an_endpoint_that_fails(patient: Patient) -> None:

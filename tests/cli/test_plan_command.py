@@ -129,6 +129,7 @@ def test_nothing_fits() -> None:
         (["--items", "5", "--item-bytes", "big"], "'big' is no size"),
         (["--items", "5", "--item-bytes", "1", "--writes-per-second", "nan"], "a rate is between"),
         (["--items", "5", "--item-bytes", "1", "--writes-per-second", "some"], "'some' is no number"),
+        (["--items", "5", "--item-bytes", "0", "--writes-per-second", "1"], "An item of 0 bytes does not exist"),
         (["--items", "0"], "--items"),
     ],
 )
@@ -192,6 +193,20 @@ def test_what_is_given_wins_and_is_not_asked_for(aws: LocalAws, site: AwsSite) -
 
 
 @pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--item-bytes", "0"], "An item of 0 bytes does not exist"),
+        (["--table-bytes", "0"], "An item of 0 bytes does not exist"),
+        (["--item-bytes", "1KB", "--table-bytes", "1GB"], "say the same"),
+    ],
+)
+def test_sizes_that_no_table_has_are_refused_for_a_configured_one(
+    site: AwsSite, arguments: list[str], says: str
+) -> None:
+    assert says in site.run("plan", *arguments, code=2).stderr
+
+
 def test_without_a_stream_the_shards_are_an_estimate(aws: LocalAws, site: AwsSite) -> None:
     boto3.client("dynamodb", endpoint_url=aws.endpoint_url).update_table(
         TableName=site.table, StreamSpecification={"StreamEnabled": False}

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import CONFIGURATIONS, HEAD, NETWORK, ORDERS, POSTGRES, REDSHIFT, config_of, deployment_of, parts
+from configurations import (
+    CONFIGURATIONS,
+    HEAD,
+    NETWORK,
+    ORDERS,
+    POSTGRES,
+    REDSHIFT,
+    VERSION,
+    config_of,
+    deployment_of,
+    parts,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config import ENVIRONMENT, load_config
 from tailrace.deploy import plan as planning
 from tailrace.deploy.cloudformation import template
-from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PARKED, PGPASS, TABLE, TOPIC
+from tailrace.deploy.entry import CHAIN, CONFIG, HANDLERS, LANDING, PGPASS
 from tailrace.deploy.model import (
     ACCOUNT,
     REGION,
@@ -38,7 +50,6 @@ from tailrace.deploy.model import (
 from tailrace.deploy.names import SLUG_MAX, id_of_slug, slug_of
 from tailrace.deploy.terraform import snake, terraform
 from tailrace.errors import ConfigInvalid
-from tailrace.runtimes.aws_lambda import burying, capturing, chaining, passwords
 
 STREAM = CONFIGURATIONS["stream-to-redshift"]
 MACHINE = STREAM + '[deploy]\nbackfill = "step_functions"\n'
@@ -145,10 +156,13 @@ class TestStream:
         assert (alarm.comparison, alarm.threshold, alarm.missing) == ("LessThanThreshold", 1, "breaching")
         assert alarm.dimensions == {"FunctionName": of(STREAM, Function)["OrdersTick"].name}
 
-    def test_every_function_has_an_alarm_for_its_errors_but_that_of_dead_letters_whose_queue_has_one(self) -> None:
+    def test_every_function_has_an_alarm_for_its_errors(self) -> None:
         watched = {a.dimensions["FunctionName"] for a in of(MACHINE, Alarm).values() if a.metric == "Errors"}
-        names = {f.name for name, f in of(MACHINE, Function).items() if name != "DeadLettersFunction"}
-        assert watched == names
+        assert watched == {function.name for function in of(MACHINE, Function).values()}
+
+    def test_a_given_up_batch_whose_notice_fails_is_parked(self) -> None:
+        retries = of(STREAM, Retries)["DeadLettersFunctionRetries"]
+        assert (retries.function, retries.failed_to) == ("DeadLettersFunction", arn_of("Parked"))
 
     def test_a_state_machine_repeats_the_backfill_with_what_it_answered(self) -> None:
         machine = of(MACHINE, StateMachine)["OrdersBackfillMachine"]
@@ -169,6 +183,11 @@ class TestExports:
     def test_a_schedule_drives_them(self) -> None:
         (schedule,) = of(EXPORTS, Schedule).values()
         assert schedule.expression == "rate(5 minutes)"
+
+    def test_what_is_set_aside_rings(self) -> None:
+        assert [a.dimensions for a in of(EXPORTS, Alarm).values() if a.metric == "Quarantined"] == [
+            {"Table": "Prod.Users"}
+        ]
 
 
 class TestChainTable:
@@ -202,6 +221,12 @@ class TestSettings:
         assert deployment_of(CHAINED).passwords == "/replica/pgpass"
         assert PGPASS not in of(STREAM, Function)["OrdersTick"].environment
         assert deployment_of(STREAM).passwords == ""
+
+    def test_passwords_are_read_by_functions_that_load_and_by_no_server(self) -> None:
+        readers = {r.duty for r in deployment_of(CHAINED).roles if "Password" in [s.sid for s in r.statements]}
+        assert readers == {"load", "tick"}
+        (server,) = planning.plan_for_server(config_of(CHAINED), VERSION).roles
+        assert "Password" not in [s.sid for s in server.statements]
 
     def test_the_image_installs_the_clients_of_its_targets_and_no_others(self) -> None:
         driver = REDSHIFT.replace(
@@ -295,10 +320,8 @@ class TestLoadRules:
 
 
 class TestHandlers:
-    def test_variables_are_called_as_the_handlers_call_them(self) -> None:
-        assert (LANDING, CONFIG, PGPASS) == (capturing.LANDING, ENVIRONMENT, passwords.PARAMETER)
-        assert (TABLE, CHAIN) == (chaining.TABLE, chaining.CHAIN_TABLE)
-        assert (TOPIC, PARKED) == (burying.TOPIC, burying.PARKED)
+    def test_the_configuration_is_named_as_the_command_line_names_it(self) -> None:
+        assert CONFIG == ENVIRONMENT
 
     @pytest.mark.parametrize("duty", HANDLERS)
     def test_every_handler_is_there(self, duty: str) -> None:
@@ -439,6 +462,7 @@ class TestNames:
         assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
         assert slug_of(table) == slug
         assert id_of_slug(slug).isalnum()
+        assert re.fullmatch(r"[a-z_][a-z0-9_]*", snake(id_of_slug(slug)))
 
     @given(TABLES, TABLES)
     def test_different_tables_have_different_names_wherever_they_stand(self, one: str, other: str) -> None:
@@ -454,6 +478,11 @@ class TestNames:
         assert slug_of(one) != slug_of(other)
         assert id_of_slug(slug_of(one)) != id_of_slug(slug_of(other))
         assert snake(id_of_slug(slug_of(one))) != snake(id_of_slug(slug_of(other)))
+
+    def test_an_id_begins_with_a_letter(self) -> None:
+        slug = slug_of("2024-orders")
+        assert slug.startswith("2024-orders-")
+        assert id_of_slug(slug).startswith("N2024Orders")
 
     def test_a_plain_name_is_kept(self) -> None:
         assert slug_of("orders") == "orders"

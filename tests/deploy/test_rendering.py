@@ -258,6 +258,13 @@ def test_what_must_be_given_is_asked_for_by_every_tool_with_the_command_that_fin
     assert parameter("OrdersStream") != arn_of("OrdersStream")
 
 
+def test_sam_is_told_where_images_lie_and_the_cdk_that_it_must_be_at_home() -> None:
+    deployment = deployment_of(CONFIGURATIONS["stream-to-redshift"])
+    assert "--image-repository ${IMAGE%:*} " in rendered(deployment, "sam")["README.md"]
+    steps = rendered(deployment, "cdk")["README.md"]
+    assert steps.index("cdk bootstrap aws://$ACCOUNT/$AWS_REGION") < steps.index("cdk deploy ")
+
+
 # ---- marks
 
 
@@ -269,6 +276,7 @@ def test_a_file_tells_whether_it_was_changed() -> None:
     assert not is_untouched(text.replace("one", "eno"), "anything")
     assert not is_untouched("one: 1\n", "anything")
     assert not is_untouched("", "anything")
+    assert not is_untouched(text + "\udcff", "anything")  # a byte that is no UTF-8, as it is read
     assert is_untouched("same", "same")
 
 

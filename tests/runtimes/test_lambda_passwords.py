@@ -14,9 +14,10 @@ import pytest
 from stream_reader import Account
 
 from tailrace.aws import Aws, AwsSettings
+from tailrace.deploy.entry import PGPASS
 from tailrace.errors import NotFound, UserFault
 from tailrace.local.client import LocalAws
-from tailrace.runtimes.aws_lambda.passwords import PARAMETER, put_passwords
+from tailrace.runtimes.aws_lambda.passwords import put_passwords
 
 pytestmark = pytest.mark.embedded
 
@@ -48,7 +49,7 @@ def test_without_a_parameter_nothing_happens(aws: Aws) -> None:
 
 
 def test_libpq_finds_the_password_of_today(local: LocalAws, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PARAMETER, "/t/pgpass")
+    monkeypatch.setenv(PGPASS, "/t/pgpass")
     for line in (LINE, LINE.replace("canary", "changed")):
         store(local, line, Type="SecureString")
         put_passwords(aws)
@@ -63,7 +64,7 @@ def test_libpq_finds_the_password_of_today(local: LocalAws, aws: Aws, monkeypatc
 def test_a_password_in_the_clear_is_refused_and_not_repeated(
     local: LocalAws, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(PARAMETER, "/t/clear")
+    monkeypatch.setenv(PGPASS, "/t/clear")
     Account(local).client("ssm").put_parameter(Name="/t/clear", Value=LINE, Type="String")
     with pytest.raises(UserFault, match="not encrypted") as caught:
         put_passwords(aws)
@@ -72,7 +73,7 @@ def test_a_password_in_the_clear_is_refused_and_not_repeated(
 
 
 def test_a_parameter_that_is_not_there(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PARAMETER, "/t/absent")
+    monkeypatch.setenv(PGPASS, "/t/absent")
     with pytest.raises(NotFound) as caught:
         put_passwords(aws)
     assert caught.value.facts["parameter"] == "/t/absent"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from tailrace.cli.output import FAILED, IN_PART, Context, is_confirmed, moment, print_json, printable
+from tailrace.deploy.entry import PARKED
 from tailrace.errors import NotFound, UsageInvalid
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 EVENT_SHOWN: Final = 2000  # characters; --json shows all of it
-QUEUE: Final = "TAILRACE_PARKED_QUEUE"  # as the function that fills it calls it
 
 
 @click.group(name="dlq", epilog="Example: tailrace dlq list")
@@ -29,8 +29,8 @@ def _queue_option(command: F) -> F:
     return click.option(
         "--queue",
         metavar="NAME|URL",
-        envvar=QUEUE,
-        help=f"The queue they are kept in (default NAME-parked of [deploy], or {QUEUE}).",
+        envvar=PARKED,
+        help=f"The queue they are kept in (default NAME-parked of [deploy], or {PARKED}).",
     )(command)
 
 
@@ -148,7 +148,7 @@ def _parked(context: Context, queue: str | None) -> Parked:
     except NotFound as error:
         raise NotFound(
             f"There is no queue {name}",
-            hint=f"Say --queue, or set {QUEUE} to the name or URL of the queue that `dead_letters` keeps calls in.",
+            hint=f"Say --queue, or set {PARKED} to the name or URL of the queue that `dead_letters` keeps calls in.",
             **error.facts,
         ) from error
 

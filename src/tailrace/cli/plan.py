@@ -130,16 +130,18 @@ def _given(
         raise UsageInvalid("--items needs either --item-bytes or --table-bytes", hint="For example --item-bytes 1KB.")
     if rate is None:
         raise UsageInvalid("--items needs --writes-per-second", hint="For example --writes-per-second 0.1.")
-    return _sized(items, item_bytes or -(-(table_bytes or 0) // items), rate, shards)
+    return TableSize(items, _item_bytes(items, item_bytes, table_bytes), rate, shards)
 
 
-def _sized(items: int, item_bytes: int, rate: Decimal, shards: int | None) -> TableSize:
-    if not 1 <= item_bytes <= 400 * 1024:
+def _item_bytes(items: int, item_bytes: int | None, table_bytes: int | None) -> int:
+    """Of an item, from one of the two. Raises UsageInvalid for a size that no item has."""
+    each = item_bytes if item_bytes is not None else -(-(table_bytes or 0) // items)
+    if not 1 <= each <= 400 * 1024:
         raise UsageInvalid(
-            f"An item of {item_bytes} bytes does not exist",
+            f"An item of {each} bytes does not exist",
             hint="DynamoDB's items have 1 byte to 400 KB, names included.",
         )
-    return TableSize(items, item_bytes, rate, shards)
+    return each
 
 
 def _looked_at(
@@ -156,6 +158,8 @@ def _looked_at(
     """A plan for each configured table, from what AWS says of it."""
     from tailrace.capture.facts import measure_table
 
+    if item_bytes is not None and table_bytes is not None:
+        raise UsageInvalid("--item-bytes and --table-bytes say the same", hint="Give one of them, or none.")
     pipeline = context.pipeline()
     for table in pipeline.tables(tables):
         kind = target or pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind
@@ -170,9 +174,9 @@ def _looked_at(
                 table=table,
             )
         count = max(1, found.items)
-        each = item_bytes or max(1, -(-(table_bytes or found.bytes) // count))
+        each = _item_bytes(count, item_bytes, max(1, found.bytes) if table_bytes is None else table_bytes)
         writes = rate if rate is not None else found.write_units_per_second / -(-each // 1024)
-        yield table, make_plan(_sized(count, each, writes, shards or found.shards), wanted, kind, prices)
+        yield table, make_plan(TableSize(count, each, writes, shards or found.shards), wanted, kind, prices)
 
 
 # ---- what is shown

@@ -261,7 +261,7 @@ def check_base(facts: TableFacts, rules: TableRules) -> Finding:
 
 
 def check_access(facts: TableFacts, rules: TableRules) -> Finding:
-    """`Scan` and `BatchGetItem` are what `verify` needs, too."""
+    """`Scan` and `BatchGetItem` are what `verify` and repairs need, too."""
     refused = {name: unknown for name, unknown in facts.access.items() if unknown is not None}
     if not refused:
         return Finding("ok", "access", facts.table, f"{', '.join(facts.access)} work")
@@ -269,7 +269,7 @@ def check_access(facts: TableFacts, rules: TableRules) -> Finding:
     verifying = {"Scan"} if rules.slides else {"Scan", "BatchGetItem"}
     minor = only_verify and refused.keys() <= verifying
     first = next(iter(refused.values()))
-    what = f"{', '.join(refused)}: {first.message}" + ("; only verify needs that" if minor else "")
+    what = f"{', '.join(refused)}: {first.message}" + ("; only verify and repairs need that" if minor else "")
     return Finding(
         "warning" if minor else "error", "access", facts.table, what, _policy(refused, facts.arn) or first.hint
     )
@@ -423,9 +423,9 @@ def check_lifecycle(facts: BucketFacts, place: str) -> Finding:
     if isinstance(facts.lifecycle, Unknown):
         return _not_looked_at("lifecycle", place, facts.lifecycle)
     near = [r for r in facts.lifecycle if r.prefix.startswith(facts.prefix) or facts.prefix.startswith(r.prefix)]
-    harmful = [rule for rule in near if rule.deletes or rule.archives]
+    harmful = [rule for rule in near if rule.archives or (rule.deletes and not rule.spares_landed)]
     if harmful:
-        what = "deletes" if harmful[0].deletes else "archives"
+        what = "archives" if harmful[0].archives else "deletes"
         return Finding(
             "error",
             "lifecycle",

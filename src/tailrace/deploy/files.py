@@ -50,7 +50,7 @@ def marked(name: str, text: str, version: str) -> str:
     if name in _UNMARKED:
         return text
     begin, end = _COMMENTS.get(name[name.rfind(".") :], ("# ", ""))
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = _digest(text)
     return f"{begin}Rendered by tailrace {version}; replaced by the next rendering, unless changed. sha256:{digest}{end}\n{text}"
 
 
@@ -59,7 +59,12 @@ def is_untouched(found: str, new: str) -> bool:
     mark = _MARK.match(found)
     if found == new:
         return True
-    return mark is not None and hashlib.sha256(found[mark.end() :].encode()).hexdigest() == mark[1]
+    return mark is not None and _digest(found[mark.end() :]) == mark[1]
+
+
+def _digest(text: str) -> str:
+    """Of what was read with "surrogateescape", too: somebody else's bytes need not be UTF-8."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 _DOCKERFILE: Final = """\

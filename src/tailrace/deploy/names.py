@@ -25,5 +25,6 @@ def slug_of(table: str) -> str:
 
 
 def id_of_slug(slug: str) -> str:
-    """In the words of a template: ``prod-users`` is ``ProdUsers``."""
-    return "".join(part[:1].upper() + part[1:] for part in slug.split("-"))
+    """In the words of a template: ``prod-users`` is ``ProdUsers``. Terraform's names begin with no digit, so neither do these."""
+    joined = "".join(part[:1].upper() + part[1:] for part in slug.split("-"))
+    return f"N{joined}" if joined[:1].isdigit() else joined

@@ -70,6 +70,7 @@ from tailrace.deploy.model import (
 from tailrace.deploy.names import id_of_slug, slug_of
 from tailrace.errors import ConfigInvalid
 from tailrace.landing import split_url
+from tailrace.landing.names import OWN_FOLDER, QUARANTINE
 
 HOUR: Final = 3600
 
@@ -407,10 +408,10 @@ class _Planner:
 
     def _landing_bucket(self, notices: Sequence[Notice], after: Sequence[str]) -> Bucket:
         quarantines = [
-            Expiry(f"quarantine-{slug_of(table)}", f"{self.zone(table).home}quarantine/", QUARANTINE_DAYS)
+            Expiry(f"quarantine-{slug_of(table)}", f"{self.zone(table).home}{QUARANTINE}", QUARANTINE_DAYS)
             for table in self.config.tables
         ]
-        probes = Expiry("probes", f"{self.prefix}{policies.OWN_FOLDER}", PROBE_DAYS)
+        probes = Expiry("probes", f"{self.prefix}{OWN_FOLDER}/", PROBE_DAYS)
         return Bucket(
             "Landing",
             self.bucket,
@@ -425,16 +426,25 @@ class _Planner:
     def _dead_letters(self, loading: Sequence[str]) -> Iterator[Resource]:
         """The bucket for records that Lambda gave up, and the function that describes, retries, keeps and announces."""
         yield from self.function("", self._dead_letter_worker(loading))
-        yield QueueMapping("DeadLettersMapping", "DeadLettersFunction", "DeadLetters", 1)
+        function = "DeadLettersFunction"
+        yield QueueMapping("DeadLettersMapping", function, "DeadLetters", 1)
+        # S3's notices are asynchronous calls: what fails is parked, as the queue does it for letters.
+        yield Retries(f"{function}Retries", function, 2, 6 * HOUR, arn_of("Parked"))
+        yield self.alarm(
+            f"{function}Errors",
+            "dead-letters-errors",
+            "What failed for good, or was given up, could not be seen to; see the function's log",
+            ("AWS/Lambda", "Errors", {"FunctionName": f"{self.name}-dead-letters"}),
+        )
         source = policies.bucket_arn(self.failed_bucket)
-        yield Permission("GivenUpPermission", "DeadLettersFunction", "s3.amazonaws.com", source)
+        yield Permission("GivenUpPermission", function, "s3.amazonaws.com", source)
         yield Bucket(
             "GivenUp",
             self.failed_bucket,
             self.key,
             policies.private_bucket(self.failed_bucket),
             UPLOAD_DAYS,
-            notices=(Notice("DeadLettersFunction", "", ""),),
+            notices=(Notice(function, "", ""),),
             after=("GivenUpPermission",),
         )
 
@@ -547,8 +557,6 @@ class _Planner:
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
                 yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
-        if parameter_name := _password_parameter(self.config, [table]):
-            yield from policies.password(parameter_name)
 
     def reading(self, table: str) -> tuple[Statement, ...]:
         """Its source in every way: the stream, a base by scan or export, single items for a repair."""
@@ -674,12 +682,6 @@ class _Table:
             threshold=HEADROOM_HOURS * HOUR,
             comparison="LessThanThreshold",
         )
-        yield planner.alarm(
-            f"{function}Quarantine",
-            f"{self.slug}-quarantine",
-            f"Records of {self.table} were set aside: see `tailrace quarantine list`",
-            ("Tailrace", "Quarantined", {"Table": self.table}),
-        )
 
     def _window(self) -> int:
         """Seconds that Lambda gathers records: as `flush_seconds` says, which is the same for a poller."""
@@ -724,11 +726,18 @@ class _Table:
             missing="breaching",
             seconds=SILENT_SECONDS,
         )
+        yield planner.alarm(
+            f"{self.id}Quarantine",
+            f"{self.slug}-quarantine",
+            f"Records of {self.table} were set aside: see `tailrace quarantine list`",
+            ("Tailrace", "Quarantined", {"Table": self.table}),
+        )
 
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:
         environment = {CONFIG: CONFIG_PATH}
         if parameter_name := _password_parameter(self.config, [self.table]):
             environment[PGPASS] = parameter_name
+            statements = (*statements, *policies.password(parameter_name))
         return _Worker(duty, what, statements, environment, reserved=1, loads=self.rule != "by_hand")
 
     def _schedule(self, suffix: str, name: str, what: str, expression: str) -> Schedule:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tailrace.deploy.model import ACCOUNT, PARTITION, REGION, Condition, Statement, arn
-
-OWN_FOLDER: Final = ".tailrace/"  # of the landing zone, for probes
+from tailrace.landing.names import OWN_FOLDER, QUARANTINE
 
 CALLS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "landing.s3": {"s3": ("GetObject", "PutObject", "DeleteObject", "ListObjectsV2")},
@@ -168,7 +167,7 @@ def stream_mapping(table: str, failed_bucket: str) -> tuple[Statement, ...]:
 
 def landing_by_capture(*zones: Zone) -> tuple[Statement, ...]:
     """Writes segments and quarantine; reads them where a write was answered unclearly, and the manifest's epoch."""
-    written = tuple(place for zone in zones for place in zone.objects("changes/", "quarantine/"))
+    written = tuple(place for zone in zones for place in zone.objects("changes/", QUARANTINE))
     manifests = tuple(place for zone in zones for place in zone.objects("manifest"))
     return (
         Statement("Land", ("s3:GetObject", "s3:PutObject"), written, (SAME_ACCOUNT,)),
@@ -180,7 +179,7 @@ def landing_by_capture(*zones: Zone) -> tuple[Statement, ...]:
 
 def landing(zone: Zone, *, deletes: bool) -> tuple[Statement, ...]:
     """Reads and writes what belongs to the table, and probes the store; compaction deletes what it gathered."""
-    own = f"{bucket_arn(zone.bucket)}/{zone.prefix}{OWN_FOLDER}*"
+    own = f"{bucket_arn(zone.bucket)}/{zone.prefix}{OWN_FOLDER}/*"
     working = ("s3:GetObject", "s3:PutObject") + (("s3:DeleteObject",) if deletes else ())
     return (
         Statement("Landing", working, zone.objects(""), (SAME_ACCOUNT,)),

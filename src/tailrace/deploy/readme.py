@@ -64,7 +64,7 @@ def _notes(deployment: Deployment) -> list[str]:
     return [*(f"* {note}" for note in deployment.notes), ""] if deployment.notes else []
 
 
-def _asked(deployment: Deployment, tool: str) -> list[tuple[str, str]]:
+def _asked(deployment: Deployment) -> list[tuple[str, str]]:
     """Parameter and command, of what AWS can be asked."""
     return [(p.id, p.ask) for p in deployment.parameters if p.id != IMAGE]
 
@@ -75,7 +75,7 @@ def _variable(identifier: str) -> str:
 
 def _values(deployment: Deployment, tool: str) -> list[str]:
     lines = [f"export AWS_REGION={deployment.region}"]
-    lines += [f"{_variable(name)}=$({ask})" for name, ask in _asked(deployment, tool)]
+    lines += [f"{_variable(name)}=$({ask})" for name, ask in _asked(deployment)]
     lines.append("ACCOUNT=$(aws sts get-caller-identity --query Account --output text)")
     if tool != "cdk":
         lines.append(f"IMAGE=$ACCOUNT.dkr.ecr.$AWS_REGION.amazonaws.com/{deployment.name}:{deployment.version}")
@@ -96,16 +96,21 @@ def _build(deployment: Deployment, tool: str) -> list[str]:
 
 
 def _deploy(deployment: Deployment, tool: str) -> list[str]:
-    names = [name for name, _ in _asked(deployment, tool)]
+    names = [name for name, _ in _asked(deployment)]
     if tool == "cdk":
         given = "".join(f" --parameters {name}=${_variable(name)}" for name in names)
-        return ["pip install -r requirements.txt && npm install -g aws-cdk    # once", f"cdk deploy{given}"]
+        return [
+            "pip install -r requirements.txt && npm install -g aws-cdk    # once",
+            "cdk bootstrap aws://$ACCOUNT/$AWS_REGION    # once",
+            f"cdk deploy{given}",
+        ]
     if tool == "terraform":
         given = "".join(f" -var {snake(name)}=${_variable(name)}" for name in names)
         return ["terraform init", f"terraform apply -var {snake(IMAGE)}=$IMAGE{given}"]
     given = "".join(f" {name}=${_variable(name)}" for name in names)
     return [
-        f"sam deploy --stack-name {deployment.name} --resolve-s3 --capabilities CAPABILITY_NAMED_IAM \\",
+        f"sam deploy --stack-name {deployment.name} --resolve-s3 --image-repository ${{IMAGE%:*}} \\",
+        "  --capabilities CAPABILITY_NAMED_IAM \\",
         f"  --parameter-overrides {IMAGE}=$IMAGE{given}",
     ]
 
@@ -157,7 +162,7 @@ def _notification(bucket: Bucket) -> dict[str, Any]:
 def _put(bucket: str, what: str, document: Any) -> list[str]:
     option = f"--{what}-configuration"
     call = f"aws s3api put-bucket-{what}-configuration --bucket {bucket} {option} file:///dev/stdin <<END"
-    return [call, *json.dumps(document, indent=2).replace("$LATEST", "\\$LATEST").splitlines(), "END"]
+    return [call, *json.dumps(document, indent=2).splitlines(), "END"]
 
 
 def _in_shell(token: Token, deployment: Deployment) -> str:

@@ -231,8 +231,12 @@ def _resource(part: Resource, kinds: Mapping[str, Resource]) -> Iterator[Made]:
     name, kind = snake(part.id), _KINDS[type(part)][0]
     match part:
         case Key():
-            key = {"description": "Tailrace", "enable_key_rotation": True, "policy": Json(policy(part.statements))}
-            yield Made(kind, name, key)
+            key: Body = {
+                "description": "Tailrace",
+                "enable_key_rotation": True,
+                "policy": Json(policy(part.statements)),
+            }
+            yield Made(kind, name, key | {"lifecycle": Block({"prevent_destroy": True})})
             yield Made("aws_kms_alias", name, {"name": part.alias, "target_key_id": id_of(part.id)})
         case Bucket():
             yield from _bucket(part, kinds)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from tailrace.aws import found, tried
 from tailrace.errors import TailraceError
 from tailrace.landing.local import LocalStore
+from tailrace.landing.names import OWN_FOLDER, may_expire
 from tailrace.landing.s3 import S3Store
 from tailrace.model.facts import BucketFacts, FolderFacts, LifecycleRule, Unknown
 
@@ -41,7 +42,7 @@ def describe_bucket(s3: Any, bucket: str, prefix: str) -> BucketFacts:
         lambda: s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled",
         bucket=bucket,
     )
-    absent = f"{inside}.tailrace/there-is-no-such-object"
+    absent = f"{inside}{OWN_FOLDER}/there-is-no-such-object"
     return BucketFacts(
         bucket,
         inside,
@@ -49,7 +50,9 @@ def describe_bucket(s3: Any, bucket: str, prefix: str) -> BucketFacts:
         encryption=setting("GetBucketEncryption", lambda: _encryption(s3, bucket)),
         ownership=setting("GetBucketOwnershipControls", lambda: _ownership(s3, bucket)),
         versioning=versioning,
-        lifecycle=rules if isinstance(rules, Unknown) else tuple(rule for r in rules or () for rule in _rule(r)),
+        lifecycle=rules
+        if isinstance(rules, Unknown)
+        else tuple(rule for r in rules or () for rule in _rule(r, inside)),
         blocks_public=setting("GetPublicAccessBlock", lambda: _blocks_public(s3, bucket)),
         conditional_writes=_probed(store),
         access={
@@ -65,8 +68,13 @@ def describe_folder(path: Path) -> FolderFacts:
     """A landing folder; one that does not exist yet is not made."""
     if path.exists():
         return FolderFacts(str(path), True, True, _probed(LocalStore(path)))
+    return FolderFacts(str(path), False, can_be_made(path))
+
+
+def can_be_made(path: Path) -> bool:
+    """Whether what does not exist may be made there, with the folders above it."""
     above = next(parent for parent in path.absolute().parents if parent.exists())
-    return FolderFacts(str(path), False, above.is_dir() and os.access(above, os.W_OK | os.X_OK))
+    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
 
 
 def _probed(store: S3Store | LocalStore) -> Unknown | None:
@@ -111,19 +119,21 @@ def _blocks_public(s3: Any, bucket: str) -> bool:
     return all(settings.get(name) for name in names)
 
 
-def _rule(rule: Any) -> list[LifecycleRule]:
-    """A rule as far as it can meet objects of ours, which carry no tags."""
+def _rule(rule: Any, inside: str) -> list[LifecycleRule]:
+    """A rule as far as it can meet objects of ours, which carry no tags. `inside`: the landing prefix, with its slash."""
     scope = rule.get("Filter", {})
     if rule.get("Status") != "Enabled" or "Tag" in scope or scope.get("And", {}).get("Tags"):
         return []
     expiration = rule.get("Expiration", {})
+    prefix = rule.get("Prefix") or scope.get("Prefix") or scope.get("And", {}).get("Prefix") or ""
     return [
         LifecycleRule(
-            prefix=rule.get("Prefix") or scope.get("Prefix") or scope.get("And", {}).get("Prefix") or "",
+            prefix=prefix,
             deletes="Days" in expiration or "Date" in expiration,
             archives=any(t.get("StorageClass") in ARCHIVES for t in rule.get("Transitions", ())),
             aborts_uploads="AbortIncompleteMultipartUpload" in rule,
             deletes_old_versions="NoncurrentVersionExpiration" in rule,
+            spares_landed=prefix.startswith(inside) and may_expire(prefix.removeprefix(inside)),
         )
     ]
 

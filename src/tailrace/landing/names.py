@@ -50,6 +50,12 @@ def is_own(name: str) -> bool:
     return name.startswith(f"{OWN_FOLDER}/")
 
 
+def may_expire(prefix: str) -> bool:
+    """Whether nothing that has landed lies under a prefix of a landing zone's names: probes, or a table's quarantine."""
+    table, _, below = prefix.partition("/")
+    return is_own(prefix) or (bool(table) and below.startswith(QUARANTINE))
+
+
 def changes_name(first: int, last: int, sha256: str, at_ms: int) -> str:
     """``changes/dt=2026-11-22/hr=05/<first>-<last>-<8 hex>.json.gz``; the hour is UTC."""
     hour = datetime.fromtimestamp(at_ms // 1000, UTC)

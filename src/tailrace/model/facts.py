@@ -80,7 +80,8 @@ class LifecycleRule:
     """What an enabled rule does to objects under `prefix` that carry no tags; empty prefix: to all.
 
     `deletes`: current versions go. `archives`: they go where they cannot be read at once. `aborts_uploads`: what was never
-    completed is cleared away. `deletes_old_versions`: versions that were replaced go.
+    completed is cleared away. `deletes_old_versions`: versions that were replaced go. `spares_landed`: only probes or a
+    table's quarantine lie there, which may go.
     """
 
     prefix: str
@@ -88,6 +89,7 @@ class LifecycleRule:
     archives: bool = False
     aborts_uploads: bool = False
     deletes_old_versions: bool = False
+    spares_landed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

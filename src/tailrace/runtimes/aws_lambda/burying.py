@@ -17,6 +17,7 @@ from tailrace.aws import Aws, called
 from tailrace.capture.lambda_events import StreamBatch, batch_of
 from tailrace.clock import SystemClock
 from tailrace.config import Config, find_config, load_config
+from tailrace.deploy.entry import PARKED, TOPIC
 from tailrace.errors import ConfigInvalid, OutOfTime, TailraceError, Transient
 from tailrace.landing import Landing, open_store
 from tailrace.runtimes.aws_lambda.capturing import land, seconds_left
@@ -26,8 +27,6 @@ from tailrace.runtimes.aws_lambda.telemetry import say, set_up_logging
 
 log = logging.getLogger(__name__)
 
-TOPIC: Final = "TAILRACE_TOPIC"
-PARKED: Final = "TAILRACE_PARKED_QUEUE"
 SUBJECT: Final = "Tailrace: a call failed for good"
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tailrace.aws import Aws, AwsSettings
 from tailrace.capture.lambda_events import QUARANTINED, EncodedBatch, StreamBatch, batch_of, encode_batch
 from tailrace.clock import Clock, SystemClock
+from tailrace.deploy.entry import LANDING
 from tailrace.errors import ConfigInvalid, TailraceError, Transient
 from tailrace.landing import Landing, SegmentDraft, Store, WrittenSegment, open_store
 from tailrace.model.quarantine import QuarantinedRecord
@@ -23,7 +24,6 @@ from tailrace.runtimes.aws_lambda.telemetry import RETENTION_SECONDS, measured, 
 
 log = logging.getLogger(__name__)
 
-LANDING: Final = "TAILRACE_LANDING"
 RESERVE_SECONDS: Final = 10.0  # left for writing what was encoded; half of the time where that is less
 READ_SECONDS: Final = 8.0  # an answer of S3; with its repetitions it stays below the function's minute
 ATTEMPTS: Final = 3

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tailrace.aws import translate
 from tailrace.clock import Budget
+from tailrace.deploy.entry import CHAIN, TABLE
 from tailrace.errors import ConfigInvalid, UsageInvalid
 from tailrace.pipeline import Pipeline, TableRun
 from tailrace.runtimes.aws_lambda.running import announced, pipeline_here, seconds_for
@@ -20,8 +21,6 @@ from tailrace.runtimes.aws_lambda.telemetry import set_up_logging
 
 log = logging.getLogger(__name__)
 
-TABLE: Final = "TAILRACE_TABLE"
-CHAIN_TABLE: Final = "TAILRACE_CHAIN_TABLE"
 WAIT_SECONDS: Final = 60  # while AWS writes an export there is nothing to do
 
 
@@ -96,9 +95,9 @@ def _items(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _move_on(pipeline: Pipeline, item: Mapping[str, Any], *, is_done: bool) -> None:
     """Put the next step in the place of this one, unless another call has: the stream tells the function of it."""
-    table = os.environ.get(CHAIN_TABLE, "")
+    table = os.environ.get(CHAIN, "")
     if not table:
-        raise ConfigInvalid(f"{CHAIN_TABLE} is not set", hint="Name the chain table in the function's variables.")
+        raise ConfigInvalid(f"{CHAIN} is not set", hint="Name the chain table in the function's variables.")
     step = item.get("step")
     try:
         pipeline.dynamodb.put_item(

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from tailrace.aws import Aws, called
+from tailrace.deploy.entry import PGPASS
 from tailrace.errors import UserFault
 
-PARAMETER: Final = "TAILRACE_PGPASS_PARAMETER"
 _FILE: Final = "PGPASSFILE"  # libpq's own
 
 
@@ -22,7 +22,7 @@ def put_passwords(aws: Aws) -> None:
 
     Called for each invocation, because passwords are changed. Raises PermissionMissing, NotFound, Transient or UserFault.
     """
-    name = os.environ.get(PARAMETER)
+    name = os.environ.get(PGPASS)
     if not name:
         return
     ssm = aws.client("ssm")

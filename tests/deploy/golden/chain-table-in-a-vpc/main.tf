@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:d1ae197925e53160956de750e37af8d706d327f020fd7a36eaa5bcb91026d510
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:95389cf16ec46ae2424b90be3531ac490ebfc2434e2c3fb3b0fe95e78d2f5401
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -84,6 +84,9 @@ resource "aws_kms_key" "key" {
       },
     ]
   })
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "aws_kms_alias" "key" {
@@ -339,6 +342,35 @@ resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
   function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
   batch_size       = 1
+}
+
+resource "aws_lambda_function_event_invoke_config" "dead_letters_function_retries" {
+  function_name                = aws_lambda_function.dead_letters_function.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.parked.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters_function_errors" {
+  alarm_name        = "replica-dead-letters-errors"
+  alarm_description = "What failed for good, or was given up, could not be seen to; see the function's log"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
+  dimensions = {
+    FunctionName = "replica-dead-letters"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
@@ -728,24 +760,6 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
   ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
-  alarm_name        = "replica-orders-quarantine"
-  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
-  namespace         = "Tailrace"
-  metric_name       = "Quarantined"
-  dimensions = {
-    Table = "orders"
-  }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.alarms.arn]
-  ok_actions          = [aws_sns_topic.alarms.arn]
-}
-
 resource "aws_cloudwatch_log_group" "orders_load_logs" {
   name              = "/aws/lambda/replica-orders-load"
   retention_in_days = 30
@@ -832,12 +846,6 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/stream/*"]
       },
       {
-        Sid      = "Password"
-        Effect   = "Allow"
-        Action   = ["ssm:GetParameter"]
-        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
-      },
-      {
         Sid      = "Key"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -856,6 +864,12 @@ resource "aws_iam_role_policy" "orders_load_role" {
         Effect   = "Allow"
         Action   = ["sqs:SendMessage"]
         Resource = [aws_sqs_queue.dead_letters.arn]
+      },
+      {
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
       },
       {
         Sid    = "NetworkCreate"
@@ -1097,12 +1111,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
       {
-        Sid      = "Password"
-        Effect   = "Allow"
-        Action   = ["ssm:GetParameter"]
-        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
-      },
-      {
         Sid      = "Key"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -1115,6 +1123,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
             "kms:EncryptionContext:aws:s3:arn" = ["arn:${data.aws_partition.current.partition}:s3:::acme-lake", "arn:${data.aws_partition.current.partition}:s3:::acme-lake/*"]
           }
         }
+      },
+      {
+        Sid      = "Password"
+        Effect   = "Allow"
+        Action   = ["ssm:GetParameter"]
+        Resource = ["arn:${data.aws_partition.current.partition}:ssm:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:parameter/replica/pgpass"]
       },
       {
         Sid    = "NetworkCreate"
@@ -1256,6 +1270,24 @@ resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
   threshold           = 1
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "orders_quarantine" {
+  alarm_name        = "replica-orders-quarantine"
+  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "orders"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
 }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:fc3789d96a805f0ce4a2dd0e381dd4edfedc882f002c4d80fcda6a7df36506a0
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:bfdab087b6cf46edd0a99f57fa4d1d27b012633224f8547e9431a4998206bb5c
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -262,6 +262,35 @@ resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
   function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
   batch_size       = 1
+}
+
+resource "aws_lambda_function_event_invoke_config" "dead_letters_function_retries" {
+  function_name                = aws_lambda_function.dead_letters_function.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.parked.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters_function_errors" {
+  alarm_name        = "tailrace-dead-letters-errors"
+  alarm_description = "What failed for good, or was given up, could not be seen to; see the function's log"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
+  dimensions = {
+    FunctionName = "tailrace-dead-letters"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
@@ -649,24 +678,6 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
   ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
-  alarm_name        = "tailrace-orders-quarantine"
-  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
-  namespace         = "Tailrace"
-  metric_name       = "Quarantined"
-  dimensions = {
-    Table = "orders"
-  }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.alarms.arn]
-  ok_actions          = [aws_sns_topic.alarms.arn]
-}
-
 resource "aws_cloudwatch_log_group" "orders_tick_logs" {
   name              = "/aws/lambda/tailrace-orders-tick"
   retention_in_days = 30
@@ -975,6 +986,24 @@ resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
   threshold           = 1
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "orders_quarantine" {
+  alarm_name        = "tailrace-orders-quarantine"
+  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "orders"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
 }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:8d139294ee7eb67ee75f81c1cd39c9dc06455fb8e33c82564c5a45692ae38021
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cc6569aaa9fa30d1f6882a7926dd879dca3a8d9b931a8d8fba3b672f93228b99
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -189,6 +189,35 @@ resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
   function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
   batch_size       = 1
+}
+
+resource "aws_lambda_function_event_invoke_config" "dead_letters_function_retries" {
+  function_name                = aws_lambda_function.dead_letters_function.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.parked.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters_function_errors" {
+  alarm_name        = "tailrace-dead-letters-errors"
+  alarm_description = "What failed for good, or was given up, could not be seen to; see the function's log"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
+  dimensions = {
+    FunctionName = "tailrace-dead-letters"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
@@ -497,6 +526,24 @@ resource "aws_cloudwatch_metric_alarm" "prod_users8ff1665f_tick_silent" {
   threshold           = 1
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "prod_users8ff1665f_quarantine" {
+  alarm_name        = "tailrace-prod-users-8ff1665f-quarantine"
+  alarm_description = "Records of Prod.Users were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "Prod.Users"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
 }

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:642b2f02709d100ce6994cb45ab57e37045593573d7ec0ba06a50c027542a351
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:736c1d19f646840093c45d545f29617685cb372f0637b9392fa4c962f6da064c
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -254,6 +254,35 @@ resource "aws_lambda_event_source_mapping" "dead_letters_mapping" {
   function_name    = aws_lambda_function.dead_letters_function.arn
   event_source_arn = aws_sqs_queue.dead_letters.arn
   batch_size       = 1
+}
+
+resource "aws_lambda_function_event_invoke_config" "dead_letters_function_retries" {
+  function_name                = aws_lambda_function.dead_letters_function.function_name
+  maximum_retry_attempts       = 2
+  maximum_event_age_in_seconds = 21600
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.parked.arn
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "dead_letters_function_errors" {
+  alarm_name        = "tailrace-dead-letters-errors"
+  alarm_description = "What failed for good, or was given up, could not be seen to; see the function's log"
+  namespace         = "AWS/Lambda"
+  metric_name       = "Errors"
+  dimensions = {
+    FunctionName = "tailrace-dead-letters"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
 resource "aws_lambda_permission" "given_up_permission" {
@@ -616,24 +645,6 @@ resource "aws_cloudwatch_metric_alarm" "orders_capture_headroom" {
   evaluation_periods  = 1
   threshold           = 43200
   comparison_operator = "LessThanThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.alarms.arn]
-  ok_actions          = [aws_sns_topic.alarms.arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "orders_capture_quarantine" {
-  alarm_name        = "tailrace-orders-quarantine"
-  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
-  namespace         = "Tailrace"
-  metric_name       = "Quarantined"
-  dimensions = {
-    Table = "orders"
-  }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
@@ -1113,6 +1124,24 @@ resource "aws_cloudwatch_metric_alarm" "orders_tick_silent" {
   threshold           = 1
   comparison_operator = "LessThanThreshold"
   treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "orders_quarantine" {
+  alarm_name        = "tailrace-orders-quarantine"
+  alarm_description = "Records of orders were set aside: see `tailrace quarantine list`"
+  namespace         = "Tailrace"
+  metric_name       = "Quarantined"
+  dimensions = {
+    Table = "orders"
+  }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
 }
