@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from functions import Lambda, until
+from functions import ROLE, Lambda, until
 from stream_reader import Account
 
 from tailrace.local.client import LocalAws
@@ -183,6 +184,37 @@ def test_rules_and_topics_call_asynchronously_too(aws: LocalAws, account: Accoun
     settle(functions)
     aws.advance(61)
     assert seen(functions, name, 3)[2] == BAD, "a rule's event is tried again"
+
+
+def test_schedules_follow_the_movable_clock(aws: LocalAws, account: Account, functions: Lambda) -> None:
+    name = functions.function()
+    scheduler, arn = account.client("scheduler"), f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    aws.advance(3600 - aws.clock() % 3600)
+    expressions = {"rate": "rate(5 minutes)", "cron": "cron(5 * * * ? *)", "once": f"at({moment(aws.clock() + 900)})"}
+    for kind, expression in expressions.items():
+        scheduler.create_schedule(
+            Name=f"{name}-{kind}",
+            ScheduleExpression=expression,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": arn, "RoleArn": ROLE, "Input": json.dumps({"kind": kind})},
+        )
+
+    def called_after(seconds: float, calls: int) -> list[str]:
+        before = len(functions.seen(name))
+        aws.advance(seconds)
+        found = [event["kind"] for event in seen(functions, name, before + calls)]
+        settle(functions)
+        assert len(functions.seen(name)) == before + calls
+        return sorted(found[before:])
+
+    assert called_after(240, 0) == []
+    assert called_after(61, 2) == ["cron", "rate"]
+    assert called_after(600, 2) == ["once", "rate"], "of two times that a move passes there is one call"
+    assert called_after(3000, 2) == ["cron", "rate"]
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def test_a_function_that_calls_itself_for_ever_is_stopped(functions: Lambda) -> None:
