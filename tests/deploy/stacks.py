@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import endpoint_clock
-from configurations import config_of
+from configurations import HEAD, REDSHIFT, config_of
 from endpoint_clock import EndpointClock
 from functions import until
 from stream_reader import Account
@@ -33,6 +33,12 @@ from endpoint_clock import EndpointClock
 tailrace.clock.SystemClock = EndpointClock  # before anybody else imports it
 from tailrace.runtimes.aws_lambda import backfill, capture, dead_letters, on_object, on_schedule
 """
+
+
+def alone(table: str, rules: str, deploy: str = "") -> str:
+    """A configuration of one table into Redshift that shares no name with any other one of the account."""
+    text = (HEAD + REDSHIFT).replace("eu-west-1", "us-east-1").replace("acme-lake", f"lake-{table}")
+    return f'{text.replace("analytics", table)}[deploy]\nname = "{table}"\n{deploy}[tables.{table}]\n{rules}'
 
 
 class Stack:

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from configurations import HEAD, ORDERS, REDSHIFT
 from functions import until
-from stacks import Stack
+from stacks import Stack, alone
 from stream_reader import Account
 
 pytestmark = pytest.mark.embedded
 
-CONFIGURATION = (HEAD + REDSHIFT + ORDERS + "flush_seconds = 1\n").replace("eu-west-1", "us-east-1")
+RULES = 'capture = "lambda"\nflush_seconds = 1\n'
 
 
 def test_live_writes_reach_the_warehouse_through_what_was_deployed(account: Account, tmp_path: Path) -> None:
     account.table(name="orders")
     account.put_many("orders", 40, prefix="before")
-    stack = Stack(account, CONFIGURATION, tmp_path)
+    stack = Stack(account, alone("orders", RULES), tmp_path)
     stack.create("orders")
 
     account.put_many("orders", 200, prefix="live", n={"N": "12345678901234567890123456789012345678"})
@@ -36,11 +35,6 @@ def test_live_writes_reach_the_warehouse_through_what_was_deployed(account: Acco
     assert stack.verified("orders").keys_source == 230
     count = stack.pipeline.query("SELECT count(*) AS n FROM orders")["n"][0].as_py()
     assert int(count) == 230
-
-
-def chained(table: str, kind: str) -> str:
-    text = CONFIGURATION.replace("acme-lake/tailrace", f"lake-{table}").replace("orders", table)
-    return text.replace("analytics", table) + f'[deploy]\nname = "{table}"\nbackfill = "{kind}"\n'
 
 
 def by_state_machine(account: Account, name: str) -> None:
@@ -70,10 +64,9 @@ def by_chain_table(account: Account, name: str) -> None:
 def test_a_chain_reads_a_base_to_its_end(
     table: str, kind: str, run: Callable[[Account, str], None], account: Account, tmp_path: Path
 ) -> None:
-    account.s3.create_bucket(Bucket="acme-lake")  # of staging; it may be there already
     account.table(name=table)
     account.put_many(table, 120, prefix="before")
-    stack = Stack(account, chained(table, kind), tmp_path)
+    stack = Stack(account, alone(table, RULES, f'backfill = "{kind}"\n'), tmp_path)
     stack.create(table)
     account.put_many(table, 10, prefix="live")
     landing = stack.pipeline.landing(table)
