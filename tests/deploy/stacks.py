@@ -44,16 +44,18 @@ def alone(table: str, rules: str, deploy: str = "") -> str:
 class Stack:
     """A configuration that is deployed to an account, in whose environment we are.
 
-    `timeout`: seconds of a call of the functions that load or read a base, where they are to be fewer than deployed.
+    `link_seconds`: the timeout of a backfill's function, where it is to be less than what is deployed.
     """
 
-    def __init__(self, account: Account, configuration: str, folder: Path, *, timeout: int | None = None) -> None:
+    def __init__(self, account: Account, configuration: str, folder: Path, *, link_seconds: int | None = None) -> None:
         self.account = account
-        self.deployment: Deployment = plan(config_of(configuration), "0.1.0")
+        config = config_of(configuration)
+        self.deployment: Deployment = plan(config, "0.1.0")
         self.name = self.deployment.name
+        self.chain = config.deploy.backfill
         self.functions = account.client("lambda", read_timeout=120)
         self._formation = account.client("cloudformation")
-        self._timeout = timeout
+        self._link_seconds = link_seconds
         path = folder / "tailrace.toml"
         path.write_text(self.deployment.config, encoding="utf-8")
         self.pipeline = Pipeline.from_config(path, EndpointClock())
@@ -99,8 +101,10 @@ class Stack:
             if properties.pop("PackageType", None) == "Image":
                 properties["Handler"] = properties.pop("ImageConfig")["Command"][0]
                 properties["Code"] = {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
-                properties["Timeout"] = min(properties["Timeout"], self._timeout or properties["Timeout"])
-            properties["Handler"] = f"{IN_ITS_TIME}.{properties['Handler'].rpartition('.')[2]}"
+            handler = properties["Handler"].rpartition(".")[2]
+            properties["Handler"] = f"{IN_ITS_TIME}.{handler}"
+            if handler == "backfill" and self._link_seconds:
+                properties["Timeout"] = self._link_seconds
         return document
 
     def _reserve(self, document: dict[str, Any]) -> None:
@@ -128,6 +132,32 @@ class Stack:
         payload = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         return dict(payload)
+
+    def backfilled(self, table: str, seconds: float) -> int:
+        """Begin a table's chain and wait until its base is read; how often a link handed over to the next one."""
+        if self.chain == "step_functions":
+            return self._by_state_machine(f"{self.name}-{table}-backfill", seconds)
+        return self._by_chain_table(f"{self.name}-{table}-backfill", table, seconds)
+
+    def _by_state_machine(self, name: str, seconds: float) -> int:
+        states = self.account.client("stepfunctions")
+        machine = f"arn:aws:states:us-east-1:000000000000:stateMachine:{name}"
+        execution = states.start_execution(stateMachineArn=machine)["executionArn"]
+        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", seconds)
+        ended = states.describe_execution(executionArn=execution)
+        assert (ended["status"], json.loads(ended["output"])["done"]) == ("SUCCEEDED", True), ended
+        pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
+        return sum(event["type"] == "TaskStateEntered" for page in pages for event in page["events"]) - 1
+
+    def _by_chain_table(self, name: str, table: str, seconds: float) -> int:
+        dynamodb, key = self.account.dynamodb, {"table": {"S": table}}
+        dynamodb.put_item(TableName=name, Item=key)
+
+        def done() -> dict[str, Any] | None:
+            item = dynamodb.get_item(TableName=name, Key=key, ConsistentRead=True)["Item"]
+            return dict(item) if item.get("done") == {"BOOL": True} else None
+
+        return int(until(done, seconds)["step"]["N"]) - 1
 
     def rows(self, table: str) -> int:
         """Of the warehouse, by what its ledger says."""

@@ -69,11 +69,13 @@ def test_a_failed_event_is_tried_again_after_one_and_two_minutes_and_then_dead(
     assert (attributes["ErrorCode"], attributes["ErrorMessage"]) == ("200", "bad event")
 
 
-def test_a_destination_is_told_of_failure_and_of_success(functions: Lambda) -> None:
+@pytest.mark.parametrize("qualifier", [{}, {"Qualifier": "$LATEST"}])  # by hand, and as CloudFormation has it
+def test_a_destination_is_told_of_failure_and_of_success(functions: Lambda, qualifier: dict[str, str]) -> None:
     (good_url, good), (bad_url, bad) = functions.queue(), functions.queue()
     name = functions.function()
     functions.client.put_function_event_invoke_config(
         FunctionName=name,
+        **qualifier,
         MaximumRetryAttempts=0,
         DestinationConfig={"OnSuccess": {"Destination": good}, "OnFailure": {"Destination": bad}},
     )
@@ -86,7 +88,8 @@ def test_a_destination_is_told_of_failure_and_of_success(functions: Lambda) -> N
     assert failed["requestContext"]["functionArn"].endswith(f":function:{name}:$LATEST")
     assert failed["requestPayload"] == BAD
     assert failed["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
-    assert failed["responsePayload"]["errorMessage"] == "bad event"
+    told = failed["responsePayload"]
+    assert (told["errorType"], told["errorMessage"]) == ("ValueError", "bad event")
     assert (done["requestContext"]["condition"], done["requestPayload"]) == ("Success", {"id": 2})
     assert done["responsePayload"] == {"batchItemFailures": []}
 
