@@ -1,0 +1,135 @@
+"""DuckDB over datasets of files, in memory and sealed: what lives in a table, and a person's query. It writes nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+
+from tailrace.errors import UsageInvalid
+from tailrace.model.keys import KeySchema
+from tailrace.model.schema import Column
+from tailrace.targets.duckdb.dialect import quote
+from tailrace.targets.duckdb.merge import key_expression, key_text
+from tailrace.targets.planning import LIVE, META_NAMES, key_columns
+from tailrace.targets.target import Mode, TableSpec
+
+BATCH_ROWS: Final = 50_000  # rows in a batch that `live_rows` gives
+AWAKE_SECONDS: Final = 0.2  # a signal's handler runs only when the main thread is awake
+_READING: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+
+@contextmanager
+def opened() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory that reaches nothing but what is registered; what does not fit goes to a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="tailrace-") as spill:
+        connection = duckdb.connect(":memory:", config={"temp_directory": spill, "python_enable_replacements": False})
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            yield connection
+        finally:
+            connection.close()
+
+
+def live_rows(
+    dataset: pyarrow.dataset.Dataset,
+    table: TableSpec,
+    columns: Sequence[Column],
+    keys: Sequence[Sequence[str | bytes]] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """All live rows, or those under these keys. Of a changelog the newest change of each key."""
+    with opened() as connection:
+        connection.register("held", dataset)
+        if keys is not None:
+            connection.register("wanted", pa.table({"key": pa.array([key_text(key) for key in keys], pa.string())}))
+        sql = _live_sql(columns, table, only_wanted=keys is not None)
+        yield from connection.execute(sql).to_arrow_reader(BATCH_ROWS)
+
+
+def _live_sql(columns: Sequence[Column], table: TableSpec, *, only_wanted: bool) -> str:
+    mode: Mode = table.mode
+    values = ", ".join(quote(name) for name in [*(column.name for column in columns), *META_NAMES[mode]])
+    parts = key_columns(columns, table.keys)
+    names = [quote(column.name) for column in parts]
+    rows = "SELECT * FROM held"
+    if only_wanted:
+        rows += f" WHERE {key_expression(parts, names)} IN (SELECT key FROM wanted)"
+    if mode == "changelog":
+        newest = f"{rows} QUALIFY row_number() OVER (PARTITION BY {', '.join(names)} ORDER BY _tr_pos DESC) = 1"
+        return f"SELECT {values} FROM ({newest}) WHERE _tr_op <> 'd'"
+    return f"SELECT {values} FROM ({rows}) {f'WHERE {LIVE[mode]}' if mode in LIVE else ''}"
+
+
+def query(sql: str, dataset_of: Callable[[str], pyarrow.dataset.Dataset | None]) -> pa.Table:
+    """One statement of a person, which may only read. `dataset_of`: a table's files by its name, None where there is none."""
+    with opened() as connection:
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1:
+                raise UsageInvalid("Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"')
+            if statements[0].type not in _READING:
+                raise UsageInvalid(
+                    f"The query may only read, and this is {statements[0].type.name}", hint="Give a SELECT."
+                )
+            for name in sorted(connection.get_table_names(sql)):
+                dataset = dataset_of(name)
+                if dataset is not None:
+                    connection.register(name, dataset)
+            return _answer(connection, sql)
+        except duckdb.Error as error:
+            raise UsageInvalid(
+                f"The query failed: {error}", hint="Correct the SQL; it may only read, and only tables of this target."
+            ) from error
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    """Ctrl-C ends it: DuckDB itself would not look up from its work."""
+    with ThreadPoolExecutor(1, thread_name_prefix="tailrace-query") as pool:
+        running = pool.submit(lambda: connection.execute(sql).to_arrow_table())
+        try:
+            while not running.done():
+                wait([running], AWAKE_SECONDS)
+            return running.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+
+
+def unseen(
+    held: pyarrow.dataset.Dataset,
+    held_columns: Sequence[Column],
+    incoming: pa.Table,
+    columns: Sequence[Column],
+    keys: KeySchema,
+) -> pa.Table:
+    """The rows of `incoming` (c0, c1, … as `columns`) whose key and place stand nowhere in `held`, in their order."""
+    old, new = key_columns(held_columns, keys), key_columns(columns, keys)
+    names = [f"c{columns.index(column)}" for column in new]
+    with opened() as connection:
+        connection.register("held", held)
+        lines = pa.array(range(incoming.num_rows), pa.int64())
+        connection.register("incoming", incoming.select([*names, "pos"]).append_column("line", lines))
+        same = f"t.key = {key_expression(new, [f'i.{name}' for name in names])}"
+        stand = f"SELECT _tr_pos, {key_expression(old, [quote(column.name) for column in old])} AS key FROM held"
+        sql = f"SELECT line FROM incoming i ANTI JOIN ({stand}) t ON t._tr_pos = i.pos AND {same} ORDER BY line"
+        return incoming.take(connection.execute(sql).to_arrow_table().column(0))
+
+
+def left_behind(held: pyarrow.dataset.Dataset, keys: Sequence[Column], first: str) -> pa.Table:
+    """The keys of a changelog whose newest change lies before the place `first` and is no delete, as k0, k1."""
+    with opened() as connection:
+        connection.register("held", held)
+        names = [quote(column.name) for column in keys]
+        shown = ", ".join(f"{name} AS k{n}" for n, name in enumerate(names))
+        return connection.execute(
+            f"SELECT {shown} FROM held GROUP BY {', '.join(names)}"
+            f" HAVING max(_tr_pos) < '{first}' AND arg_max(_tr_op, _tr_pos) <> 'd' ORDER BY ALL"
+        ).to_arrow_table()

@@ -1,0 +1,59 @@
+"""Where a lake lies, for libraries that open files by themselves: pyarrow's file systems, deltalake's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow.fs
+
+
+@dataclass(frozen=True, slots=True)
+class S3Login:
+    """What a request is signed with, now: temporary credentials change."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A folder on this machine, or (`bucket` set) a prefix of a bucket. `login` is asked each time something is opened."""
+
+    path: str
+    bucket: str = ""
+    endpoint: str | None = None
+    login: Callable[[], S3Login] | None = None
+
+    @classmethod
+    def local(cls, folder: Path) -> Location:
+        return cls(str(folder))
+
+    @property
+    def url(self) -> str:
+        if self.bucket:
+            return f"s3://{self.bucket}/{self.path}".rstrip("/")
+        return self.path
+
+    def below(self, *names: str) -> str:
+        """The path of something inside, as `filesystem` takes it."""
+        return "/".join(part for part in (self.bucket, self.path, *names) if part)
+
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """One that is C++ all through: one in Python would be called by threads that outlive the interpreter."""
+        if self.login is None:
+            return pyarrow.fs.LocalFileSystem()
+        login, endpoint = self.login(), urlsplit(self.endpoint or "")
+        return pyarrow.fs.S3FileSystem(
+            access_key=login.access_key,
+            secret_key=login.secret_key,
+            session_token=login.token,
+            region=login.region,
+            endpoint_override=endpoint.netloc or None,
+            scheme=endpoint.scheme or "https",
+            background_writes=False,
+        )
