@@ -28,6 +28,7 @@ ONE_PLACE = {
     "boto3": {"aws"},
     "botocore": {"aws"},
     "duckdb": {"targets.duckdb", "targets.lake"},
+    "pyiceberg": {"targets.iceberg"},
     "ministack": {"local"},
     "hypercorn": {"local"},
     "psycopg": {"local.redshift", "targets.postgres"},

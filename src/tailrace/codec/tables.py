@@ -95,7 +95,7 @@ def _column(table: pa.Table, index: int | None, type_: pa.DataType) -> pa.Chunke
 
 
 def widen(array: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
-    """A column in a wider type: int64 → decimal → canonical text, also inside lists. Arrow refuses whatever would lose a digit."""
+    """int64 → decimal → canonical text, also inside lists. Arrow refuses whatever would lose a digit."""
     if array.type == type_:
         return array
     in_list = pa.types.is_list(type_)

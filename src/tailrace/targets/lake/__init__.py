@@ -1,1 +1,4 @@
-"""What targets of files share: where files lie, the ledger that stands beside them, and reading them with DuckDB."""
+"""What tables of files share: their columns, what is remembered of them, what a load does to the rows that stand.
+
+Knows Arrow and DuckDB, which does the arithmetic; no file, no catalog.
+"""

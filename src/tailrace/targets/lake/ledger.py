@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from tailrace.errors import UserFault
-from tailrace.model.schema import Column, ColumnType, NumberRange
+from tailrace.model.schema import Column
+from tailrace.targets.lake.columns import column_from_json, column_to_json
 from tailrace.targets.planning import moved_on, why_foreign
 from tailrace.targets.target import Ledger, LedgerRow, TableSpec
 
@@ -189,10 +190,11 @@ def read_page(data: bytes) -> tuple[tuple[Entry, ...], tuple[Page, ...]]:
 
 def to_bytes(ledger: LakeLedger) -> bytes:
     """The document. Equal ledgers are equal bytes."""
+    names = ("source", "mode", "keys", "incarnation")
     document = {
         "format": FORMAT,
         "counter": ledger.counter,
-        **dict(zip(("source", "mode", "keys", "incarnation"), ledger.identity, strict=True)),
+        **dict(zip(names, ledger.identity, strict=True)),
         "version": ledger.version,
         "version_last": ledger.version_last,
         "applied_through": ledger.applied_through,
@@ -200,7 +202,7 @@ def to_bytes(ledger: LakeLedger) -> bytes:
         "beyond": [list(pair) for pair in ledger.beyond],
         "fence": ledger.fence,
         "rows": ledger.rows,
-        "columns": [asdict(column) for column in ledger.columns],
+        "columns": [column_to_json(column) for column in ledger.columns],
         "begun": None if ledger.begun is None else asdict(ledger.begun),
         "abandoned": list(ledger.abandoned),
         "retired": [asdict(retired) for retired in ledger.retired],
@@ -221,7 +223,7 @@ def from_bytes(data: bytes, name: str) -> LakeLedger:
         begun = document["begun"]
         return LakeLedger(
             identity=(document["source"], document["mode"], document["keys"], document["incarnation"]),
-            columns=tuple(_column(column) for column in document["columns"]),
+            columns=tuple(column_from_json(column) for column in document["columns"]),
             counter=document["counter"],
             applied_through=document["applied_through"],
             through_ms=document["through_ms"],
@@ -241,7 +243,9 @@ def from_bytes(data: bytes, name: str) -> LakeLedger:
         raise refused(name, what, RESTORE) from error
 
 
-RESTORE: Final = "Restore the table's folder from a backup; or remove the whole folder, and it is loaded again from the landing zone."
+RESTORE: Final = (
+    "Restore the table's folder from a backup; or remove the folder, and it is loaded again from the landing zone."
+)
 
 
 def checked(table: TableSpec, ledger: LakeLedger) -> LakeLedger:
@@ -275,17 +279,6 @@ def _entry(document: dict[str, Any]) -> Entry:
 def _page_from(document: dict[str, Any]) -> Page:
     first, last = document["numbers"]
     return Page(**{**document, "numbers": (first, last)})
-
-
-def _column(document: dict[str, Any]) -> Column:
-    numbers = document["numbers"]
-    return Column(
-        document["attribute"],
-        document["tag"],
-        document["name"],
-        ColumnType(**document["type"]),
-        None if numbers is None else NumberRange(**numbers),
-    )
 
 
 def _bytes(document: Any) -> bytes:

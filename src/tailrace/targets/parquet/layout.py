@@ -11,37 +11,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tailrace.codec import META_FIELDS, arrow_type, widen
+from tailrace.codec import arrow_type, widen
 from tailrace.model.schema import Column
+from tailrace.targets.lake import columns
 from tailrace.targets.lake.ledger import DataFile
 from tailrace.targets.planning import META_NAMES, META_TYPES
 
 ROW_GROUP_ROWS: Final = 122_880  # what DuckDB and most readers work on at once
 PARTITIONS: Final = ("dt", "hr")
-RESERVED: Final = (*PARTITIONS, *sorted({*META_TYPES, *META_FIELDS}))  # names that no attribute may take
-NUL_SHOWN_AS: Final = "\u2400"  # what hands columns over in C ends a name at a NUL
+RESERVED: Final = (*PARTITIONS, *columns.RESERVED)  # names that no attribute may take
 _HOUR_US: Final = 3_600_000_000
 MOMENT: Final = pa.timestamp("us", "UTC")
 
 
-def spell(name: str) -> str:
-    """A column name that every reader sees whole."""
-    return name.replace("\0", NUL_SHOWN_AS)
-
-
-def schema(columns: Sequence[Column]) -> pa.Schema:
+def schema(attributes: Sequence[Column]) -> pa.Schema:
     """Attributes first, the key at their head, then ours."""
-    attributes = [pa.field(column.name, arrow_type(column.type)) for column in columns]
+    own = [pa.field(column.name, arrow_type(column.type)) for column in attributes]
     meta = [(name, META_TYPES[name]) for name in META_NAMES["changelog"]]
-    return pa.schema(attributes + [pa.field(n, MOMENT if pa.types.is_timestamp(t) else t) for n, t in meta])
+    return pa.schema(own + [pa.field(n, MOMENT if pa.types.is_timestamp(t) else t) for n, t in meta])
 
 
-def rows_of(staged: pa.Table, columns: Sequence[Column], loaded_ms: int) -> pa.Table:
+def rows_of(staged: pa.Table, attributes: Sequence[Column], loaded_ms: int) -> pa.Table:
     """Staged changes (c0, c1, …, op, ts, pos, expired) as rows of the table."""
     loaded = pa.repeat(pa.scalar(loaded_ms * 1000, pa.int64()).cast(MOMENT), staged.num_rows)
-    values = [staged.column(f"c{n}") for n in range(len(columns))]
+    values = [staged.column(f"c{n}") for n in range(len(attributes))]
     meta = [staged["op"], staged["ts"], staged["pos"], loaded, staged["expired"]]
-    return pa.Table.from_arrays([*values, *meta], schema=schema(columns))
+    return pa.Table.from_arrays([*values, *meta], schema=schema(attributes))
 
 
 def partitions(rows: pa.Table, known_ms: int) -> list[tuple[str, pa.Table]]:
@@ -67,9 +62,9 @@ def file_bytes(rows: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def widened(rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
+def widened(rows: pa.Table, attributes: Sequence[Column]) -> pa.Table:
     """The rows of an older file in today's columns and types."""
-    wanted, held = schema(columns), set(rows.column_names)
+    wanted, held = schema(attributes), set(rows.column_names)
     arrays = [
         widen(rows[field.name], field.type) if field.name in held else pa.nulls(rows.num_rows, field.type)
         for field in wanted

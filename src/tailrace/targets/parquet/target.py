@@ -22,7 +22,7 @@ from tailrace.clock import Budget, Clock
 from tailrace.decide.schema import ColumnPlan, plan_columns
 from tailrace.errors import NotFound, StateContended, TargetContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
-from tailrace.targets.lake import duck
+from tailrace.targets.lake import columns, duck
 from tailrace.targets.lake.files import Files
 from tailrace.targets.lake.ledger import (
     NAME,
@@ -214,7 +214,7 @@ class ParquetTarget:
         if held.version is not None and not segments:
             return Applied(0, skipped, 0, before.columns)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=layout.RESERVED)
-        plan = spelled(plan, layout.spell, str.lower, layout.RESERVED)
+        plan = spelled(plan, columns.spell, str.lower, layout.RESERVED)
         rows = self._rows(load, before, plan, segments, changes)
         held, begun, pieces = self._begin(load, held, plan, segments, rows)
         try:
