@@ -39,6 +39,11 @@ def opened() -> Iterator[duckdb.DuckDBPyConnection]:
             connection.close()
 
 
+def _hold(connection: duckdb.DuckDBPyConnection, held: pyarrow.dataset.Dataset, names: Sequence[str]) -> None:
+    """Register these columns as ``held``, without DuckDB's filters: Arrow cannot apply them to files of string views."""
+    connection.register("held", held.scanner(columns=list(names)))
+
+
 def live_rows(
     dataset: pyarrow.dataset.Dataset,
     table: TableSpec,
@@ -47,7 +52,7 @@ def live_rows(
 ) -> Iterator[pa.RecordBatch]:
     """All live rows, or those under these keys. Of a changelog the newest change of each key."""
     with opened() as connection:
-        connection.register("held", dataset)
+        _hold(connection, dataset, [*(column.name for column in columns), *META_NAMES[table.mode]])
         if keys is not None:
             connection.register("wanted", pa.table({"key": pa.array([key_text(key) for key in keys], pa.string())}))
         sql = _live_sql(columns, table, only_wanted=keys is not None)
@@ -68,8 +73,8 @@ def _live_sql(columns: Sequence[Column], table: TableSpec, *, only_wanted: bool)
     return f"SELECT {values} FROM ({rows}) {f'WHERE {LIVE[mode]}' if mode in LIVE else ''}"
 
 
-def query(sql: str, dataset_of: Callable[[str], pyarrow.dataset.Dataset | None]) -> pa.Table:
-    """One statement of a person, which may only read. `dataset_of`: a table's files by its name, None where there is none."""
+def query(sql: str, rows_of: Callable[[str], Any]) -> pa.Table:
+    """One statement of a person, which may only read. `rows_of`: a table's dataset or scanner by its name; None: no such."""
     with opened() as connection:
         try:
             statements = connection.extract_statements(sql)
@@ -80,9 +85,9 @@ def query(sql: str, dataset_of: Callable[[str], pyarrow.dataset.Dataset | None])
                     f"The query may only read, and this is {statements[0].type.name}", hint="Give a SELECT."
                 )
             for name in sorted(connection.get_table_names(sql)):
-                dataset = dataset_of(name)
-                if dataset is not None:
-                    connection.register(name, dataset)
+                rows = rows_of(name)
+                if rows is not None:
+                    connection.register(name, rows)
             return _answer(connection, sql)
         except duckdb.Error as error:
             raise UsageInvalid(
@@ -114,7 +119,7 @@ def unseen(
     old, new = key_columns(held_columns, keys), key_columns(columns, keys)
     names = [f"c{columns.index(column)}" for column in new]
     with opened() as connection:
-        connection.register("held", held)
+        _hold(connection, held, [*(column.name for column in old), "_tr_pos"])
         lines = pa.array(range(incoming.num_rows), pa.int64())
         connection.register("incoming", incoming.select([*names, "pos"]).append_column("line", lines))
         same = f"t.key = {key_expression(new, [f'i.{name}' for name in names])}"
@@ -126,10 +131,30 @@ def unseen(
 def left_behind(held: pyarrow.dataset.Dataset, keys: Sequence[Column], first: str) -> pa.Table:
     """The keys of a changelog whose newest change lies before the place `first` and is no delete, as k0, k1."""
     with opened() as connection:
-        connection.register("held", held)
+        _hold(connection, held, [*(column.name for column in keys), "_tr_pos", "_tr_op"])
         names = [quote(column.name) for column in keys]
         shown = ", ".join(f"{name} AS k{n}" for n, name in enumerate(names))
         return connection.execute(
             f"SELECT {shown} FROM held GROUP BY {', '.join(names)}"
             f" HAVING max(_tr_pos) < '{first}' AND arg_max(_tr_op, _tr_pos) <> 'd' ORDER BY ALL"
+        ).to_arrow_table()
+
+
+def standing(held: pyarrow.dataset.Dataset, keys: Sequence[str], names: Sequence[str], wanted: pa.Table) -> pa.Table:
+    """Of rows with one of these keys (`wanted`: k0, k1), the key's columns and `names`."""
+    with opened() as connection:
+        _hold(connection, held, [*keys, *names])
+        connection.register("wanted", wanted)
+        shown = ", ".join(f"t.{quote(name)}" for name in [*keys, *names])
+        same = " AND ".join(f"t.{quote(key)} = w.k{n}" for n, key in enumerate(keys))
+        return connection.execute(f"SELECT {shown} FROM held t SEMI JOIN wanted w ON {same}").to_arrow_table()
+
+
+def between(held: pyarrow.dataset.Dataset, names: Sequence[str], first: str, last: str) -> pa.Table:
+    """These columns of the rows from place `first` to place `last`."""
+    with opened() as connection:
+        _hold(connection, held, names)
+        shown = ", ".join(quote(name) for name in names)
+        return connection.execute(
+            f"SELECT {shown} FROM held WHERE _tr_pos BETWEEN '{first}' AND '{last}'"
         ).to_arrow_table()

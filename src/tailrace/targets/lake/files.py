@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from tailrace.errors import UserFault
+from tailrace.targets.target import TableSpec
+
+_FOLDER: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,255}")
 
 
 class StoredFile(Protocol):
@@ -35,3 +41,18 @@ class Files(Protocol):
     def list(self, prefix: str) -> Iterator[Any]: ...
 
     def delete(self, name: str) -> None: ...
+
+
+def is_folder(name: str) -> bool:
+    """Whether a table of this name can be a folder, here and on S3, that every reader spells alike."""
+    return _FOLDER.fullmatch(name) is not None
+
+
+def check_folder(table: TableSpec) -> None:
+    """Raises UserFault for a name that no folder can have."""
+    if not is_folder(table.name):
+        raise UserFault(
+            f"{table.name!r:.80} cannot be the folder of a table",
+            hint="Give the table a `name` of letters, digits, hyphens, underscores and dots.",
+            table=table.source,
+        )

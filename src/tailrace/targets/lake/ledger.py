@@ -98,6 +98,7 @@ class LakeLedger:
     begun: Begun | None = None
     abandoned: tuple[str, ...] = ()  # paths of files of loads that were begun and will never be listed, to be removed
     retired: tuple[Retired, ...] = ()
+    ends: tuple[DataFile, ...] = ()  # files of deletes that are kept apart from the rows
 
     def holds(self, number: int) -> bool:
         return number <= self.applied_through or any(number == n for n, _ in self.beyond)
@@ -205,6 +206,7 @@ def to_bytes(ledger: LakeLedger) -> bytes:
         "columns": [column_to_json(column) for column in ledger.columns],
         "begun": None if ledger.begun is None else asdict(ledger.begun),
         "abandoned": list(ledger.abandoned),
+        "ends": [asdict(file) for file in ledger.ends],
         "retired": [asdict(retired) for retired in ledger.retired],
         "pages": [asdict(page) for page in ledger.pages],
         "tail": [_entry_json(entry) for entry in ledger.tail],
@@ -236,6 +238,7 @@ def from_bytes(data: bytes, name: str) -> LakeLedger:
             version_last=document["version_last"],
             begun=None if begun is None else Begun(**{**begun, "paths": tuple(begun["paths"])}),
             abandoned=tuple(document["abandoned"]),
+            ends=tuple(DataFile(**file) for file in document["ends"]),
             retired=tuple(Retired(**retired) for retired in document["retired"]),
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -57,3 +57,19 @@ class Location:
             scheme=endpoint.scheme or "https",
             background_writes=False,
         )
+
+    def storage_options(self) -> dict[str, str]:
+        """The same for object_store, which deltalake uses: writes are conditional, so two writers cannot both win."""
+        if self.login is None:
+            return {}
+        login = self.login()
+        options = {
+            "aws_access_key_id": login.access_key,
+            "aws_secret_access_key": login.secret_key,
+            "aws_session_token": login.token,
+            "aws_region": login.region,
+            "aws_endpoint_url": self.endpoint,
+            "aws_allow_http": "true" if (self.endpoint or "").startswith("http:") else None,
+            "aws_conditional_put": "etag",
+        }
+        return {name: value for name, value in options.items() if value is not None}

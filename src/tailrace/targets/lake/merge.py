@@ -160,7 +160,7 @@ class Arithmetic:
             " CASE WHEN new_top THEN l.op ELSE s._tr_op END AS _tr_op,"
             " CASE WHEN new_top THEN l.ts ELSE s._tr_ts END AS _tr_ts,"
             " CASE WHEN new_top THEN l.pos ELSE s._tr_pos END AS _tr_pos,"
-            " _tr_op = 'd' AS _tr_deleted,"
+            " CASE WHEN new_top THEN l.op ELSE s._tr_op END = 'd' AS _tr_deleted,"
             " CASE WHEN new_top THEN l.expired ELSE s._tr_expired END AS _tr_expired,"
             " CASE WHEN new_image THEN l.image_pos ELSE s._tr_image_pos END AS _tr_image_pos"
             f" FROM latest l LEFT JOIN standing s USING ({self._using}) WHERE new_image OR new_top ORDER BY line"

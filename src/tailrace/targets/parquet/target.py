@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from tailrace.decide.schema import ColumnPlan, plan_columns
 from tailrace.errors import NotFound, StateContended, TargetContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
-from tailrace.targets.lake.files import Files
+from tailrace.targets.lake.files import Files, check_folder, is_folder
 from tailrace.targets.lake.ledger import (
     NAME,
     RESTORE,
@@ -57,7 +56,6 @@ TRIES: Final = 20  # loads that find another loader has been there
 PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of it
 GRACE_MS: Final = 3_600_000  # how long the files of a former version stay for those who read them
 MODES: Final[tuple[Mode, ...]] = ("changelog",)
-_FOLDER: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +131,7 @@ class ParquetTarget:
                 hint='Set mode = "changelog" for it, or send it to an Iceberg, Delta or DuckDB target.',
                 table=table.source,
             )
-        if _FOLDER.fullmatch(table.name) is None:
-            raise UserFault(
-                f"{table.name!r:.80} cannot be the folder of a table",
-                hint="Give the table a `name` of letters, digits, hyphens, underscores and dots.",
-                table=table.source,
-            )
+        check_folder(table)
         try:
             stored = self._files.read(f"{table.name}/{NAME}")
         except NotFound:
@@ -191,7 +184,7 @@ class ParquetTarget:
 
     def _named(self, name: str) -> pyarrow.dataset.Dataset | None:
         """The files of a table that a person names."""
-        if _FOLDER.fullmatch(name) is None:
+        if not is_folder(name):
             return None
         try:
             ledger = from_bytes(self._files.read(f"{name}/{NAME}").data, name)
