@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset
 
-from tailrace.errors import UsageInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
 from tailrace.targets.duckdb.dialect import quote
+from tailrace.targets.duckdb.file import Session, perform_plainly
 from tailrace.targets.duckdb.merge import key_expression, key_text
+from tailrace.targets.lake.reading import asked
 from tailrace.targets.planning import LIVE, META_NAMES, key_columns
 from tailrace.targets.target import Mode, TableSpec
 
 BATCH_ROWS: Final = 50_000  # rows in a batch that `live_rows` gives
-AWAKE_SECONDS: Final = 0.2  # a signal's handler runs only when the main thread is awake
-_READING: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
 @contextmanager
@@ -76,36 +74,12 @@ def _live_sql(columns: Sequence[Column], table: TableSpec, *, only_wanted: bool)
 def query(sql: str, rows_of: Callable[[str], Any]) -> pa.Table:
     """One statement of a person, which may only read. `rows_of`: a table's dataset or scanner by its name; None: no such."""
     with opened() as connection:
-        try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1:
-                raise UsageInvalid("Give one SQL statement", hint='tailrace query "SELECT count(*) FROM orders"')
-            if statements[0].type not in _READING:
-                raise UsageInvalid(
-                    f"The query may only read, and this is {statements[0].type.name}", hint="Give a SELECT."
-                )
+        with suppress(duckdb.Error):  # what is no SQL names no table, and is refused below
             for name in sorted(connection.get_table_names(sql)):
                 rows = rows_of(name)
                 if rows is not None:
                     connection.register(name, rows)
-            return _answer(connection, sql)
-        except duckdb.Error as error:
-            raise UsageInvalid(
-                f"The query failed: {error}", hint="Correct the SQL; it may only read, and only tables of this target."
-            ) from error
-
-
-def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    """Ctrl-C ends it: DuckDB itself would not look up from its work."""
-    with ThreadPoolExecutor(1, thread_name_prefix="tailrace-query") as pool:
-        running = pool.submit(lambda: connection.execute(sql).to_arrow_table())
-        try:
-            while not running.done():
-                wait([running], AWAKE_SECONDS)
-            return running.result()
-        except KeyboardInterrupt:
-            connection.interrupt()
-            raise
+        return asked(Session(connection, perform_plainly), sql)
 
 
 def unseen(
