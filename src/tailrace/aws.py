@@ -195,6 +195,16 @@ def _endpoint_invalid(message: str) -> ConfigInvalid:
     return ConfigInvalid(message, hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.")
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What requests are signed with at this moment, for libraries that make them themselves: it may change."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+    region: str | None
+
+
 class Aws:
     """A session that makes clients, imported when the first one is asked for.
 
@@ -226,6 +236,20 @@ class Aws:
             return self._opened().create_client(service, endpoint_url=self.settings.endpoint_url, config=config)
         except Exception as error:
             raise translate(error, operation=f"client for {service}") from error
+
+    def login(self) -> Login:
+        """Credentials that hold now. Raises PermissionMissing where there are none."""
+        from botocore.exceptions import NoCredentialsError
+
+        try:
+            session = self._opened()
+            credentials = session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            frozen = credentials.get_frozen_credentials()
+        except Exception as error:
+            raise translate(error, operation="credentials") from error
+        return Login(frozen.access_key, frozen.secret_key, frozen.token, session.get_config_variable("region"))
 
     def _opened(self) -> Session:
         if self._session is None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
@@ -23,7 +23,7 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
+from tailrace.config import Config, DeltaConfig, DuckDbConfig, ParquetConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
@@ -56,6 +56,9 @@ from tailrace.model.manifest import Gap, Manifest
 from tailrace.runtimes.holders import is_gone, new_holder
 from tailrace.targets.target import Layout, TableSpec, Target
 from tailrace.targets.warehouse.connection import Connection
+
+if TYPE_CHECKING:
+    from tailrace.targets.lake.location import Location
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
@@ -206,6 +209,12 @@ class Pipeline:
             from tailrace.targets.redshift import redshift_target
 
             return redshift_target(name, self._redshift(name, config), config.schema_, self.clock)
+        if isinstance(config, ParquetConfig):
+            from tailrace.targets.parquet import ParquetTarget
+
+            return ParquetTarget(name, *self._lake(config.url), self.clock)
+        if isinstance(config, DeltaConfig):
+            return self._delta(name, config)
         try:
             from tailrace.targets.postgres import postgres_target
         except ImportError as error:
@@ -213,6 +222,28 @@ class Pipeline:
                 f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
             ) from error
         return postgres_target(name, config.settings(), config.schema_, self.clock)
+
+    def _delta(self, name: str, config: DeltaConfig) -> Target:
+        try:
+            from tailrace.targets.delta import DeltaTarget
+        except ModuleNotFoundError as error:
+            if error.name != "deltalake":
+                raise
+            raise UsageInvalid(
+                f"The target {name!r} needs deltalake, which is not installed", hint="pip install 'tailrace[delta]'"
+            ) from error
+        return DeltaTarget(name, *self._lake(config.url), self.clock)
+
+    def _lake(self, url: str) -> tuple[Store, Location]:
+        """A lake's folder as a store, proved to honour conditional writes, and as other libraries reach it."""
+        from tailrace.targets.lake.location import Location
+
+        scheme, bucket, path = split_url(url)
+        store = open_store(url, self.aws.client("s3") if scheme == "s3" else None, self.base)
+        store.probe()
+        if scheme == "s3":
+            return store, Location(path, bucket, self.config.source.endpoint_url, self.aws.login)
+        return store, Location.local((self.base / Path(path).expanduser()).absolute())
 
     def _redshift(self, name: str, config: RedshiftConfig) -> Connection:
         """By the Data API, or by the driver with whatever gives it a login."""

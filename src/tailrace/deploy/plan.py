@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.config import Config, DuckDbConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import Config, DeltaConfig, DuckDbConfig, ParquetConfig, PostgresConfig, RedshiftConfig
 from tailrace.deploy import policies
 from tailrace.deploy.entry import (
     CHAIN,
@@ -215,9 +215,12 @@ def _chars(role: Role) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
+_BY_HAND: Final = DuckDbConfig | ParquetConfig | DeltaConfig  # what no function writes to
+
+
 def _deployed_targets(config: Config, table: str) -> list[str]:
     """Those that a function can write to."""
-    return [name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig)]
+    return [name for name in config.targets_of(table) if not isinstance(config.targets[name], _BY_HAND)]
 
 
 def _used_targets(config: Config) -> list[str]:
@@ -252,6 +255,11 @@ def _notes(config: Config) -> Iterator[str]:
         left = [name for name in config.targets_of(table) if isinstance(config.targets[name], DuckDbConfig)]
         if left:
             yield f"{table} is not loaded into {', '.join(left)}: run `tailrace load` where that DuckDB file lies."
+        lakes = [
+            name for name in config.targets_of(table) if isinstance(config.targets[name], ParquetConfig | DeltaConfig)
+        ]
+        if lakes:
+            yield f"{table} is not loaded into {', '.join(lakes)}, which no function writes to: run `tailrace load` elsewhere."
         rule = config.load_rule_of(table)
         if not isinstance(rule, str) and _cron(rule.seconds, rule.offset) is None:
             yield f"{table} is loaded up to five minutes late: its times fit no cron expression, so the sweep loads it."

@@ -9,15 +9,7 @@ from urllib.parse import urlsplit
 
 import pyarrow.fs
 
-
-@dataclass(frozen=True, slots=True)
-class S3Login:
-    """What a request is signed with, now: temporary credentials change."""
-
-    access_key: str
-    secret_key: str
-    token: str | None
-    region: str | None
+from tailrace.aws import Login
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +19,7 @@ class Location:
     path: str
     bucket: str = ""
     endpoint: str | None = None
-    login: Callable[[], S3Login] | None = None
+    login: Callable[[], Login] | None = None
 
     @classmethod
     def local(cls, folder: Path) -> Location:
