@@ -135,13 +135,10 @@ class DeltaTarget:
         with self._lock(load.table.name):
             for attempt in range(TRIES):
                 try:
-                    applied = self._apply(load)
+                    return self._apply(load)
                 except StateContended:
                     pause = PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100)
                     self._clock.wait(pause, threading.Event())
-                else:
-                    self._maintain(load.table)
-                    return applied
         raise TargetContended(
             f"Other writers were first {TRIES} times",
             hint="Nothing of this load was applied, and it is repeated. Let one loader do the work.",
@@ -258,7 +255,9 @@ class DeltaTarget:
         is_replay = any(s.segment.may_repeat for s in segments)
         rows = staged(changes, plan.columns, table.keys, table.mode, known_ms(load), is_replay=is_replay)
         held = self._evolved(table, held, plan)
-        self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
+        counter = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
+        if counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
+            self._maintain(table, counter)
         return Applied(
             segments=len(segments),
             skipped=skipped,
@@ -326,7 +325,8 @@ class DeltaTarget:
         rows: pa.Table,
         *,
         is_replay: bool,
-    ) -> None:
+    ) -> int:
+        """Reckon what becomes of the rows, and commit it. The transaction's number."""
         table, ledger, opened = load.table, held.ledger, held.table
         assert opened is not None
         schema, keys = _schema(table, ledger.columns), [c.name for c in key_columns(ledger.columns, table.keys)]
@@ -351,6 +351,7 @@ class DeltaTarget:
             _carry_out(opened, patch, standing, schema, keys, table, properties)
 
         self._commit("rows", table, after, act)
+        return after.counter
 
     def _standing(
         self, table: TableSpec, held: _Held, keys: Sequence[str], rows: pa.Table, *, is_replay: bool
@@ -453,16 +454,16 @@ class DeltaTarget:
 
     # ---- tidying up
 
-    def _maintain(self, table: TableSpec) -> None:
-        """Now and then put small files together, and remove what no version of the last week needs. A failure ends nothing."""
+    def _maintain(self, table: TableSpec, counter: int) -> None:
+        """Put small files together, and remove what no version of the last week needs. A failure ends no load."""
         try:
-            held = self._held(table)
-            if held.table is None or held.ledger.counter % MAINTAIN_COMMITS:
-                return
-            self._perform("optimize", lambda: held.table.optimize.compact(target_size=FILE_BYTES))  # type: ignore[union-attr]
-            self._perform("vacuum", lambda: held.table.vacuum(dry_run=False))  # type: ignore[union-attr]
+            opened = self._open(table.name)
+            assert opened is not None
+            self._perform("optimize", lambda: opened.optimize.compact(target_size=FILE_BYTES))
+            self._perform("vacuum", lambda: opened.vacuum(dry_run=False))
+            oldest = _mirror(table.name, max(0, counter - MAINTAIN_COMMITS))
             for listed in list(self._files.list(f"{table.name}/_tailrace/ledger/")):
-                if listed.name < _mirror(table.name, held.ledger.counter - MAINTAIN_COMMITS):
+                if listed.name < oldest:
                     self._files.delete(listed.name)
         except Exception as error:
             log.warning("%s into %s: tidying up failed: %s", table.name, self.name, error)

@@ -7,7 +7,6 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -178,7 +177,7 @@ class ParquetTarget:
 
     def _live(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]] | None) -> Iterator[pa.RecordBatch]:
         held = self._held(table)
-        if held.version is not None:
+        if held.ledger.columns:  # else nothing was loaded yet; a first load may have begun
             dataset = self._dataset(table.name, held.ledger, self._data_files(table.name, held.ledger))
             yield from duck.live_rows(dataset, table, held.ledger.columns, keys)
 
@@ -314,8 +313,7 @@ class ParquetTarget:
         now_ms = self._clock.now_ms()
         over = [retired for retired in ledger.retired if retired.since_ms + GRACE_MS <= now_ms]
         for retired in over:
-            for listed in list(self._files.list(f"{name}/v{retired.version}/")):
-                self._files.delete(listed.name)
+            self._remove(f"{name}/v{retired.version}/")
         return replace(ledger, retired=tuple(retired for retired in ledger.retired if retired not in over))
 
     def _write(
@@ -360,11 +358,18 @@ class ParquetTarget:
         ledger = self._held(table).ledger
         if ledger.begun is not None and ledger.begun.paths == begun.paths:
             return
+        if begun.version != ledger.version:
+            if all(begun.version != retired.version for retired in ledger.retired):  # it is not what others still read
+                self._remove(f"{table.name}/v{begun.version}/")
+            return
         listed = {f.path for f in self._data_files(table.name, ledger)}
         for path in begun.paths:
             if path not in listed:
-                with suppress(NotFound):
-                    self._files.delete(f"{table.name}/v{begun.version}/{path}")
+                self._files.delete(f"{table.name}/v{begun.version}/{path}")
+
+    def _remove(self, prefix: str) -> None:
+        for listed in list(self._files.list(prefix)):
+            self._files.delete(listed.name)
 
 
 def _pieces(rows: pa.Table, load: Load, name: str) -> list[tuple[str, pa.Table]]:
