@@ -17,7 +17,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.config import Config, DuckDbConfig, IcebergConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import (
+    Config,
+    DeltaConfig,
+    DuckDbConfig,
+    IcebergConfig,
+    ParquetConfig,
+    PostgresConfig,
+    RedshiftConfig,
+)
 from tailrace.deploy import policies
 from tailrace.deploy.entry import (
     CHAIN,
@@ -225,11 +233,12 @@ def _chars(role: Role) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
+_BY_HAND: Final = DuckDbConfig | ParquetConfig | DeltaConfig | IcebergConfig  # what no function writes to
+
+
 def _deployed_targets(config: Config, table: str) -> list[str]:
     """Those that a function can write to."""
-    return [
-        name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig | IcebergConfig)
-    ]
+    return [name for name in config.targets_of(table) if not isinstance(config.targets[name], _BY_HAND)]
 
 
 def _used_targets(config: Config) -> list[str]:
@@ -267,7 +276,7 @@ def _notes(config: Config) -> Iterator[str]:
         if files:
             yield f"{table} is not loaded into {', '.join(files)}: run `tailrace load` where that DuckDB file lies."
         if lakes:
-            yield f"{table} is not loaded into {', '.join(lakes)}: run `tailrace load` on a server."
+            yield f"{table} is not loaded into {', '.join(lakes)}, which no function writes to: run `tailrace load` elsewhere."
         rule = config.load_rule_of(table)
         if not isinstance(rule, str) and _cron(rule.seconds, rule.offset) is None:
             yield f"{table} is loaded up to five minutes late: its times fit no cron expression, so the sweep loads it."
