@@ -99,6 +99,7 @@ DEAD_LETTER_SECONDS: Final = 60
 DEAD_LETTER_MEMORY: Final = 512
 SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and publishes for loads by the hour
 SILENT_SECONDS: Final = 900  # three sweeps
+BEHIND_SECONDS: Final = HOUR  # beyond two windows of exports: until one is there takes half of that at most
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
 DESCRIPTION_CHARS: Final = 256  # of a function, which a table's name alone may fill
@@ -751,11 +752,26 @@ class _Table:
             missing="breaching",
             seconds=SILENT_SECONDS,
         )
+        if self.config.by_exports(self.table):
+            yield self._behind()
         yield planner.alarm(
             f"{self.id}Quarantine",
             f"{self.slug}-quarantine",
             f"Records of {self.table} were set aside: see `tailrace quarantine list`",
             ("Tailrace", "Quarantined", {"Table": self.table}),
+        )
+
+    def _behind(self) -> Alarm:
+        """Exports that fail are tried again and raise nothing: only the lag shows it. Before the first one there is none."""
+        return self.planner.alarm(
+            f"{self.id}Behind",
+            f"{self.slug}-behind",
+            f"No export of {self.table} is there in time: see `tailrace status`",
+            ("Tailrace", "LagSeconds", {"Table": self.table}),
+            statistic="Minimum",
+            threshold=2 * self.config.windows_of(self.table).width + BEHIND_SECONDS,
+            seconds=SILENT_SECONDS,
+            missing="breaching",
         )
 
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:
