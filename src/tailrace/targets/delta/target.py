@@ -255,9 +255,9 @@ class DeltaTarget:
         is_replay = any(s.segment.may_repeat for s in segments)
         rows = staged(changes, plan.columns, table.keys, table.mode, known_ms(load), is_replay=is_replay)
         held = self._evolved(table, held, plan)
-        counter = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
-        if counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
-            self._maintain(table, counter)
+        after = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
+        if after.counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
+            self._maintain(table, after)
         return Applied(
             segments=len(segments),
             skipped=skipped,
@@ -325,8 +325,8 @@ class DeltaTarget:
         rows: pa.Table,
         *,
         is_replay: bool,
-    ) -> int:
-        """Reckon what becomes of the rows, and commit it. The transaction's number."""
+    ) -> LakeLedger:
+        """Reckon what becomes of the rows, and commit it. The ledger after it."""
         table, ledger, opened = load.table, held.ledger, held.table
         assert opened is not None
         schema, keys = _schema(table, ledger.columns), [c.name for c in key_columns(ledger.columns, table.keys)]
@@ -351,7 +351,7 @@ class DeltaTarget:
             _carry_out(opened, patch, standing, schema, keys, table, properties)
 
         self._commit("rows", table, after, act)
-        return after.counter
+        return after
 
     def _standing(
         self, table: TableSpec, held: _Held, keys: Sequence[str], rows: pa.Table, *, is_replay: bool
@@ -454,17 +454,22 @@ class DeltaTarget:
 
     # ---- tidying up
 
-    def _maintain(self, table: TableSpec, counter: int) -> None:
-        """Put small files together, and remove what no version of the last week needs. A failure ends no load."""
+    def _maintain(self, table: TableSpec, ledger: LakeLedger) -> None:
+        """Put small files together, and remove what no version of the last week needs. A failure ends no load.
+
+        Of what stands beside the log, the newest stays: somebody may have read the ledger a moment ago.
+        """
         try:
             opened = self._open(table.name)
             assert opened is not None
             self._perform("optimize", lambda: opened.optimize.compact(target_size=FILE_BYTES))
             self._perform("vacuum", lambda: opened.vacuum(dry_run=False))
-            oldest = _mirror(table.name, max(0, counter - MAINTAIN_COMMITS))
-            for listed in list(self._files.list(f"{table.name}/_tailrace/ledger/")):
-                if listed.name < oldest:
-                    self._files.delete(listed.name)
+            oldest = f"{max(0, ledger.counter - MAINTAIN_COMMITS):020d}"
+            kept = {f"{table.name}/{file.path}" for file in ledger.ends}
+            for folder in ("ledger", "ends"):
+                for listed in list(self._files.list(f"{table.name}/_tailrace/{folder}/")):
+                    if listed.name.rpartition("/")[2] < oldest and listed.name not in kept:
+                        self._files.delete(listed.name)
         except Exception as error:
             log.warning("%s into %s: tidying up failed: %s", table.name, self.name, error)
 
