@@ -27,7 +27,8 @@ ALLOWED = {
 ONE_PLACE = {
     "boto3": {"aws"},
     "botocore": {"aws"},
-    "duckdb": {"targets.duckdb"},
+    "duckdb": {"targets.duckdb", "targets.lake"},
+    "pyiceberg": {"targets.iceberg"},
     "ministack": {"local"},
     "hypercorn": {"local"},
     "psycopg": {"local.redshift", "targets.postgres"},
