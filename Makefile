@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test test-spark explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,8 +20,13 @@ demo: setup  ## a live DynamoDB table streams into DuckDB, verified, without an 
 demo-exports: setup  ## the same by PITR exports: a full export and six windows on a clock that is moved
 	@$(BIN)/tailrace demo --mode exports --items 7000
 
-test: setup  ## all tests that CI runs
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup  ## all tests that CI runs, those of Spark beside them where it is installed
+	@if [ -d .venv/lib/python3*/site-packages/pyspark ]; then $(BIN)/python -m pytest -q tests/spark; fi
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/spark
+
+test-spark: setup  ## what runs on Spark: installs 350 MB first where it is missing; needs Java 17
+	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
+	@$(BIN)/python -m pytest tests/spark
 
 explore: setup  ## the tests with properties, with examples that nobody has seen yet
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
@@ -74,6 +79,7 @@ lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/bench.in -o requirements/bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/deploy.in -o requirements/deploy.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/spark.in -o requirements/spark.txt
 
 clean:
 	rm -rf .venv .venv-deploy core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tailrace.clock import Budget, Clock
-from tailrace.codec import DecodedSegments, decode_segments, rejecting
+from tailrace.codec import DecodedSegments, Rejected, decode_segments, rejecting
 from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
 from tailrace.errors import LoaderBusy, LoaderFenced, OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.jobs.lease import LoaderLease
@@ -246,8 +246,10 @@ class Loader:
             if following:
                 job = self._ahead.submit(self._decode, table, side_by_side(following), ledger)
                 self._begun = following, job
-        loaded = _counted(groups, decoded)
-        self._set_aside(groups, decoded)
+        per_group = zip(groups, decoded.rows, decoded.rejected, strict=True)
+        loaded = tuple(one for group, rows, rejected in per_group for one in counted(group, rows, len(rejected)))
+        for (segment, *_), rejected in zip(groups, decoded.rejected, strict=True):
+            set_aside(self._landing, segment, rejected)
         epoch, now_ms = segments[0].epoch, self._clock.now_ms()
         applied = self._target.apply(
             Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),
@@ -290,24 +292,24 @@ class Loader:
     def _read(self, group: Sequence[Segment]) -> Iterable[bytes]:
         return self._landing.read_segment(group[0]) if len(group) == 1 else [self._landing.read_neighbours(group)]
 
-    def _set_aside(self, groups: Sequence[Sequence[Segment]], decoded: DecodedSegments) -> None:
-        """Make rejected lines durable before the load that leaves them out can commit."""
-        for (segment, *_), rejected in zip(groups, decoded.rejected, strict=True):
-            if rejected:
-                records = [
-                    QuarantinedRecord(
-                        r.kind,
-                        r.reason,
-                        r.raw,
-                        segment=segment.name,
-                        line=r.line,
-                        offset=r.offset,
-                        cut=r.cut,
-                        epoch=segment.epoch,
-                    )
-                    for r in rejected
-                ]
-                self._landing.quarantine(segment.name, records)
+
+def set_aside(landing: Landing, segment: Segment, rejected: Sequence[Rejected]) -> None:
+    """Make a segment's rejected lines durable, before a load that leaves them out can commit. Repeating it changes nothing."""
+    records = [
+        QuarantinedRecord(
+            r.kind,
+            r.reason,
+            r.raw,
+            segment=segment.name,
+            line=r.line,
+            offset=r.offset,
+            cut=r.cut,
+            epoch=segment.epoch,
+        )
+        for r in rejected
+    ]
+    if records:
+        landing.quarantine(segment.name, records)
 
 
 def known(columns: Sequence[Column]) -> Seen:
@@ -320,16 +322,16 @@ def unloaded(manifest: Manifest, ledger: Ledger) -> int:
     return manifest.next_number - 1 - ledger.applied_through - len(ledger.applied_beyond)
 
 
-def _counted(groups: Sequence[Sequence[Segment]], decoded: DecodedSegments) -> tuple[LoadedSegment, ...]:
-    """Every line of a segment became a row or was rejected; anything else is damage that gzip's checksum cannot see."""
-    loaded: list[LoadedSegment] = []
-    for group, rows, rejected in zip(groups, decoded.rows, decoded.rejected, strict=True):
-        expected = sum(segment.rows for segment in group)
-        if rows + len(rejected) != expected:
-            raise SegmentCorrupt(
-                f"A segment holds {rows + len(rejected)} records where the manifest says {expected}",
-                hint="It was changed after it was published. Restore it from a bucket version.",
-                segment=group[0].name,
-            )
-        loaded += [LoadedSegment(segment, segment.rows - len(rejected), len(rejected)) for segment in group]
-    return tuple(loaded)
+def counted(group: Sequence[Segment], rows: int, rejected: int) -> tuple[LoadedSegment, ...]:
+    """Segments that were read in one, one with lines that were rejected alone: every line became a row or was rejected.
+
+    Anything else is damage that gzip's checksum cannot see: SegmentCorrupt.
+    """
+    expected = sum(segment.rows for segment in group)
+    if rows + rejected != expected:
+        raise SegmentCorrupt(
+            f"A segment holds {rows + rejected} records where the manifest says {expected}",
+            hint="It was changed after it was published. Restore it from a bucket version.",
+            segment=group[0].name,
+        )
+    return tuple(LoadedSegment(segment, segment.rows - rejected, rejected) for segment in group)
