@@ -17,7 +17,7 @@ from typing import Final
 import pyarrow as pa
 
 from tailrace.codec import events, reference
-from tailrace.codec.tables import arrow_type, decoded_columns, field_index, project, unify
+from tailrace.codec.tables import arrow_type, decoded_columns, field_index, project, unify, widen
 from tailrace.codec.types import BATCH_BYTES, CODEC_CONTRACT, META_FIELDS, Decoder, Engine, Rejected
 from tailrace.errors import ConfigInvalid, SegmentCorrupt
 from tailrace.model import positions
@@ -42,6 +42,7 @@ __all__ = [
     "records_of",
     "rejecting",
     "unify",
+    "widen",
 ]
 
 ORDER_PREFIX: Final = positions.order_prefix(1, positions.CLASS_CHANGE)  # for files without a landing zone

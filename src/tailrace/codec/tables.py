@@ -91,10 +91,10 @@ def project(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
 
 
 def _column(table: pa.Table, index: int | None, type_: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    return pa.nulls(table.num_rows, type_) if index is None else _widen(table.column(index), type_)
+    return pa.nulls(table.num_rows, type_) if index is None else widen(table.column(index), type_)
 
 
-def _widen(array: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
+def widen(array: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
     """int64 → decimal → canonical text, also inside lists. Arrow refuses whatever would lose a digit."""
     if array.type == type_:
         return array

@@ -7,6 +7,7 @@ keeps the rows gives each a place (any number), reads keys and order keys of tho
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Patch:
     """What becomes of a table by one load.
 
     `gone`: places of rows that go. `changed`: ``place``, and under their names the metadata that a row has from now on; its
-    attributes stay. `added`: new rows, whole, in the table's columns; `near` of each: the place of a row of the same key, or NULL.
+    attributes stay. `added`: new rows, whole, in the table's columns; `near` of each: the place of a row of its key, or NULL.
     `ended`: deletes to be kept apart: the key's columns and what `ENDS` says. `live`: by how many rows the live ones change.
     """
 
@@ -54,6 +55,12 @@ class Patch:
     near: pa.Array
     ended: pa.Table
     live: int
+
+
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all: what it holds is temporary, so it belongs to a cursor. Making one anew would take longer than a small load."""
+    return duckdb.connect()
 
 
 def whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -105,7 +112,7 @@ class Arithmetic:
     def _connected(self, rows: pa.Table, standing: pa.Table, ends: pa.Table) -> Iterator[_Run]:
         """Tables ``incoming``, ``standing`` and ``ends``, under neutral names."""
         places = [self._schema.names.index(key) for key in self._keys]
-        with duckdb.connect() as connection:
+        with _database().cursor() as connection:
             incoming = [name for name in rows.column_names if not name.startswith("c")]
             narrow = pa.table(
                 [rows.column(p) for p in places] + [rows[name] for name in incoming], names=[*self._k, *incoming]
@@ -157,10 +164,10 @@ class Arithmetic:
             "SELECT s.place AS near, s.place IS NOT NULL AND NOT s._tr_deleted AS was_live,"
             " l.image_pos IS NOT NULL AND (s._tr_image_pos IS NULL OR l.image_pos > s._tr_image_pos) AS new_image,"
             " s._tr_pos IS NULL OR l.pos > s._tr_pos AS new_top, coalesce(l.image_line, l.line) AS line,"
-            " CASE WHEN new_top THEN l.op ELSE s._tr_op END AS _tr_op,"
+            " CASE WHEN new_top THEN l.op ELSE s._tr_op END AS now,"
             " CASE WHEN new_top THEN l.ts ELSE s._tr_ts END AS _tr_ts,"
             " CASE WHEN new_top THEN l.pos ELSE s._tr_pos END AS _tr_pos,"
-            " _tr_op = 'd' AS _tr_deleted,"
+            " now AS _tr_op, now = 'd' AS _tr_deleted,"
             " CASE WHEN new_top THEN l.expired ELSE s._tr_expired END AS _tr_expired,"
             " CASE WHEN new_image THEN l.image_pos ELSE s._tr_image_pos END AS _tr_image_pos"
             f" FROM latest l LEFT JOIN standing s USING ({self._using}) WHERE new_image OR new_top ORDER BY line"
@@ -260,7 +267,7 @@ class Arithmetic:
         return self._patch(-count, changed=self._changed(self._with(left.select(["place"]), values)), ended=ended)
 
     def _sweep_changelog(self, standing: pa.Table, first: str, position: str) -> Patch:
-        with duckdb.connect() as connection:
+        with _database().cursor() as connection:
             connection.register("standing", self._neutral(standing))
             left = connection.execute(
                 f"SELECT {self._using} FROM standing GROUP BY ALL"

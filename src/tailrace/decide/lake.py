@@ -1,0 +1,83 @@
+"""How rows of a table of files are laid out, so that a small change rewrites little. Files in, decisions out.
+
+Each file holds a range of keys. While ranges do not overlap, a change finds its one file by the bounds that the catalog keeps,
+and a load costs what the files cost that it touches. Rows of new keys may come as files of their own, whose ranges overlap
+others: cheap to write, dearer to look through. So files form runs, within which ranges do not overlap, and small runs are
+merged into larger ones, each row as often as the table grew fourfold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+FILES_WANTED: Final = 32  # of a table: the part of it that a single change rewrites
+FILE_ROWS_MIN: Final = 50_000  # less is faster written than looked up
+FILE_BYTES_MAX: Final = 128 << 20  # what readers like
+RUNS_MERGED: Final = 4
+MERGE_BYTES_MAX: Final = 128 << 20  # compressed, of what is merged at once: it is held in memory
+
+Key: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """One file: how much it holds, and the least and the greatest key, part by part; None where nobody knows."""
+
+    rows: int
+    bytes: int
+    lower: Key | None
+    upper: Key | None
+
+
+def rows_per_file(rows: int, size: int) -> int:
+    """How many rows a file gets in a table of so many rows and bytes."""
+    most = FILE_BYTES_MAX * rows // size if rows and size else rows
+    return max(1, min(max(FILE_ROWS_MIN, rows // FILES_WANTED), max(most, 1)))
+
+
+def cut(rows: int, per_file: int) -> list[int]:
+    """The rows of each file that so many are written to: one up to twice the measure, then even parts."""
+    if rows == 0:
+        return []
+    parts = 1 if rows <= 2 * per_file else -(-rows // per_file)
+    return [rows * (n + 1) // parts - rows * n // parts for n in range(parts)]
+
+
+def runs(files: Sequence[FileRange]) -> list[list[int]]:
+    """The files (by number) in as few runs as need be, ranges of one run apart from one another.
+
+    A file without bounds is a run of its own, and so is one with few rows: else rows with ever greater keys would end up in
+    one run of ever so many small files.
+    """
+    alone: list[list[int]] = []
+    known: list[tuple[Key, Key, int]] = []
+    for number, file in enumerate(files):
+        if file.lower is None or file.upper is None or file.rows < FILE_ROWS_MIN // 2:
+            alone.append([number])
+        else:
+            known.append((file.lower, file.upper, number))
+    found: list[tuple[Key, list[int]]] = []
+    for lower, upper, number in sorted(known):
+        free = [(end, place) for place, (end, _) in enumerate(found) if end < lower]
+        if free:
+            _, place = max(free)
+            found[place][1].append(number)
+            found[place] = (upper, found[place][1])
+        else:
+            found.append((upper, [number]))
+    return [numbers for _, numbers in found] + alone
+
+
+def to_merge(files: Sequence[FileRange]) -> tuple[int, ...]:
+    """Which files should become one run now: the smaller runs, as soon as there are `RUNS_MERGED` of about one size."""
+    ordered = sorted((sum(files[n].rows for n in run), run) for run in runs(files))
+    chosen: list[int] = []
+    total = size = taken = 0
+    for rows, run in ordered:
+        more = sum(files[n].bytes for n in run)
+        if size + more > MERGE_BYTES_MAX or (taken >= RUNS_MERGED and rows > total):
+            break
+        chosen, total, size, taken = [*chosen, *run], total + rows, size + more, taken + 1
+    return tuple(sorted(chosen)) if taken >= RUNS_MERGED else ()

@@ -1,0 +1,5 @@
+"""Iceberg as a target: tables that any engine reads, written by copy-on-write. The only part of Tailrace that knows pyiceberg."""
+
+from tailrace.targets.iceberg.target import IcebergTarget
+
+__all__ = ["IcebergTarget"]

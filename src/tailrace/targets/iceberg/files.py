@@ -1,0 +1,117 @@
+"""Data files: read by field id, written with statistics that let readers and our own loads skip them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.typedef import Record
+
+from tailrace.codec import widen
+from tailrace.targets.duckdb.file import Perform
+from tailrace.targets.iceberg.fields import FIELD_ID, Fields, Replaced
+
+GROUP_ROWS: Final = 122_880  # of a row group: what DuckDB reads as one piece
+
+
+class FileWithoutIds(Exception):
+    """A Parquet file without field ids, so that nobody knows which column is which."""
+
+
+class Files:
+    """Reads and writes the data files of one table. Remembers what it wrote, so that it can be taken back."""
+
+    def __init__(self, io: FileIO, fields: Fields, folder: str, prefix: str, perform: Perform) -> None:
+        self._io = io
+        self._fields = fields
+        self._folder = folder
+        self._prefix = prefix
+        self._perform = perform
+        self._numbers = itertools.count()
+        self.made: list[str] = []
+
+    def read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced] | None = None) -> pa.Table:
+        """These columns of a file, in this order and in the types that the table has now. What a file has not is NULL."""
+        return self._perform(f"read {path}", lambda: self._read(path, names, replaced or {}))
+
+    def _read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        with self._io.new_input(path).open() as source:
+            file = pq.ParquetFile(source, pre_buffer=True)
+            held = {int(f.metadata[FIELD_ID]): f.name for f in file.schema_arrow if FIELD_ID in (f.metadata or {})}
+            if not held:
+                raise FileWithoutIds(path)
+            ids = {
+                name: replaced[name].id if name in replaced else self._fields.by_name[name].field_id for name in names
+            }
+            rows = file.read(columns=[held[id_] for id_ in ids.values() if id_ in held])
+            count = file.metadata.num_rows
+        columns = []
+        for name, id_ in ids.items():
+            type_ = self._fields.arrow.field(name).type
+            if id_ not in held:
+                columns.append(pa.nulls(count, type_))
+                continue
+            column = rows[held[id_]]
+            if name in replaced:
+                column = widen(column.cast(replaced[name].type), type_)
+            columns.append(column if column.type == type_ else column.cast(type_))
+        return pa.table(columns, schema=pa.schema([self._fields.arrow.field(name) for name in names]))
+
+    def write(self, rows: pa.Table, place: str, partition: Record, spec_id: int, unique: Sequence[str]) -> DataFile:
+        """One file of whole rows. `place`: the partition's folder, or "". `unique`: columns whose values hardly repeat."""
+        path = "/".join(
+            part for part in (self._folder, place, f"{self._prefix}-{next(self._numbers):05}.parquet") if part
+        )
+        self.made.append(path)
+        return self._perform(f"write {path}", lambda: self._write(rows, path, partition, spec_id, unique))  # type: ignore[no-any-return]
+
+    def _write(self, rows: pa.Table, path: str, partition: Record, spec_id: int, unique: Sequence[str]) -> DataFile:
+        table = pa.Table.from_arrays(
+            [column.cast(field.type) for column, field in zip(rows.columns, self._fields.written, strict=True)],
+            schema=self._fields.written,
+        )
+        output = self._io.new_output(path)
+        with output.create() as sink:
+            with pq.ParquetWriter(
+                sink,
+                self._fields.written,
+                compression="zstd",
+                use_dictionary=self._fields.undictionaried(unique),
+                store_schema=False,
+            ) as writer:
+                writer.write_table(table, row_group_size=GROUP_ROWS)
+            size = sink.tell()
+        statistics = data_file_statistics_from_parquet_metadata(writer.writer.metadata, **self._fields.statistics)
+        file = DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=path,
+            file_format=FileFormat.PARQUET,
+            partition=partition,
+            file_size_in_bytes=size,
+            sort_order_id=None,
+            equality_ids=None,
+            key_metadata=None,
+            **statistics.to_serialized_dict(),
+        )
+        file.spec_id = spec_id
+        return file
+
+    def take_back(self) -> None:
+        """Delete what was written: only where it is certain that nothing refers to it."""
+        remove(self._io, self.made, self._perform)
+        self.made.clear()
+
+
+def remove(io: FileIO, paths: Sequence[str], perform: Perform) -> None:
+    """Delete files, as far as that is possible: what is left over is an orphan, and harms nobody."""
+    for path in paths:
+        with suppress(Exception):
+            perform(f"delete {path}", functools.partial(io.delete, path))

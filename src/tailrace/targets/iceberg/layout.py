@@ -1,0 +1,185 @@
+"""A patch carried out on files: which are read and written anew, and which rows go where. Rules are those of `decide.lake`."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.manifest import DataFile
+from pyiceberg.typedef import Record
+
+from tailrace.decide.lake import FileRange, cut, rows_per_file
+from tailrace.targets.iceberg.fields import Fields, Replaced
+from tailrace.targets.iceberg.files import Files
+from tailrace.targets.lake.merge import Patch
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where new files of a branch go: the partition's folder and record, and its spec."""
+
+    folder: str = ""
+    partition: Record = field(default_factory=Record)
+    spec_id: int = 0
+
+
+class Layout:
+    """The live files of one branch, and how they look after a load. Places of rows are ``file << 32 | row``."""
+
+    def __init__(
+        self, files: Sequence[DataFile], fields: Fields, access: Files, keys: Sequence[str], threads: int
+    ) -> None:
+        self.files = files
+        self.ranges = [_range(file, fields, keys) for file in files]
+        self._fields = fields
+        self._access = access
+        self._keys = keys
+        self._threads = threads
+        self._unique = (*keys, "_tr_pos", "_tr_ts", "_tr_image_pos")
+
+    def candidates(self, keys: Sequence[tuple[Any, ...]]) -> list[int]:
+        """Files that may hold a row with one of these keys. `keys` are sorted."""
+        found = []
+        for number, held in enumerate(self.ranges):
+            if held.lower is None or held.upper is None:
+                found.append(number)
+                continue
+            first = bisect.bisect_left(keys, held.lower)
+            if first < len(keys) and keys[first] <= held.upper:
+                found.append(number)
+        return found
+
+    def narrow(self, numbers: Sequence[int], names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        """Some columns of all rows of these files, with ``place`` in front."""
+
+        def read(number: int) -> pa.Table:
+            rows = self._access.read(self.files[number].file_path, names, replaced)
+            return rows.add_column(0, "place", places(number, rows.num_rows))
+
+        empty = pa.schema([pa.field("place", pa.int64()), *(self._fields.arrow.field(name) for name in names)])
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
+            return pa.concat_tables([empty.empty_table(), *pool.map(read, numbers)])
+
+    def rewrite(
+        self, patch: Patch, merged: Sequence[int], replaced: Mapping[str, Replaced], place: Place
+    ) -> tuple[list[str], list[DataFile]]:
+        """Write what the patch changes; the paths that go, and the files that come.
+
+        `merged`: files that become one run, together with rows that belong to no other file. `replaced`: all are written.
+        """
+        near = patch.near.to_pylist()
+        touched = {value >> 32 for value in (*patch.gone.to_pylist(), *patch.changed["place"].to_pylist())}
+        touched |= {value >> 32 for value in near if value is not None}
+        touched |= set(range(len(self.files))) if replaced else set()
+        touched |= set(merged)
+        target = [NOWHERE if value is None else value >> 32 for value in near]
+        self._assign(patch.added, target, touched - set(merged))
+        lines: dict[int, list[int]] = {}
+        for line, number in enumerate(target):
+            lines.setdefault(number, []).append(line)
+        per_file = self._per_file(patch)
+
+        def patched(number: int) -> pa.Table:
+            rows = self._access.read(self.files[number].file_path, self._fields.arrow.names, replaced)
+            kept = _patched(rows, number, patch)
+            more = lines.get(number)
+            return kept if more is None else pa.concat_tables([kept, patch.added.take(pa.array(more, pa.int64()))])
+
+        def rewritten(number: int) -> list[DataFile]:
+            return self._written(patched(number), per_file, _place_of(self.files[number], place), is_sorted=False)
+
+        alone = sorted(touched - set(merged))
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
+            added = [file for files in pool.map(rewritten, alone) for file in files]
+            loose = patch.added.take(pa.array(lines.get(NOWHERE, []), pa.int64()))
+            pooled = pa.concat_tables([*pool.map(patched, merged), loose])
+            added += self._written(pooled, per_file, place, is_sorted=False, is_loose=True)
+        return [self.files[number].file_path for number in sorted(touched)], added
+
+    def _per_file(self, patch: Patch) -> int:
+        rows = sum(file.record_count for file in self.files)
+        size = sum(file.file_size_in_bytes for file in self.files)
+        return rows_per_file(rows + patch.added.num_rows, size * (rows + patch.added.num_rows) // rows if rows else 0)
+
+    def _assign(self, added: pa.Table, target: list[int], touched: set[int]) -> None:
+        """Rows of new keys go where their neighbours are, if that file is written anyway."""
+        if not touched or NOWHERE not in target or any(held.lower is None for held in self.ranges):
+            return
+        order = sorted(range(len(self.files)), key=lambda n: self.ranges[n].lower or ())
+        lowers = [self.ranges[n].lower or () for n in order]
+        wanted = [line for line, number in enumerate(target) if number == NOWHERE]
+        keys = key_tuples(added.select(list(self._keys)).take(pa.array(wanted, pa.int64())))
+        for line, key in zip(wanted, keys, strict=True):
+            at = bisect.bisect_right(lowers, key) - 1
+            if at >= 0 and order[at] in touched:
+                target[line] = order[at]
+
+    def _written(
+        self, rows: pa.Table, per_file: int, place: Place, *, is_sorted: bool, is_loose: bool = False
+    ) -> list[DataFile]:
+        """One file, or several of ranges that lie apart."""
+        counts = cut(rows.num_rows, per_file)
+        if len(counts) > 1 or is_loose:
+            rows = rows.take(pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in self._keys]))
+        files, start = [], 0
+        for count in counts:
+            part = rows.slice(start, count)
+            files.append(self._access.write(part, place.folder, place.partition, place.spec_id, self._unique))
+            start += count
+        return files
+
+
+def key_tuples(keys: pa.Table) -> list[tuple[Any, ...]]:
+    """Keys as bounds compare with them."""
+    return list(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+
+
+def places(number: int, count: int) -> pa.Array:
+    """The places of a file's rows."""
+    first = number << 32
+    return pa.array(range(first, first + count), pa.int64())
+
+
+def _patched(rows: pa.Table, number: int, patch: Patch) -> pa.Table:
+    """The rows of one file that stay, with the metadata that they have from now on."""
+    own = places(number, rows.num_rows)
+    changed = _of_file(patch.changed, patch.changed["place"], number)
+    if changed.num_rows:
+        changed = changed.sort_by("place")
+        mask = pc.is_in(own, value_set=changed["place"].combine_chunks())
+        for name in changed.column_names[1:]:
+            column = pc.replace_with_mask(rows[name].combine_chunks(), mask, changed[name].combine_chunks())
+            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+    gone = patch.gone.filter(_in_file(patch.gone, number))
+    if len(gone):
+        rows = rows.filter(pc.invert(pc.is_in(own, value_set=gone)))
+    return rows
+
+
+def _of_file(table: pa.Table, place: pa.ChunkedArray, number: int) -> pa.Table:
+    return table.filter(_in_file(place, number)) if table.num_rows else table
+
+
+def _in_file(place: Any, number: int) -> Any:
+    return pc.and_(pc.greater_equal(place, number << 32), pc.less(place, (number + 1) << 32))
+
+
+def _range(file: DataFile, fields: Fields, keys: Sequence[str]) -> FileRange:
+    bounds = fields.bounds(file, keys)
+    lower, upper = (None, None) if bounds is None else bounds
+    return FileRange(file.record_count, file.file_size_in_bytes, lower, upper)
+
+
+def _place_of(file: DataFile, place: Place) -> Place:
+    """A file that is written anew stays in its partition."""
+    if file.spec_id != place.spec_id or len(file.partition) == 0:
+        return place
+    folder = file.file_path.rsplit("/", 2)[-2] if place.folder else ""
+    return Place(folder, file.partition, file.spec_id)
