@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from tailrace.decide.lake import Key
+from tailrace.decide.spread import range_of
 from tailrace.errors import TailraceError
-from tailrace.model.schema import Column, Seen, join_seen
+from tailrace.model.schema import Column
 from tailrace.model.segments import Segment
 from tailrace.runtimes.spark.session import failures_in_words, types
 from tailrace.runtimes.spark.tasks import Job, Survey, rows, survey
@@ -24,6 +27,7 @@ Result = TypeVar("Result")
 
 TASK: Final = "task"
 FOUND: Final = "found"
+LABEL: Final = "label"
 
 
 def each(spark: SparkSession, count: int, work: Callable[[int], Result]) -> list[Result]:
@@ -53,8 +57,7 @@ def each(spark: SparkSession, count: int, work: Callable[[int], Result]) -> list
 def surveyed(spark: SparkSession, job: Job, parts: Sequence[Part]) -> Survey:
     """First pass: what all segments hold together, in their order."""
     found = each(spark, len(parts), lambda number: survey(job, parts[number]))
-    seen: Seen = functools.reduce(join_seen, (part.seen for part in found), {})
-    return Survey(seen, tuple(one for part in found for one in part.loaded))
+    return functools.reduce(Survey.and_, found, Survey())
 
 
 def decoded(spark: SparkSession, job: Job, columns: Sequence[Column], parts: Sequence[Part]) -> DataFrame:
@@ -69,9 +72,58 @@ def decoded(spark: SparkSession, job: Job, columns: Sequence[Column], parts: Seq
     return spark.range(0, len(parts), 1, max(1, len(parts))).mapInArrow(run, incoming_type(columns))
 
 
-def by_key(frame: DataFrame, keys: Sequence[int], tasks: int) -> DataFrame:
-    """The same rows, all of a key in one task. `keys`: the numbers of the key's columns."""
-    return frame.repartition(tasks, *(f"c{number}" for number in keys))
+def by_range(frame: DataFrame, keys: Sequence[int], splits: Sequence[Key]) -> DataFrame:
+    """The same rows, those of a range of keys in one task, and of no other range; every range has a task, also without rows.
+
+    `keys`: the numbers of the key's columns. In front comes the range's number; one more row for each range holds nothing else.
+    """
+    t = types()
+    spark, count = frame.sparkSession, len(splits) + 1
+    labels = _labels(spark, count)
+    schema = t.StructType([t.StructField(LABEL, t.LongType()), *frame.schema.fields])
+    names = [*schema.names]
+
+    def label(batches: Batches) -> Batches:
+        for batch in batches:
+            found = zip(*(batch.column(place).to_pylist() for place in keys), strict=True)
+            numbers = pa.array([labels[range_of(splits, key)] for key in found], pa.int64())
+            yield pa.record_batch([numbers, *batch.columns], names=names)
+
+    nothing = (f"CAST(NULL AS {field.dataType.simpleString()}) AS {field.name}" for field in frame.schema.fields)
+    markers = spark.range(0, 1, 1, 1).selectExpr(
+        f"explode(array({', '.join(f'{n}L' for n in labels)})) AS {LABEL}", *nothing
+    )
+    return frame.mapInArrow(label, schema).union(markers).repartition(count, LABEL)
+
+
+def worked(frame: DataFrame, splits: Sequence[Key], work: Callable[[int, pa.Table], Result]) -> list[Result]:
+    """`work` for each range of `by_range`, with its number and its rows; results in the order of ranges."""
+    numbers = {label: number for number, label in enumerate(_labels(frame.sparkSession, len(splits) + 1))}
+
+    def run(batches: Batches) -> Batches:
+        held = pa.Table.from_batches(list(batches))
+        [label] = set(held.column(0).to_pylist())
+        rows = held.select(range(1, held.num_columns))
+        rows = rows.filter(pc.is_valid(rows["pos"]))
+        yield pa.record_batch([[label], [pickle.dumps(work(numbers[label], rows))]], names=[TASK, FOUND])
+
+    with failures_in_words():
+        answers = frame.mapInArrow(run, f"{TASK} long, {FOUND} binary").collect()
+    found = {numbers[row[TASK]]: pickle.loads(bytes(row[FOUND])) for row in answers}
+    return [found[number] for number in range(len(numbers))]
+
+
+@functools.lru_cache(maxsize=64)
+def _labels(spark: SparkSession, count: int) -> tuple[int, ...]:
+    """A number for each range such that Spark's hash sends each to a task of its own, out of so many."""
+    found: dict[int, int] = {}
+    first = 0
+    while len(found) < count:
+        hashed = spark.range(first, first + 16 * count, 1, 1).selectExpr("id", f"pmod(hash(id), {count}) AS task")
+        for row in hashed.collect():
+            found.setdefault(row["task"], row["id"])
+        first += 16 * count
+    return tuple(found[task] for task in range(count))
 
 
 def incoming_type(columns: Sequence[Column]) -> Any:

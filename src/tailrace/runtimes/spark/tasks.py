@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 
 from tailrace.aws import Aws, AwsSettings
-from tailrace.codec import Decoder, Rejected, engine
+from tailrace.codec import Decoder, Rejected, engine, field_index
 from tailrace.codec.reference import rejected_rows
 from tailrace.decide.load import order_prefix_of
 from tailrace.errors import SegmentCorrupt, SegmentMissing
@@ -24,6 +25,8 @@ from tailrace.model.schema import Column, Seen, join_seen
 from tailrace.model.segments import Segment
 from tailrace.targets.planning import incoming, unfit
 from tailrace.targets.target import Limits, LoadedSegment
+
+SAMPLES: Final = 50  # rows of a batch that are looked at: ranges of keys need not be of quite the same weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +61,42 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the segments of a part hold, all that is rejected of them being set aside."""
+    """What the segments of a part hold, all that is rejected of them being set aside.
 
-    seen: Seen
-    loaded: tuple[LoadedSegment, ...]
+    `bytes`: decoded. Of some rows, evenly spread: `keys`, HASH first, and `moments` in microseconds, where they have one.
+    """
+
+    seen: Seen = field(default_factory=dict)
+    loaded: tuple[LoadedSegment, ...] = ()
+    bytes: int = 0
+    keys: tuple[tuple[Any, ...], ...] = ()
+    moments: tuple[int | None, ...] = ()
+
+    def and_(self, other: Survey) -> Survey:
+        """Of both, this one's segments first."""
+        return Survey(
+            join_seen(self.seen, other.seen),
+            (*self.loaded, *other.loaded),
+            self.bytes + other.bytes,
+            (*self.keys, *other.keys),
+            (*self.moments, *other.moments),
+        )
 
 
 def survey(job: Job, part: Sequence[Sequence[Segment]]) -> Survey:
     """Decode a part without keeping its rows. Raises SegmentMissing and SegmentCorrupt, with the segment in their facts."""
-    seen: Seen = {}
-    loaded: list[LoadedSegment] = []
+    found = Survey()
     for group in part:
-        found = _survey(job, group)
-        seen = join_seen(seen, found.seen)
-        loaded += found.loaded
-    return Survey(seen, tuple(loaded))
+        found = found.and_(_survey(job, group))
+    return found
 
 
 def _survey(job: Job, group: Sequence[Segment]) -> Survey:
     landing = job.site.landing()
     reasons: dict[int, str] = {}
-    row = 0
+    row = size = 0
+    keys: list[tuple[Any, ...]] = []
+    moments: list[int | None] = []
     decoding = _batches(job, group, known(job.columns))
     while True:
         try:
@@ -86,6 +104,10 @@ def _survey(job: Job, group: Sequence[Segment]) -> Survey:
         except StopIteration as end:
             decoder: Decoder = end.value
             break
+        size += batch.nbytes
+        some = batch.take(pa.array(range(0, batch.num_rows, max(1, batch.num_rows // SAMPLES)), pa.int64()))
+        keys += _keys(some, job.keys)
+        moments += some.column(1).to_pylist()
         reasons |= {row + at: why for at, why in unfit(pa.Table.from_batches([batch]), job.limits).items()}
         row += batch.num_rows
     rejected: Sequence[Rejected] = decoder.rejected
@@ -96,7 +118,14 @@ def _survey(job: Job, group: Sequence[Segment]) -> Survey:
         rejected = sorted([*rejected, *more], key=lambda r: r.line)
     loaded = counted(group, decoder.rows - len(reasons), len(rejected))
     set_aside(landing, group[0], rejected)
-    return Survey(decoder.seen, loaded)
+    return Survey(decoder.seen, loaded, size, tuple(keys), tuple(moments))
+
+
+def _keys(batch: pa.RecordBatch, schema: KeySchema) -> list[tuple[Any, ...]]:
+    """Keys as they were decoded."""
+    places = [field_index(batch.schema, attribute.name, attribute.tag) for attribute in schema.attributes]
+    columns = [batch.column(place).to_pylist() for place in places if place is not None]
+    return list(zip(*columns, strict=True)) if len(columns) == len(places) else []
 
 
 def rows(job: Job, columns: Sequence[Column], group: Sequence[Segment]) -> Generator[pa.RecordBatch, None, None]:
