@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test test-spark explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test test-spark spark-base explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,10 @@ test-spark: setup  ## what runs on Spark: installs 350 MB first where it is miss
 
 explore: setup  ## the tests with properties, with examples that nobody has seen yet
 	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
+
+spark-base: setup  ## long: a base by one process and by local Spark into equal tables, memory of each (ROWS=1000000 LOSE=--lose-executor)
+	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
+	@$(BIN)/python tests/spark/base_load.py --rows $(or $(ROWS),1000000) $(LOSE)
 
 check: lint types rust  ## everything CI checks beside the tests
 

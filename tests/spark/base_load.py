@@ -1,9 +1,9 @@
 """A base of many rows, loaded by one process and by local Spark into two Iceberg tables, which are compared row by row.
 
-``make spark-base ROWS=50000000``, or ``python tests/spark/base_load.py --rows 1000000 --folder DIR [--lose-executor]``. Prints one
-line of JSON for each engine: seconds, and the most memory that its processes held together; and one that says whether both
-tables are equal. Exit code 4 where they are not. With --lose-executor Spark runs as a cluster of two executors on this machine
-(local-cluster), one of which is killed while it works.
+``make spark-base ROWS=50000000``, or ``python tests/spark/base_load.py --rows 1000000 --folder DIR [--lose-executor]``.
+Prints one line of JSON for each engine: seconds, and the most memory that its processes held together; and one that says
+whether both tables are equal. Exit code 4 where they are not. With --lose-executor Spark runs as a cluster of two executors
+on this machine (local-cluster), one of which is killed while it works.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tailrace.decide.spread import parts
 from tailrace.errors import SegmentCorrupt, SegmentMissing, ServiceUnavailable
 from tailrace.model.keys import KeySchema
 from tailrace.model.positions import CLASS_CHANGE, order_key
-from tailrace.runtimes.spark.frames import by_key, decoded, surveyed
+from tailrace.runtimes.spark.frames import by_range, decoded, surveyed, worked
 from tailrace.runtimes.spark.session import failures_in_words
 from tailrace.targets.planning import incoming
 from tailrace.targets.target import Limits
@@ -129,7 +129,9 @@ def test_a_segment_that_vanishes_between_the_passes_ends_the_job_in_words(spark:
         collected(decoded(spark, job, columns, cut))
 
 
-def test_all_changes_of_a_key_meet_in_one_task(spark: Any, tmp_path: Path) -> None:
+def test_each_range_of_keys_has_one_task_with_all_changes_of_its_keys_also_without_any(
+    spark: Any, tmp_path: Path
+) -> None:
     world = World(tmp_path, NUMBER)
     for number in range(1, 5):
         texts = ("1", "1.0", "1E0", "10E-1")
@@ -138,8 +140,8 @@ def test_all_changes_of_a_key_meet_in_one_task(spark: Any, tmp_path: Path) -> No
         world.publish([change, *others], kind="stream")
     job, cut = world.job(), parts([[s] for s in world.segments], 1)
     columns = plan_columns((), surveyed(spark, job, cut).seen, NUMBER).columns
-    frame = by_key(decoded(spark, job, columns, cut), [0], 4)
-    tasks = [row[0] for row in frame.filter("c0 = 1").selectExpr("spark_partition_id()").collect()]
-    assert len(tasks) == 4
-    assert len(set(tasks)) == 1
-    assert frame.selectExpr("spark_partition_id() AS task").distinct().count() > 1
+    splits = [(5,), (12,), (13,), (100,)]
+    frame = by_range(spark, job, columns, cut, [0], splits)
+    found = worked(frame, splits, lambda number, rows: (number, sorted(rows["c0"].to_pylist())))
+    per_range = [range(1, 5), range(5, 12), range(12, 13), range(13, 30), range(0)]
+    assert found == [(n, sorted([*keys] * 4)) for n, keys in enumerate(per_range)]

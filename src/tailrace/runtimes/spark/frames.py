@@ -62,38 +62,53 @@ def surveyed(spark: SparkSession, job: Job, parts: Sequence[Part]) -> Survey:
 
 def decoded(spark: SparkSession, job: Job, columns: Sequence[Column], parts: Sequence[Part]) -> DataFrame:
     """Second pass: all rows, as `planning.incoming` names them."""
+    return _decoded(spark, job, columns, parts, incoming_type(columns), lambda batch: batch)
 
+
+def by_range(
+    spark: SparkSession,
+    job: Job,
+    columns: Sequence[Column],
+    parts: Sequence[Part],
+    keys: Sequence[int],
+    splits: Sequence[Key],
+) -> DataFrame:
+    """The same, those of a range of keys in one task, and of no other range; every range has a task, also without rows.
+
+    `keys`: the numbers of the key's columns. In front comes a number that stands for the range; a row for each range holds
+    nothing else.
+    """
+    t = types()
+    labels = _labels(spark, len(splits) + 1)
+    schema = t.StructType([t.StructField(LABEL, t.LongType()), *incoming_type(columns).fields])
+    names = schema.names
+
+    def labelled(batch: pa.RecordBatch) -> pa.RecordBatch:
+        found = zip(*(batch.column(place).to_pylist() for place in keys), strict=True)
+        numbers = pa.array([labels[range_of(splits, key)] for key in found], pa.int64())
+        return pa.record_batch([numbers, *batch.columns], names=names)
+
+    rows = _decoded(spark, job, columns, parts, schema, labelled)
+    nothing = (f"CAST(NULL AS {field.dataType.simpleString()}) AS {field.name}" for field in schema.fields[1:])
+    each_label = f"explode(array({', '.join(f'{n}L' for n in labels)})) AS {LABEL}"
+    return rows.union(spark.range(0, 1, 1, 1).selectExpr(each_label, *nothing)).repartition(len(labels), LABEL)
+
+
+def _decoded(
+    spark: SparkSession,
+    job: Job,
+    columns: Sequence[Column],
+    parts: Sequence[Part],
+    schema: Any,
+    finish: Callable[[pa.RecordBatch], pa.RecordBatch],
+) -> DataFrame:
     def run(batches: Batches) -> Batches:
         for batch in batches:
             for number in batch.column(0).to_pylist():
                 for group in parts[number]:
-                    yield from rows(job, columns, group)
+                    yield from map(finish, rows(job, columns, group))
 
-    return spark.range(0, len(parts), 1, max(1, len(parts))).mapInArrow(run, incoming_type(columns))
-
-
-def by_range(frame: DataFrame, keys: Sequence[int], splits: Sequence[Key]) -> DataFrame:
-    """The same rows, those of a range of keys in one task, and of no other range; every range has a task, also without rows.
-
-    `keys`: the numbers of the key's columns. In front comes the range's number; one more row for each range holds nothing else.
-    """
-    t = types()
-    spark, count = frame.sparkSession, len(splits) + 1
-    labels = _labels(spark, count)
-    schema = t.StructType([t.StructField(LABEL, t.LongType()), *frame.schema.fields])
-    names = [*schema.names]
-
-    def label(batches: Batches) -> Batches:
-        for batch in batches:
-            found = zip(*(batch.column(place).to_pylist() for place in keys), strict=True)
-            numbers = pa.array([labels[range_of(splits, key)] for key in found], pa.int64())
-            yield pa.record_batch([numbers, *batch.columns], names=names)
-
-    nothing = (f"CAST(NULL AS {field.dataType.simpleString()}) AS {field.name}" for field in frame.schema.fields)
-    markers = spark.range(0, 1, 1, 1).selectExpr(
-        f"explode(array({', '.join(f'{n}L' for n in labels)})) AS {LABEL}", *nothing
-    )
-    return frame.mapInArrow(label, schema).union(markers).repartition(count, LABEL)
+    return spark.range(0, len(parts), 1, max(1, len(parts))).mapInArrow(run, schema)
 
 
 def worked(frame: DataFrame, splits: Sequence[Key], work: Callable[[int, pa.Table], Result]) -> list[Result]:

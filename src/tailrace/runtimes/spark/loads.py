@@ -15,7 +15,7 @@ from tailrace.codec.tables import META_TYPES
 from tailrace.decide.load import LoadLimits, side_by_side
 from tailrace.decide.spread import parts, ranges_wanted
 from tailrace.model.segments import Segment
-from tailrace.runtimes.spark.frames import by_range, decoded, surveyed, worked
+from tailrace.runtimes.spark.frames import by_range, surveyed, worked
 from tailrace.runtimes.spark.tasks import Job, Site
 from tailrace.targets.iceberg import IcebergTarget, spread
 from tailrace.targets.target import Applied, Ledger, Load, LoadedSegment, TableSpec
@@ -58,7 +58,7 @@ class SparkLoads:
         def run(share: spread.Share, fresh: Sequence[LoadedSegment]) -> list[spread.Outcome]:
             cut = self._parts([s.segment for s in fresh])
             log.info("%s: %d segments in %d tasks, %d ranges of keys", table.name, len(fresh), len(cut), share.ranges)
-            frame = by_range(decoded(self.spark, job, share.columns, cut), share.key_places, share.splits)
+            frame = by_range(self.spark, job, share.columns, cut, share.key_places, share.splits)
             return worked(frame, share.splits, functools.partial(spread.work, share))
 
         applied = spread.apply(self.target, load, found.keys, ranges, run)
