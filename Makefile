@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test test-spark spark-base explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test test-spark spark-base explore check lint types rust format bench kill faults golden backfill chains sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -66,6 +66,9 @@ golden: setup  ## write the golden files of SQL statements anew
 
 backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
 	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)
+
+chains: setup  ## long: a base of 500,000 items by both deployed chains, in links of seconds, while they change (ITEMS=500000)
+	@PYTHONPATH=tests/local $(BIN)/python tests/deploy/chain_loop.py --items $(or $(ITEMS),500000)
 
 sim: setup  ## 20,000 simulated histories under faults (SEEDS=0:20000 JOBS=2)
 	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:20000) --jobs $(or $(JOBS),2)

@@ -278,7 +278,7 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("defaults__start", "latest", "defaults.start is 'latest', which is not known"),
         ("targets__local__kind", "duck", "targets.local.kind is 'duck', which is not known"),
         # what later releases will know
-        ("targets__local__kind", "iceberg", "targets.local.kind is 'iceberg', which this release does not have yet"),
+        ("targets__local__kind", "delta", "targets.local.kind is 'delta', which this release does not have yet"),
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),
         ("tables__orders__scan_segments", 0, "greater than or equal to 1"),
@@ -338,6 +338,26 @@ def test_every_mistake_has_its_sentence(place: str, value: Any, said: str) -> No
     assert said in error.message
     first = place.partition("__")[0]
     assert str(error.facts["place"]).startswith("tables" if first == "targets" and "alike" in said else first)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "targets.ice: warehouse is missing"),
+        ({"catalog": "glue"}, "targets.ice: warehouse is missing"),
+        ({"catalog": "hive", "warehouse": "lake"}, "targets.ice.catalog is 'hive', which is not known"),
+        ({"catalog": "rest"}, 'targets.ice: catalog = "rest" needs uri'),
+        ({"warehouse": "s3://lake"}, 'catalog = "sql" with a warehouse on S3 needs uri'),
+        ({"warehouse": "lake", "uri": "postgresql://me:secret@host/db"}, "uri holds a password"),
+        ({"warehouse": "lake", "signing": "glue"}, "signing is for a REST catalog"),
+        ({"warehouse": "lake", "namespace": "a..b"}, "targets.ice.namespace: a namespace is words of letters"),
+        ({"warehouse": "lake", "warehose": "x"}, "targets.ice.warehose is not a setting; did you mean 'warehouse'?"),
+    ],
+)
+def test_an_iceberg_target_says_what_is_missing(settings: dict[str, str], said: str) -> None:
+    error = refusal("targets__ice", {"kind": "iceberg", **settings})
+    assert said in error.message
+    assert error.hint
 
 
 REDSHIFT = {

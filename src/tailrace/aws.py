@@ -227,6 +227,29 @@ class Aws:
         except Exception as error:
             raise translate(error, operation=f"client for {service}") from error
 
+    def access(self) -> dict[str, str]:
+        """What a library needs that reaches S3 by itself, as it is now: ``key``, ``secret``, ``token``, ``region``, ``endpoint``.
+
+        What there is not is absent; credentials that renew themselves are to be asked for again.
+        """
+        client = self.client("s3")
+        try:
+            credentials = self._opened().get_credentials()
+            frozen = None if credentials is None else credentials.get_frozen_credentials()
+        except Exception as error:
+            raise translate(error, operation="credentials") from error
+        endpoint = client.meta.endpoint_url
+        found = {
+            "key": frozen and frozen.access_key,
+            "secret": frozen and frozen.secret_key,
+            "token": frozen and frozen.token,
+            "region": client.meta.region_name,
+            "endpoint": None
+            if urlsplit(endpoint).netloc.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+            else endpoint,
+        }
+        return {name: value for name, value in found.items() if value}
+
     def _opened(self) -> Session:
         if self._session is None:
             session = self._begun(self.settings.profile)

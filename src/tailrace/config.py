@@ -48,7 +48,7 @@ _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "M
 _DEEP = re.compile(rb"""(?<![\w"'-])(?:["'\w-]+[ \t]*\.[ \t]*){64}""")  # a.b.c…
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
 NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
-PLANNED: Final = ("iceberg", "delta", "parquet")
+PLANNED: Final = ("delta", "parquet")
 
 
 _SENTENCES: Final = {
@@ -105,6 +105,13 @@ def _name(value: str) -> str:
     """A name in a target. Raises ValueError."""
     if not value.isprintable():
         raise ValueError("a name holds no control characters")
+    return value
+
+
+def _namespace(value: str) -> str:
+    """A namespace of a catalog. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", value) or len(value) > 255:
+        raise ValueError("a namespace is words of letters, digits and _, divided by points")
     return value
 
 
@@ -259,12 +266,51 @@ class RedshiftConfig(_Section):
         return f"{self.workgroup or self.cluster or self.host}/{self.database}", self.schema_.lower(), table.lower()
 
 
-TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig]]] = {
+class IcebergConfig(_Section):
+    """A namespace of an Iceberg catalog. Tokens and passwords of a catalog come from pyiceberg's own environment."""
+
+    kind: Literal["iceberg"]
+    catalog: Literal["sql", "rest", "glue"] = "sql"
+    warehouse: Annotated[str, Field(min_length=1), AfterValidator(_path)] | None = None
+    uri: Annotated[str, Field(min_length=1), AfterValidator(_name)] | None = None
+    signing: Literal["glue", "s3tables"] | None = None
+    namespace: Annotated[str, AfterValidator(_namespace)] = "tailrace"
+    mode: Mode | None = None
+
+    @model_validator(mode="after")
+    def _check_place(self) -> IcebergConfig:
+        if self.catalog == "rest" and self.uri is None:
+            raise _Finding('catalog = "rest" needs uri', hint="The address of the REST catalog.")
+        if self.catalog != "rest" and self.warehouse is None:
+            raise _Finding("warehouse is missing", hint='Where tables lie: "s3://bucket/prefix", or a folder.')
+        if self.catalog == "sql" and self.uri is None and not self.is_local:
+            hint = "A SQLite file has one disk. Name a database that all loaders reach, or a REST or Glue catalog."
+            raise _Finding('catalog = "sql" with a warehouse on S3 needs uri', hint=hint)
+        if self.uri is not None and re.search(r"://[^/@]*:[^/@]*@", self.uri):
+            raise _Finding("uri holds a password", hint=NO_SECRETS)
+        if self.signing is not None and self.catalog != "rest":
+            raise _Finding("signing is for a REST catalog", hint='Set catalog = "rest", or leave it away.')
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether tables lie in a folder of this machine."""
+        return self.warehouse is not None and "://" not in self.warehouse
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """What no two tables may share."""
+        return f"{self.uri or ''} {self.warehouse or ''}".strip(), self.namespace.lower(), table.lower()
+
+
+TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig | IcebergConfig]]] = {
     "duckdb": DuckDbConfig,
     "postgres": PostgresConfig,
     "redshift": RedshiftConfig,
+    "iceberg": IcebergConfig,
 }
-TargetConfig: TypeAlias = Annotated[DuckDbConfig | PostgresConfig | RedshiftConfig, Field(discriminator="kind")]
+TargetConfig: TypeAlias = Annotated[
+    DuckDbConfig | PostgresConfig | RedshiftConfig | IcebergConfig, Field(discriminator="kind")
+]
 
 
 class LoadEvery(_Section):

@@ -23,7 +23,7 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, DuckDbConfig, RedshiftConfig, load_config
+from tailrace.config import Config, DuckDbConfig, IcebergConfig, RedshiftConfig, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
@@ -206,6 +206,8 @@ class Pipeline:
             from tailrace.targets.redshift import redshift_target
 
             return redshift_target(name, self._redshift(name, config), config.schema_, self.clock)
+        if isinstance(config, IcebergConfig):
+            return self._iceberg(name, config)
         try:
             from tailrace.targets.postgres import postgres_target
         except ImportError as error:
@@ -213,6 +215,37 @@ class Pipeline:
                 f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
             ) from error
         return postgres_target(name, config.settings(), config.schema_, self.clock)
+
+    def _iceberg(self, name: str, config: IcebergConfig) -> Target:
+        """pyiceberg's settings out of ours; credentials are asked for anew each time, because they may expire."""
+        try:
+            from tailrace.targets.iceberg import IcebergTarget
+        except ModuleNotFoundError as error:
+            if error.name not in ("pyiceberg", "sqlalchemy"):
+                raise
+            raise UsageInvalid(
+                f"The target {name!r} needs pyiceberg, which is not installed", hint="pip install 'tailrace[iceberg]'"
+            ) from error
+        warehouse, uri = config.warehouse, config.uri
+        if config.is_local:
+            folder = (self.base / Path(warehouse or "").expanduser()).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            warehouse = folder.as_uri() if " " not in str(folder) else str(folder)
+            if config.catalog == "sql" and uri is None:
+                uri = f"sqlite:///{folder}/catalog.db"
+        fixed = {"type": config.catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
+        fixed |= {} if uri is None else {"uri": uri}
+        fixed |= {} if warehouse is None else {"warehouse": warehouse}
+
+        def properties() -> dict[str, str]:
+            return (
+                fixed
+                if config.is_local and config.catalog == "sql"
+                else {**fixed, **_access(self.aws.access(), config)}
+            )
+
+        namespace = tuple(config.namespace.split("."))
+        return IcebergTarget(name, properties, namespace, f"{uri} {warehouse}", self.clock)
 
     def _redshift(self, name: str, config: RedshiftConfig) -> Connection:
         """By the Data API, or by the driver with whatever gives it a login."""
@@ -617,3 +650,15 @@ def _reason(manifest: Manifest, quarantined: int) -> str:
     if manifest.pause is not None:
         return f"{manifest.pause.reason} ({manifest.pause.action})"
     return f"{quarantined} records are set aside, see `tailrace quarantine list`" if quarantined else ""
+
+
+def _access(found: dict[str, str], config: IcebergConfig) -> dict[str, str]:
+    """AWS's credentials and region as pyiceberg takes them, for its catalog and its files."""
+    names = {"key": "access-key-id", "secret": "secret-access-key", "token": "session-token", "region": "region"}
+    given = {f"client.{name}": found[ours] for ours, name in names.items() if ours in found}
+    if "endpoint" in found:
+        given |= {"s3.endpoint": found["endpoint"], "glue.endpoint": found["endpoint"]}
+    if config.signing is not None:
+        given |= {"rest.sigv4-enabled": "true", "rest.signing-name": config.signing}
+        given |= {"rest.signing-region": found["region"]} if "region" in found else {}
+    return given

@@ -162,7 +162,8 @@ def _looked_at(
         raise UsageInvalid("--item-bytes and --table-bytes say the same", hint="Give one of them, or none.")
     pipeline = context.pipeline()
     for table in pipeline.tables(tables):
-        kind = target or pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind
+        configured = pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind
+        kind = target or ("redshift" if configured == "iceberg" else configured)  # of lakes nothing is reckoned yet
         cloudwatch = pipeline.aws.client("cloudwatch") if rate is None else None
         found = measure_table(
             pipeline.dynamodb, pipeline.streams, cloudwatch, table, pipeline.clock.now_ms(), needs_shards=shards is None

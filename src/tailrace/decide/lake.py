@@ -18,6 +18,10 @@ FILE_BYTES_MAX: Final = 128 << 20  # what readers like
 RUNS_MERGED: Final = 4
 MERGE_BYTES_MAX: Final = 128 << 20  # compressed, of what is merged at once: it is held in memory
 
+SMALL_FILES: Final = 16  # of one hour of a changelog that become one
+SMALL_BYTES: Final = 16 << 20  # what is no more is small
+EXPIRED_AT_ONCE: Final = 20  # snapshots, because looking for what only they held takes time
+
 Key: TypeAlias = tuple[Any, ...]
 
 
@@ -81,3 +85,30 @@ def to_merge(files: Sequence[FileRange]) -> tuple[int, ...]:
             break
         chosen, total, size, taken = [*chosen, *run], total + rows, size + more, taken + 1
     return tuple(sorted(chosen)) if taken >= RUNS_MERGED else ()
+
+
+def hour_to_merge(files: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Which files of a changelog, given as (hour, bytes), should become one now: the small ones of the oldest hour with many."""
+    hours: dict[int, list[int]] = {}
+    for number, (hour, size) in enumerate(files):
+        if size <= SMALL_BYTES:
+            hours.setdefault(hour, []).append(number)
+    for hour in sorted(hours):
+        chosen, total = [], 0
+        for number in hours[hour]:
+            total += files[number][1]
+            if total > MERGE_BYTES_MAX:
+                break
+            chosen.append(number)
+        if len(chosen) >= SMALL_FILES:
+            return tuple(chosen)
+    return ()
+
+
+def to_expire(made_ms: Sequence[int], now_ms: int, age_ms: int, least: int) -> int:
+    """How many snapshots go, of a line of them given by the moments at which they were made, oldest first.
+
+    Those older than `age_ms`, as soon as there are `EXPIRED_AT_ONCE`; the newest `least` stay.
+    """
+    count = sum(ms < now_ms - age_ms for ms in made_ms[: max(0, len(made_ms) - least)])
+    return count if count >= EXPIRED_AT_ONCE else 0

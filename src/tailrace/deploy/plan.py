@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.config import Config, DuckDbConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import Config, DuckDbConfig, IcebergConfig, PostgresConfig, RedshiftConfig
 from tailrace.deploy import policies
 from tailrace.deploy.entry import (
     CHAIN,
@@ -182,7 +182,7 @@ def _check_tables(config: Config) -> None:
             )
         if not _deployed_targets(config, table) and config.load_rule_of(table) != "by_hand":
             raise ConfigInvalid(
-                f"{table} goes to DuckDB only, which is a file, and functions have no disk in common",
+                f"{table} goes only to {_kinds(config, table)}, {_why_not_deployed(config, table)}",
                 hint='Give it another target; or set load = "by_hand" and run `tailrace load` where the file lies.',
                 place=f"tables.{table}.targets",
             )
@@ -194,6 +194,16 @@ def _check_tables(config: Config) -> None:
                 hint=f"Set host in [targets.{name}].",
                 place=f"targets.{name}.host",
             )
+
+
+def _kinds(config: Config, table: str) -> str:
+    return " and ".join(sorted({config.targets[name].kind for name in config.targets_of(table)}))
+
+
+def _why_not_deployed(config: Config, table: str) -> str:
+    if all(isinstance(config.targets[name], DuckDbConfig) for name in config.targets_of(table)):
+        return "which is a file, and functions have no disk in common"
+    return "which functions do not load yet"
 
 
 def _check_sizes(resources: Sequence[Resource]) -> None:
@@ -217,7 +227,9 @@ def _chars(role: Role) -> int:
 
 def _deployed_targets(config: Config, table: str) -> list[str]:
     """Those that a function can write to."""
-    return [name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig)]
+    return [
+        name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig | IcebergConfig)
+    ]
 
 
 def _used_targets(config: Config) -> list[str]:
@@ -249,9 +261,13 @@ def _extras(config: Config) -> Iterator[str]:
 
 def _notes(config: Config) -> Iterator[str]:
     for table in config.tables:
-        left = [name for name in config.targets_of(table) if isinstance(config.targets[name], DuckDbConfig)]
-        if left:
-            yield f"{table} is not loaded into {', '.join(left)}: run `tailrace load` where that DuckDB file lies."
+        left = [name for name in config.targets_of(table) if name not in _deployed_targets(config, table)]
+        files = [name for name in left if isinstance(config.targets[name], DuckDbConfig)]
+        lakes = [name for name in left if name not in files]
+        if files:
+            yield f"{table} is not loaded into {', '.join(files)}: run `tailrace load` where that DuckDB file lies."
+        if lakes:
+            yield f"{table} is not loaded into {', '.join(lakes)}: run `tailrace load` on a server."
         rule = config.load_rule_of(table)
         if not isinstance(rule, str) and _cron(rule.seconds, rule.offset) is None:
             yield f"{table} is loaded up to five minutes late: its times fit no cron expression, so the sweep loads it."

@@ -80,7 +80,7 @@ class CaptureReport:
     """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published.
 
     `through_ms`: every change before it was read. `rescued`: of `records`, those that a function should have landed and did
-    not. `waits`: all that is left is for a function to land.
+    not. `waits`: all that is left is for a function to land, or for AWS to export.
     """
 
     records: int = 0

@@ -104,11 +104,6 @@ class Files:
         file.spec_id = spec_id
         return file
 
-    def take_back(self) -> None:
-        """Delete what was written: only where it is certain that nothing refers to it."""
-        remove(self._io, self.made, self._perform)
-        self.made.clear()
-
 
 def remove(io: FileIO, paths: Sequence[str], perform: Perform) -> None:
     """Delete files, as far as that is possible: what is left over is an orphan, and harms nobody."""

@@ -72,7 +72,8 @@ class Layout:
     ) -> tuple[list[str], list[DataFile]]:
         """Write what the patch changes; the paths that go, and the files that come.
 
-        `merged`: files that become one run, together with rows that belong to no other file. `replaced`: all are written.
+        `merged`: files of one partition that become one run, together with rows that belong to no other file, if those go
+        there, too. `replaced`: all are written.
         """
         near = patch.near.to_pylist()
         touched = {value >> 32 for value in (*patch.gone.to_pylist(), *patch.changed["place"].to_pylist())}
@@ -93,14 +94,17 @@ class Layout:
             return kept if more is None else pa.concat_tables([kept, patch.added.take(pa.array(more, pa.int64()))])
 
         def rewritten(number: int) -> list[DataFile]:
-            return self._written(patched(number), per_file, _place_of(self.files[number], place), is_sorted=False)
+            return self._written(patched(number), per_file, _place_of(self.files[number], place))
 
         alone = sorted(touched - set(merged))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
             added = [file for files in pool.map(rewritten, alone) for file in files]
             loose = patch.added.take(pa.array(lines.get(NOWHERE, []), pa.int64()))
-            pooled = pa.concat_tables([*pool.map(patched, merged), loose])
-            added += self._written(pooled, per_file, place, is_sorted=False, is_loose=True)
+            pool_place = _place_of(self.files[merged[0]], place) if merged else place
+            pooled = pa.concat_tables([*pool.map(patched, merged), *([loose] if pool_place == place else [])])
+            added += self._written(pooled, per_file, pool_place, is_loose=True)
+            if pool_place != place:
+                added += self._written(loose, per_file, place, is_loose=True)
         return [self.files[number].file_path for number in sorted(touched)], added
 
     def _per_file(self, patch: Patch) -> int:
@@ -121,9 +125,7 @@ class Layout:
             if at >= 0 and order[at] in touched:
                 target[line] = order[at]
 
-    def _written(
-        self, rows: pa.Table, per_file: int, place: Place, *, is_sorted: bool, is_loose: bool = False
-    ) -> list[DataFile]:
+    def _written(self, rows: pa.Table, per_file: int, place: Place, *, is_loose: bool = False) -> list[DataFile]:
         """One file, or several of ranges that lie apart."""
         counts = cut(rows.num_rows, per_file)
         if len(counts) > 1 or is_loose:
@@ -179,7 +181,6 @@ def _range(file: DataFile, fields: Fields, keys: Sequence[str]) -> FileRange:
 
 def _place_of(file: DataFile, place: Place) -> Place:
     """A file that is written anew stays in its partition."""
-    if file.spec_id != place.spec_id or len(file.partition) == 0:
+    if file.spec_id != place.spec_id or len(file.partition) == 0 or file.partition == place.partition:
         return place
-    folder = file.file_path.rsplit("/", 2)[-2] if place.folder else ""
-    return Place(folder, file.partition, file.spec_id)
+    return Place(file.file_path.rsplit("/", 2)[-2], file.partition, file.spec_id)

@@ -18,20 +18,20 @@ from pyiceberg.schema import Schema
 
 from tailrace.decide.lake import Key, rows_per_file, to_merge
 from tailrace.decide.spread import range_of, share_of, splits
-from tailrace.errors import TargetContended
+from tailrace.errors import OutcomeUnknown, TargetContended
 from tailrace.model.keys import KeySchema
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column
 from tailrace.model.segments import Segment
 from tailrace.targets.duckdb.file import perform_plainly
 from tailrace.targets.iceberg.catalog import Conflict, translated
-from tailrace.targets.iceberg.commit import MAIN, head_of
+from tailrace.targets.iceberg.commit import MAIN, Writer, head_of
 from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files, remove
 from tailrace.targets.iceberg.layout import Layout, Place, key_tuples
 from tailrace.targets.iceberg.target import ATTEMPTS, DELETES, IcebergTarget, _as_range, _lock_of, _with_op, _Work
 from tailrace.targets.lake.columns import table_schema
-from tailrace.targets.lake.merge import ENDS, STANDING, Arithmetic, Patch, whole
+from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.planning import check_fence, key_columns, known_ms, needed
 from tailrace.targets.target import Applied, Load, LoadedSegment, Mode
 
@@ -130,12 +130,15 @@ def _attempt(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: 
     assert len(outcomes) == share.ranges, f"{len(outcomes)} of {share.ranges} workers did their part"
     added = [file for o in outcomes for file in o.added]
     ends = [file for o in outcomes for file in o.added_deletes]
+    gone, gone_ends = _all(o.removed for o in outcomes), _all(o.removed_deletes for o in outcomes)
+    writer = Writer(found.table, work.schema, work._commit_id, target._perform)
     try:
         with translated("load a table"):
-            gone, gone_ends = _all(o.removed for o in outcomes), _all(o.removed_deletes for o in outcomes)
-            work._finish(heads, (gone, added), (gone_ends, ends), sum(o.live for o in outcomes))
-    except Conflict:
-        remove(found.table.io, [file.file_path for file in (*added, *ends)], target._perform)
+            work._finish(heads, (gone, added), (gone_ends, ends), sum(o.live for o in outcomes), writer)
+    except OutcomeUnknown:
+        raise  # what was written may be referred to
+    except BaseException:
+        remove(found.table.io, [*writer.made, *(file.file_path for file in (*added, *ends))], target._perform)
         raise
     return Applied(
         segments=len(fresh),
@@ -234,7 +237,7 @@ def _layout(
     """A range's part of a branch, and which of its files (by number) others have a part of, too."""
     if share.mode == "changelog":  # its files are no ranges, and each is written anew by itself, or not at all
         mine = [at for at in range(len(files)) if at % share.ranges == number]
-        return _Range([files[at] for at in mine], fields, access, keys, 1, share.per_file), []
+        return _Range([files[at] for at in mine], fields, access, [POS], 1, share.per_file), []
     ranges = Layout(files, fields, access, keys, 1).ranges
     whole_ones, parts = share_of(ranges, share.splits, number)
     for at in parts:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import os
 import threading
 import uuid
@@ -13,6 +15,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from fsspec.implementations.arrow import ArrowFSWrapper
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -32,22 +36,24 @@ from pyiceberg.typedef import Record
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import arrow_type
-from tailrace.decide.lake import FileRange, to_merge
+from tailrace.decide.lake import FileRange, hour_to_merge, to_merge
 from tailrace.decide.schema import ColumnPlan, plan_columns
 from tailrace.errors import NotFound, OutcomeUnknown, TargetContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.duckdb.dialect import quote
 from tailrace.targets.duckdb.file import Perform, Session, perform_plainly
 from tailrace.targets.duckdb.merge import key_expression, key_text
-from tailrace.targets.iceberg.catalog import Conflict, Tables, first_line, notes_of, remembered, translated
+from tailrace.targets.iceberg import pages
+from tailrace.targets.iceberg.catalog import CLEARED, Conflict, Tables, first_line, notes_of, remembered, translated
 from tailrace.targets.iceberg.commit import MAIN, Head, RowDeletesFound, Writer, head_of
+from tailrace.targets.iceberg.expiry import clear, line_of, lines_to_expire, removal
 from tailrace.targets.iceberg.fields import Fields, Replaced, ids_of, new_fields, spelled
 from tailrace.targets.iceberg.files import Files, FileWithoutIds, remove
 from tailrace.targets.iceberg.layout import Layout, Place, key_tuples
 from tailrace.targets.lake.columns import RESERVED, table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.lake.reading import BATCH_ROWS, FilesOf, asked, opened
-from tailrace.targets.lake.state import RESTORE, LakeState, new_state, refused, state_of
+from tailrace.targets.lake.state import RECENT_MAX, RESTORE, LakeState, new_state, refused, state_of
 from tailrace.targets.planning import (
     LIVE,
     META_NAMES,
@@ -75,9 +81,11 @@ THREADS_MAX: Final = 4  # each holds one file
 _PROPERTIES: Final = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
-    "write.metadata.delete-after-commit.enabled": "true",
+    CLEARED: "true",
     "write.metadata.previous-versions-max": "20",
 }
+log = logging.getLogger(__name__)
+
 _locks: dict[tuple[str, ...], threading.Lock] = {}
 _locks_guard = threading.Lock()
 
@@ -126,7 +134,15 @@ class IcebergTarget:
         found = self._find(table)
         if found is None:
             return None
-        return next((row for row in found.state.recent if row.number == number), None)
+        row = next((row for row in found.state.recent if row.number == number), None)
+        if row is not None or not found.state.holds(number):
+            return row
+        row = pages.find_row(self._tables, found.table, number, self._perform)
+        if row is None:
+            raise refused(
+                table, f"no longer has the ledger row of segment {number}, which is applied", f"Restore {pages.NAME}."
+            )
+        return row
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         with _lock_of((self._place, *self._tables.namespace, load.table.name)):
@@ -142,6 +158,10 @@ class IcebergTarget:
         )
 
     # ---- reading
+
+    def tables(self) -> list[str]:
+        """The names of all tables of the namespace, whoever made them."""
+        return self._tables.names()
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
         found = self._find(table)
@@ -172,7 +192,7 @@ class IcebergTarget:
     def _opened(self, tables: Sequence[Table]) -> Iterator[Session]:
         with translated("read a table"):
             described = [self._files_of(table) for table in tables]
-        with opened(described, lambda connection: None) as session:
+        with opened(described, functools.partial(_reach, tables)) as session:
             yield session
 
     def _files_of(self, table: Table) -> FilesOf:
@@ -180,7 +200,7 @@ class IcebergTarget:
         fields = Fields(table.schema(), table.metadata.properties)
         head = head_of(table.metadata, MAIN, table.io, self._perform)
         columns = [(fields.by_name[f.name].field_id, f.name, f.type) for f in fields.arrow]
-        paths = tuple(file.file_path.removeprefix("file://") for file in head.files)
+        paths = tuple(_readable(file.file_path) for file in head.files)
         return FilesOf(table.name()[-1], paths, tuple(columns))
 
     # ---- one attempt, against one snapshot
@@ -245,6 +265,8 @@ class IcebergTarget:
 
     def _find(self, spec: TableSpec) -> _Found | None:
         """The table and its state; None: never loaded. Raises UserFault where going on would mix or lose rows."""
+        if spec.name == pages.NAME:
+            raise refused(spec, "has a name that Tailrace needs", "Set another `name` for this table.")
         table = self._tables.load(spec.name)
         if table is None:
             if self._tables.holds_view(spec.name):
@@ -258,6 +280,8 @@ class IcebergTarget:
         state = state_of(spec, document)
         if state.applied_through > 0 and table.metadata.current_snapshot_id is None:
             raise refused(spec, "is empty, while the ledger says that it was loaded", RESTORE)
+        if _is_rolled_back(table):
+            raise refused(spec, "was rolled back to an older snapshot, and its ledger was not", RESTORE)
         names = [*(column.name for column in state.columns), *META_NAMES[spec.mode]]
         fields = {field.name: field for field in table.schema().fields}
         ids = json.loads(remembered(table, FIELDS) or "[]")
@@ -327,8 +351,9 @@ class _Work:
     def run(self, rows: pa.Table, *, is_replay: bool) -> None:
         load, metadata, io = self._load, self._table.metadata, self._table.io
         heads = [head_of(metadata, branch, io, self._perform) for branch in (MAIN, DELETES)]
+        sorted_by = [POS] if self._mode == "changelog" else self.keys
         main, deletes = (
-            Layout(head.files, self.fields, self._access, self.keys, self._target._threads) for head in heads
+            Layout(head.files, self.fields, self._access, sorted_by, self._target._threads) for head in heads
         )
         schema = table_schema(self._plan.columns, self._mode)
         reckon = Arithmetic(self._mode, schema, self.keys, load.loaded_ms, known_ms(load))
@@ -339,10 +364,13 @@ class _Work:
             patch = reckon.sweep(standing, load.epoch)
         else:
             patch = self._reckoned(reckon, rows, main, deletes, is_replay)
+        writer = Writer(self._table, self.schema, self._commit_id, self._perform)
         try:
-            self._write(heads, main, deletes, patch, sweep)
-        except Conflict:
-            self._access.take_back()
+            self._write(heads, main, deletes, patch, sweep, writer)
+        except OutcomeUnknown:
+            raise  # what was written may be referred to
+        except BaseException:
+            remove(io, [*writer.made, *self._access.made], self._perform)
             raise
 
     def _reckoned(self, reckon: Arithmetic, rows: pa.Table, main: Layout, deletes: Layout, is_replay: bool) -> Patch:
@@ -354,22 +382,28 @@ class _Work:
         no_ends = deletes.narrow([], [*self.keys, *ENDS[self._mode]], {}).drop_columns(["place"])
         if self._mode == "changelog" and not is_replay:
             return reckon.patch(rows, no_rows, no_ends)
-        keys = sorted(set(key_tuples(rows.select(key_places))))
+        sought = rows.select(["pos"]) if self._mode == "changelog" else rows.select(key_places)
+        keys = sorted(set(key_tuples(sought)))
         standing = main.narrow(main.candidates(keys), [*self.keys, *STANDING[self._mode]], self.replaced)
         ends = no_ends
         if ENDS[self._mode]:
             ends = deletes.narrow(deletes.candidates(keys), [*self.keys, *ENDS[self._mode]], self.replaced)
         return reckon.patch(rows, standing, ends, replayed=is_replay)
 
-    def _write(self, heads: Sequence[Head], main: Layout, deletes: Layout, patch: Patch, sweep: bool) -> None:
+    def _write(
+        self, heads: Sequence[Head], main: Layout, deletes: Layout, patch: Patch, sweep: bool, writer: Writer
+    ) -> None:
         place = self._partition()
         full = self.fields.arrow
         patch = replace(patch, added=whole(patch.added, full))
-        merged = () if self._mode == "changelog" else to_merge([*main.ranges, *_as_range(patch)])
+        if self._mode == "changelog":
+            merged = hour_to_merge([(_hour(file), file.file_size_in_bytes) for file in main.files])
+        else:
+            merged = to_merge([*main.ranges, *_as_range(patch)])
         removed, added = main.rewrite(patch, [n for n in merged if n < len(main.files)], self.replaced, place)
         ended = whole(_with_op(patch.ended, self._load.loaded_ms), full)
         gone_ends, new_ends = self._ends(deletes, ended, sweep)
-        self._finish(heads, (removed, added), (gone_ends, new_ends), patch.live)
+        self._finish(heads, (removed, added), (gone_ends, new_ends), patch.live, writer)
 
     def _finish(
         self,
@@ -377,14 +411,15 @@ class _Work:
         rows: tuple[Collection[str], Sequence[DataFile]],
         ends: tuple[Collection[str], Sequence[DataFile]],
         live: int,
+        writer: Writer,
     ) -> None:
         """Commit: of rows and of deletes the paths that go and the files that come, and the ledger."""
         load, spec = self._load, self._load.table
         now_ms = self._target._clock.now_ms()
         entered = ledger_rows(load, self._segments, load.changes, now_ms)
-        state = self._state.after(spec, entered, self._plan.columns, live, load.fence)
+        held = self._put_aside()
+        state = replace(self._state, recent=held).after(spec, entered, self._plan.columns, live, load.fence)
         notes = {COMMIT: self._commit_id, THROUGH: str(state.applied_through), "tailrace.fence": str(load.fence)}
-        writer = Writer(self._table, self.schema, self._commit_id, self._perform)
         updates, requirements = self._schema_updates()
         outcomes = []
         if any(ends):
@@ -392,9 +427,22 @@ class _Work:
         outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id))
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
-        properties = {STATE: state.to_json(), FIELDS: json.dumps(self._ids())}
-        updates += (SetPropertiesUpdate(updates=properties),)
-        self._commit(requirements, updates, writer)
+        properties = {STATE: state.to_json(), FIELDS: json.dumps(self._ids()), COMMIT: self._commit_id}
+        expired = lines_to_expire(self._table.metadata, (MAIN, DELETES), now_ms)
+        updates += (SetPropertiesUpdate(updates=properties), *removal(expired))
+        self._commit(requirements, updates)
+        try:
+            clear(expired, self._table.io, self._perform)
+        except Exception as error:  # the load is done, and what is left over harms nobody
+            log.warning("files of expired snapshots of %s are left over: %s", spec.name, first_line(error))
+
+    def _put_aside(self) -> tuple[LedgerRow, ...]:
+        """The ledger rows of earlier loads that the document goes on carrying; the others are kept elsewhere first."""
+        held = self._state.recent
+        if len(held) <= pages.CARRIED_MAX:
+            return held
+        pages.put_aside(self._target._tables, self._table, held[RECENT_MAX:], self._perform)
+        return held[:RECENT_MAX]
 
     def _ends(self, deletes: Layout, ended: pa.Table, sweep: bool) -> tuple[list[str], list[Any]]:
         """The branch of deletes: new ones are added, in a sweep of current rows those of older epochs go."""
@@ -435,15 +483,12 @@ class _Work:
         names = [*(column.name for column in self._plan.columns), *META_NAMES[self._mode]]
         return [self.fields.by_name[name].field_id for name in names]
 
-    def _commit(
-        self, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...], writer: Writer
-    ) -> None:
+    def _commit(self, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]) -> None:
         """Commit; where nobody knows whether that worked, look for our mark."""
         tables = self._target._tables
         try:
             tables.commit(self._table, requirements, updates)
         except Conflict:
-            remove(self._table.io, writer.made, self._perform)
             raise
         except Exception as error:
             if self._is_committed():
@@ -486,6 +531,44 @@ def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -
     return Schema(*fields, schema_id=schema_id), replaced
 
 
+def _is_rolled_back(table: Table) -> bool:
+    """Whether the snapshot of the last load is still there, and the table no longer descends from it."""
+    last = remembered(table, COMMIT)
+    made = [
+        s
+        for s in table.metadata.snapshots
+        if last is not None and notes_of(s).get(COMMIT) == last and THROUGH in notes_of(s)
+    ]
+    return bool(made) and made[0] not in line_of(table.metadata, MAIN)
+
+
+def _readable(path: str) -> str:
+    """A file's place as DuckDB gets it: on a local disk its path, elsewhere through pyarrow, for which no extension is needed."""
+    scheme, separator, rest = path.partition("://")
+    return path if not separator else rest if scheme == "file" else f"{_Elsewhere.protocol}://{rest}"
+
+
+class _Elsewhere(ArrowFSWrapper):  # type: ignore[misc]
+    """pyarrow's file systems for DuckDB."""
+
+    protocol = "tailrace"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix(f"{cls.protocol}://")
+
+
+def _reach(tables: Sequence[Table], connection: Any) -> None:
+    """Teach a database to read files that do not lie on a local disk."""
+    for table in tables:
+        scheme, separator, rest = table.location().partition("://")
+        if separator and scheme != "file":
+            assert isinstance(table.io, PyArrowFileIO)
+            system = table.io.fs_by_scheme(scheme, rest.partition("/")[0])
+            connection.register_filesystem(_Elsewhere(system))
+            return
+
+
 def _live_rows(table: TableSpec, state: LakeState, wanted: str | None = None) -> str:
     """All live rows, or those whose key `wanted` holds. Of a changelog the newest change of each key."""
     columns = key_columns(state.columns, table.keys) if state.columns else []
@@ -499,6 +582,11 @@ def _live_rows(table: TableSpec, state: LakeState, wanted: str | None = None) ->
         return f"SELECT {names} FROM ({newest}) WHERE _tr_op <> 'd'"
     live = f" WHERE {LIVE[table.mode]}" if table.mode in LIVE else ""
     return f"SELECT {names} FROM ({rows}){live}"
+
+
+def _hour(file: DataFile) -> int:
+    """The partition of a changelog's file; one without lies in none."""
+    return int(file.partition[0]) if len(file.partition) and file.partition[0] is not None else -1
 
 
 def _as_range(patch: Patch) -> list[FileRange]:
