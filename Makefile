@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test test-spark spark-base explore check lint types rust format bench kill faults golden backfill chains sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test setup-spark test-spark spark-base explore check lint types rust format bench kill faults golden backfill chains sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,15 +24,13 @@ test: setup  ## all tests that CI runs, those of Spark beside them where it is i
 	@if [ -d .venv/lib/python3*/site-packages/pyspark ]; then $(BIN)/python -m pytest -q tests/spark; fi
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/spark
 
-test-spark: setup  ## what runs on Spark: installs 350 MB first where it is missing; needs Java 17
+setup-spark: setup  ## Spark beside it, 350 MB; from then on `make test` runs what needs it, with Java 17
 	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
+
+test-spark: setup-spark  ## only what runs on Spark
 	@$(BIN)/python -m pytest tests/spark
 
-explore: setup  ## the tests with properties, with examples that nobody has seen yet
-	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
-
-spark-base: setup  ## long: a base by one process and by local Spark into equal tables, memory of each (ROWS=1000000 LOSE=--lose-executor)
-	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
+spark-base: setup-spark  ## long: a base by one process and by local Spark into equal tables, memory of each (ROWS=1000000 LOSE=--lose-executor)
 	@$(BIN)/python tests/spark/base_load.py --rows $(or $(ROWS),1000000) $(LOSE)
 
 check: lint types rust  ## everything CI checks beside the tests

@@ -83,7 +83,8 @@ def load(folder: Path, engine: str, master: str, memory: str) -> None:
     if engine == "process":
         loader = Loader(landing, target, TABLE, "current", clock, threads=2)
     else:
-        from tailrace.runtimes.spark.loads import LIMITS, SparkLoads
+        from tailrace.pipeline import SPREAD_LIMITS
+        from tailrace.runtimes.spark.loads import SparkLoads
         from tailrace.runtimes.spark.session import session
         from tailrace.runtimes.spark.tasks import Site
 
@@ -91,8 +92,10 @@ def load(folder: Path, engine: str, master: str, memory: str) -> None:
             {"spark.master": master, "spark.driver.memory": memory, "spark.local.dir": str(folder / "spill")}
         )
         site = Site(f"file:{folder}/landing", "/", TABLE, AwsSettings())
-        loader = Loader(landing, target, TABLE, "current", clock, LIMITS, engine=SparkLoads(spark, target, site))
+        loader = Loader(landing, target, TABLE, "current", clock, SPREAD_LIMITS, engine=SparkLoads(spark, target, site))
     report = loader.tick(Budget(clock))
+    if engine == "spark":
+        spark.stop()
     assert report.blocked is None, report.blocked
     assert report.unloaded == 0, report
 

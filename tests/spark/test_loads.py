@@ -11,7 +11,8 @@ from spark_world import World
 
 from tailrace.clock import Budget, ManualClock
 from tailrace.jobs.load import Loader, LoadReport, table_spec
-from tailrace.runtimes.spark.loads import LIMITS, SparkLoads
+from tailrace.pipeline import SPREAD_LIMITS
+from tailrace.runtimes.spark.loads import SparkLoads
 from tailrace.targets.iceberg import IcebergTarget
 from tailrace.targets.target import Mode
 from tailrace.testing.digests import TableDigest, table_digest
@@ -32,12 +33,21 @@ class Lake:
 
     def load(self, by_spark: bool) -> LoadReport:
         engine = self.engine if by_spark else None
-        loader = Loader(self.world.landing, self.target, "orders", self.mode, self.clock, LIMITS, engine=engine)
+        loader = Loader(self.world.landing, self.target, "orders", self.mode, self.clock, SPREAD_LIMITS, engine=engine)
         return loader.tick(Budget(self.clock))
 
     @property
     def digest(self) -> TableDigest:
         return table_digest(self.target.ledger(self.spec).columns, self.target.rows(self.spec))
+
+    @property
+    def engines(self) -> list[str]:
+        """Who made each snapshot of the table, oldest first."""
+        table = self.target._tables.load("orders")
+        assert table is not None
+        snapshots = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number)
+        notes = (s.summary.additional_properties for s in snapshots if s.summary is not None)
+        return [note["tailrace.engine"] for note in notes if "tailrace.engine" in note]
 
     def everything(self) -> list[str]:
         """All rows, dead ones too, with all metadata."""
@@ -101,3 +111,4 @@ def test_both_engines_make_the_same_table_and_take_turns_at_it(spark: Any, tmp_p
     load_and_compare(turn=True)
     publish_history(world, random, 2000, 1)  # late, and wider
     load_and_compare(turn=False)
+    assert lakes["turns"].engines == ["spark", "process", "spark", "process"]

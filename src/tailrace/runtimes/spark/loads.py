@@ -6,13 +6,14 @@ import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tailrace.aws import Aws, AwsSettings
 from tailrace.codec import META_FIELDS
 from tailrace.codec.tables import META_TYPES
-from tailrace.decide.load import LoadLimits, side_by_side
+from tailrace.decide.load import side_by_side
 from tailrace.decide.spread import parts, ranges_wanted
 from tailrace.model.segments import Segment
 from tailrace.runtimes.spark.frames import by_range, surveyed, worked
@@ -25,21 +26,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PART_BYTES: Final = 32 << 20  # compressed, of the segments that one task decodes
-RANGE_BYTES: Final = 128 << 20  # decoded, of the rows that one task lays out: it holds them in memory about three times
-LIMITS: Final = LoadLimits(segments=1_000_000, rows=1 << 40, bytes=1 << 50)
-"""Of one load: one commit takes what there is."""
-
 
 @dataclass(frozen=True, slots=True)
 class SparkLoads:
-    """Keeps `tailrace.jobs.load.LoadEngine` on Spark."""
+    """Keeps `tailrace.jobs.load.LoadEngine` on Spark.
+
+    `part_bytes`: compressed, of the segments that one task decodes. `range_bytes`: decoded, of the rows that one task lays out;
+    it holds them in memory about three times.
+    """
 
     spark: SparkSession
     target: IcebergTarget
     site: Site
-    part_bytes: int = PART_BYTES
-    range_bytes: int = RANGE_BYTES
+    part_bytes: int = 32 << 20
+    range_bytes: int = 128 << 20
 
     def takes(self, table: TableSpec, segments: Sequence[Segment]) -> bool:
         return spread.can_be_spread(table.mode, segments)
@@ -59,10 +59,22 @@ class SparkLoads:
             cut = self._parts([s.segment for s in fresh])
             log.info("%s: %d segments in %d tasks, %d ranges of keys", table.name, len(fresh), len(cut), share.ranges)
             frame = by_range(self.spark, job, share.columns, cut, share.key_places, share.splits)
-            return worked(frame, share.splits, functools.partial(spread.work, share))
+            return worked(frame, share.splits, functools.partial(_work, self.site.aws, share))
 
         applied = spread.apply(self.target, load, found.keys, ranges, run)
         return found.loaded, applied
 
     def _parts(self, segments: Sequence[Segment]) -> list[list[Sequence[Segment]]]:
         return parts(side_by_side(segments), self.part_bytes)
+
+
+def _work(aws: AwsSettings, share: spread.Share, number: int, rows: pa.Table) -> spread.Outcome:
+    """On an executor, with credentials of its own: the driver's may have expired since."""
+    if spread.has_credentials(share):
+        share = spread.renewed(share, _aws(aws).access())
+    return spread.work(share, number, rows)
+
+
+@functools.lru_cache(maxsize=8)
+def _aws(settings: AwsSettings) -> Aws:
+    return Aws(settings)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
-from pyiceberg.io import FileIO
+from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 
@@ -34,6 +34,12 @@ from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.planning import check_fence, key_columns, known_ms, needed
 from tailrace.targets.target import Applied, Load, LoadedSegment, Mode
+
+_CREDENTIALS: Final = {
+    "key": "client.access-key-id",
+    "secret": "client.secret-access-key",
+    "token": "client.session-token",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ def _attempt(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: 
         found = target._create(load.table, plan)
     rows = sum(s.rows for s in fresh)
     with translated("load a table"), target._understood(load.table):
-        work = _Work(target, load, found, plan, fresh, rows)
+        work = _Work(target, load, found, plan, fresh, rows, "spark")
         heads = [head_of(found.table.metadata, branch, found.table.io, target._perform) for branch in (MAIN, DELETES)]
         typed = [_typed(key_columns(plan.columns, load.table.keys), key) for key in samples]
         share = _share(work, heads[0].files, heads[1].files, typed, rows, ranges)
@@ -190,6 +196,18 @@ def _share(
         rows=() if is_appended and not work.replaced else tuple(rows),
         deletes=tuple(deletes),
     )
+
+
+def has_credentials(share: Share) -> bool:
+    """Whether files are reached with AWS's credentials that the driver found."""
+    return _CREDENTIALS["key"] in share.io.properties
+
+
+def renewed(share: Share, access: Mapping[str, str]) -> Share:
+    """With other credentials: `access` as `Aws.access` gives it."""
+    found = {name: access[ours] for ours, name in _CREDENTIALS.items() if ours in access}
+    kept = {name: value for name, value in share.io.properties.items() if name not in _CREDENTIALS.values()}
+    return replace(share, io=load_file_io({**kept, **found}, share.folder))
 
 
 def work(share: Share, number: int, rows: pa.Table) -> Outcome:

@@ -74,6 +74,7 @@ STATE: Final = "tailrace.state"  # the table's property that holds the ledger
 FIELDS: Final = "tailrace.fields"  # the ids of our columns, as we left them
 COMMIT: Final = "tailrace.commit"  # in a snapshot's summary: by which it is known again
 THROUGH: Final = "tailrace.applied-through"
+ENGINE: Final = "tailrace.engine"  # there, too: who carried the load out
 DELETES: Final = "tailrace_deletes"  # the branch that holds deletes, which outlive their rows
 ATTEMPTS: Final = 5  # against the newest snapshot, when other writers come first
 THREADS_MAX: Final = 4  # each holds one file
@@ -332,8 +333,10 @@ class _Work:
         plan: ColumnPlan,
         segments: Sequence[LoadedSegment],
         changes: int,
+        engine: str = "process",
     ) -> None:
         self._target = target
+        self._engine = engine
         self._load = load
         self._table = found.table
         self._state = found.state
@@ -420,6 +423,7 @@ class _Work:
         held = self._put_aside()
         state = replace(self._state, recent=held).after(spec, entered, self._plan.columns, live, load.fence)
         notes = {COMMIT: self._commit_id, THROUGH: str(state.applied_through), "tailrace.fence": str(load.fence)}
+        notes[ENGINE] = self._engine
         updates, requirements = self._schema_updates()
         outcomes = []
         if any(ends):
