@@ -277,8 +277,6 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("tables__orders__mode", 7, "tables.orders.mode is 7, which is not known"),
         ("defaults__start", "latest", "defaults.start is 'latest', which is not known"),
         ("targets__local__kind", "duck", "targets.local.kind is 'duck', which is not known"),
-        # what later releases will know
-        ("targets__local__kind", "delta", "targets.local.kind is 'delta', which this release does not have yet"),
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),
         ("tables__orders__scan_segments", 0, "greater than or equal to 1"),

@@ -29,6 +29,7 @@ ONE_PLACE = {
     "botocore": {"aws"},
     "duckdb": {"targets.duckdb", "targets.lake"},
     "pyiceberg": {"targets.iceberg"},
+    "deltalake": {"targets.delta"},
     "ministack": {"local"},
     "hypercorn": {"local"},
     "psycopg": {"local.redshift", "targets.postgres"},

@@ -90,6 +90,10 @@ def test_exports_reach_the_warehouse_by_the_schedule_alone(account: Account, tmp
     next_export(3, 0)
     until(lambda: stack.rows(table) == 88, 60)
     assert stack.verified(table).keys_source == 88
+    logged = account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{table}-{table}-tick")["events"]
+    metrics = [event["message"] for event in logged if "CloudWatchMetrics" in event["message"]]
+    assert "LagSeconds" in metrics[-1]
+    assert not [line for line in metrics if "HeadroomSeconds" in line], "no stream forgets these changes"
 
 
 def test_an_hour_is_loaded_by_the_schedule_when_it_is_over(account: Account, tmp_path: Path) -> None:
