@@ -86,6 +86,7 @@ Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 Shape: TypeAlias = Literal["columns", "super"]
+Engine: TypeAlias = Literal["process", "spark"]
 Found = TypeVar("Found")
 
 
@@ -275,6 +276,7 @@ class IcebergConfig(_Section):
     signing: Literal["glue", "s3tables"] | None = None
     namespace: Annotated[str, AfterValidator(_namespace)] = "tailrace"
     mode: Mode | None = None
+    engine: Engine | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> IcebergConfig:
@@ -410,9 +412,13 @@ class _Rules(_Section):
 
 
 class TableConfig(_Rules):
-    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift."""
+    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift.
+
+    `engine`, for Iceberg, says who carries out its loads.
+    """
 
     name: TargetTable | None = None
+    engine: Engine | None = None
     shape: Shape | None = None
     dist_key: TargetTable | None = None
     sort_key: Annotated[list[TargetTable], Field(max_length=400)] | None = None
@@ -445,6 +451,26 @@ class DeployConfig(_Section):
         return self
 
 
+class SparkConfig(_Section):
+    """For tables with ``engine = "spark"``: Spark's own settings, and how work is cut."""
+
+    settings: dict[str, str] = {}
+    part_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 34)] = 32 << 20
+    range_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 34)] = 128 << 20
+
+    @field_validator("settings")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, str]) -> dict[str, str]:
+        for name in settings:
+            if not name.startswith("spark."):
+                raise _Finding(
+                    f"{name!r:.80} is no setting of Spark's", hint='For example "spark.driver.memory" = "4g".'
+                )
+            if _SECRET.search(name.replace(".", "_")):
+                raise _Finding(f"{name!r:.80} is a secret by its name", hint=NO_SECRETS)
+        return settings
+
+
 class Config(_Section):
     """The whole file. `targets_of` and `rule` give what holds for one table."""
 
@@ -453,6 +479,7 @@ class Config(_Section):
     targets: dict[str, TargetConfig] = Field(min_length=1)
     defaults: _Rules = _Rules()
     deploy: DeployConfig = DeployConfig()
+    spark: SparkConfig = SparkConfig()
     tables: dict[str, TableConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -482,6 +509,12 @@ class Config(_Section):
 
     def _check_layout(self, table: str, target: str) -> None:
         kind = self.targets[target].kind
+        if kind != "iceberg" and self.tables[table].engine == "spark":
+            raise _Finding(
+                f'engine = "spark" is for Iceberg, and the target {target!r} is {kind}',
+                hint="Set it in the Iceberg target's section, or name this table's targets.",
+                place=f"tables.{table}.engine",
+            )
         for name in ("shape", "dist_key", "sort_key"):
             if kind != "redshift" and getattr(self.tables[table], name) is not None:
                 instead = "Set it in the Redshift target's section" if name == "shape" else "Leave it away"
@@ -581,6 +614,11 @@ class Config(_Section):
     def shape_of(self, table: str, target: str) -> Shape:
         """The table's own shape, else the target's, else ``columns``."""
         found: Shape = self.tables[table].shape or getattr(self.targets[target], "shape", None) or "columns"
+        return found
+
+    def engine_of(self, table: str, target: str) -> Engine:
+        """The table's own engine, else the target's, else ``process``."""
+        found: Engine = self.tables[table].engine or getattr(self.targets[target], "engine", None) or "process"
         return found
 
     def load_rule_of(self, table: str) -> LoadRule:
@@ -725,7 +763,7 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig,
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig, "spark": SparkConfig,
         "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config

@@ -52,7 +52,7 @@ from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.lease import LoaderLease
-from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.load import LoadEngine, Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
@@ -72,6 +72,9 @@ PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
 AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
+SPREAD_LIMITS: Final = LoadLimits(
+    segments=1_000_000, rows=1 << 40, bytes=1 << 50
+)  # on Spark one load takes what there is
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
@@ -160,6 +163,7 @@ class Pipeline:
         self.base = base
         self.clock = clock or SystemClock()
         self.aws = Aws(config.source.aws())
+        self._starting_spark = threading.Lock()  # threads of a run share one session
 
     @classmethod
     def from_config(cls, path: str | Path, clock: Clock | None = None) -> Pipeline:
@@ -428,6 +432,9 @@ class Pipeline:
         )
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
+        engine = None
+        if self.config.engine_of(table, target) == "spark":
+            limits, engine = SPREAD_LIMITS, self._spark_loads(table, target)
         return Loader(
             self.landing(table),
             self.target(target),
@@ -440,7 +447,26 @@ class Pipeline:
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
             layout=self._layout(table, target),
+            engine=engine,
         )
+
+    def _spark_loads(self, table: str, target: str) -> LoadEngine:
+        from tailrace.runtimes.spark.loads import SparkLoads
+        from tailrace.runtimes.spark.tasks import Site
+        from tailrace.targets.iceberg import IcebergTarget
+
+        place = self.target(target)
+        assert isinstance(place, IcebergTarget), "the configuration was checked"
+        config = self.config.spark
+        site = Site(self.config.landing.url, str(self.base), table, self.config.source.aws())
+        return SparkLoads(self._spark, place, site, config.part_bytes, config.range_bytes)
+
+    @functools.cached_property
+    def _spark(self) -> Any:
+        from tailrace.runtimes.spark.session import session
+
+        with self._starting_spark:
+            return session(self.config.spark.settings)
 
     def _layout(self, table: str, target: str) -> Layout:
         rules = self.config.tables[table]
