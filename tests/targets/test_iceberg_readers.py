@@ -13,9 +13,9 @@ import polars
 import pyarrow as pa
 import pytest
 from duckdb_extensions import import_extension
+from iceberg_place import open_target, orders
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
-from test_iceberg import NAMESPACE, catalog_of, open_target
 
 from tailrace.errors import UserFault
 from tailrace.model.numbers import canonical_number
@@ -59,10 +59,6 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
 
     shown = [{name: value(held) for name, held in row.items()} for row in rows.to_pylist()]
     return sorted(shown, key=lambda row: (row["_tr_pos"], repr(row)))
-
-
-def orders(place: Path) -> Table:
-    return catalog_of(place).load_table((*NAMESPACE, "orders"))
 
 
 @pytest.mark.filterwarnings("ignore:Iceberg scan planning")
