@@ -11,16 +11,21 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from iceberg_place import NAMESPACE, catalog_of, open_target, orders
+from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, write_manifest, write_manifest_list
+from pyiceberg.table import Table
+from pyiceberg.table.update import AddSnapshotUpdate
 
 from tailrace.clock import SystemClock
 from tailrace.errors import OutcomeUnknown, TailraceError, TargetContended, UserFault
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg import IcebergTarget
+from tailrace.targets.iceberg.commit import Writer, head_of
 from tailrace.targets.iceberg.target import STATE
 from tailrace.testing.target_contract import HISTORY, Replica, delete, put
 
@@ -359,6 +364,76 @@ def test_nothing_goes_where_somebody_has_a_tag(tmp_path: Path) -> None:
     table = orders(tmp_path)
     assert len(table.metadata.snapshots) == 31
     assert table.scan(snapshot_id=table.metadata.refs["audit"].snapshot_id).to_arrow().num_rows == 3
+
+
+def test_what_nothing_refers_to_goes_after_days(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1)]))
+    load = replica.load((2, [put(2, "b"), delete(3)]))
+
+    def perform(name: str, effect: Callable[[], Any]) -> Any:
+        if name == "commit":
+            raise OSError("nobody knows")
+        return effect()
+
+    with pytest.raises(OutcomeUnknown):
+        open_target(tmp_path, perform=perform).apply(load)
+    left = lying_about(tmp_path)
+    assert len(left) >= 4, "data and manifests of both branches"
+    others = tmp_path / "warehouse" / "lake" / "orders" / "data" / "somebody-elses.parquet"
+    others.write_bytes(b"")
+    replica.target = open_target(tmp_path, At(2 * 24))
+    replica.apply((2, [put(2, "b"), delete(3)]))
+    assert lying_about(tmp_path) == {*left, others}, "it is looked for, and too young"
+    replica.target = open_target(tmp_path, At(2 * 24 + 1))
+    replica.apply((3, [put(4, "c")]))
+    replica.target = open_target(tmp_path, At(5 * 24))
+    replica.apply((4, [put(5, "d")]))
+    assert lying_about(tmp_path) == {others}
+    replica.check()
+
+
+def test_rows_that_another_engine_deleted_by_a_file_of_deletes_are_not_brought_back(tmp_path: Path) -> None:
+    """Such a file is more than a load understands, so it says so and changes nothing."""
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1), put(2, "b")]))
+    load = replica.load((2, [put(3)]))
+    delete_rows(orders(tmp_path))
+    for use in (lambda: replica.target.apply(load), lambda: replica.target.query("SELECT 1")):
+        with pytest.raises(UserFault, match="file of deletes") as error:
+            use()
+        assert error.value.hint
+    assert replica.ledger.applied_through == 1
+
+
+def delete_rows(table: Table) -> None:
+    """As an engine does that deletes rows by their place: a snapshot with a manifest of deletes."""
+    head = table.current_snapshot()
+    assert head is not None
+    [manifest] = head.manifests(table.io)
+    [entry] = manifest.fetch_manifest_entry(table.io)
+    writer = Writer(table, table.schema(), "f" * 32, lambda name, effect: effect())
+    updates, conditions = writer.snapshot(head_of(table.metadata, "main", table.io, lambda n, e: e()), [], [], {}, 0)
+    added = next(update.snapshot for update in updates if isinstance(update, AddSnapshotUpdate))
+    deletes = copy(entry.data_file)
+    deletes._data = [DataFileContent.POSITION_DELETES, *entry.data_file._data[1:]]
+    path = table.location_provider().new_metadata_location("deletes.avro")
+    with write_manifest(
+        2, table.spec(), table.schema(), table.io.new_output(path), added.snapshot_id, "deflate"
+    ) as out:
+        out.add_entry(ManifestEntry.from_args(status=1, snapshot_id=added.snapshot_id, data_file=deletes))
+    listed = out.to_manifest_file()
+    listed._data[3] = ManifestContent.DELETES
+    with write_manifest_list(
+        2,
+        table.io.new_output(added.manifest_list),
+        added.snapshot_id,
+        head.snapshot_id,
+        added.sequence_number,
+        "deflate",
+    ) as manifests:
+        manifests.add_manifests([manifest, listed])
+    table.catalog.commit_table(table, conditions, updates)
 
 
 def test_small_files_become_one(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -22,6 +23,9 @@ from tailrace.targets.iceberg.fields import FIELD_ID, Fields, Replaced
 
 SAMPLE_ROWS: Final = 2_000
 GROUP_ROWS: Final = 122_880  # of a row group: what DuckDB reads as one piece
+
+
+DATA_NAME: Final = re.compile(r"[0-9a-f]{32}-[0-9]{5}\.parquet")  # of a file that we wrote
 
 
 class FileWithoutIds(Exception):
@@ -47,9 +51,7 @@ class Files:
     def _read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         with self._io.new_input(path).open() as source:
             file = pq.ParquetFile(source, pre_buffer=True)
-            held = {int(f.metadata[FIELD_ID]): f.name for f in file.schema_arrow if FIELD_ID in (f.metadata or {})}
-            if not held:
-                raise FileWithoutIds(path)
+            held = _fields_in(file, path)
             ids = {
                 name: replaced[name].id if name in replaced else self._fields.by_name[name].field_id for name in names
             }
@@ -105,6 +107,20 @@ class Files:
         )
         file.spec_id = spec_id
         return file
+
+
+def check_ids(io: FileIO, path: str) -> None:
+    """Whether a file says which column is which. Raises FileWithoutIds."""
+    with io.new_input(path).open() as source:
+        _fields_in(pq.ParquetFile(source), path)
+
+
+def _fields_in(file: pq.ParquetFile, path: str) -> dict[int, str]:
+    """Names of columns by field id."""
+    held = {int(f.metadata[FIELD_ID]): f.name for f in file.schema_arrow if FIELD_ID in (f.metadata or {})}
+    if not held:
+        raise FileWithoutIds(path)
+    return held
 
 
 def _repeating(table: pa.Table) -> list[str]:
