@@ -27,7 +27,12 @@ from tailrace.gen.writer import Plan, Writer, ensure_table
 from tailrace.local.client import LocalAws
 
 TABLE = "events"
-RULES = 'capture = "lambda"\nflush_seconds = 5\nbackfill_units = {units}\n'
+RULES = """\
+capture = "lambda"
+flush_seconds = 5
+workers = 1  # each begins a page that no capacity is owed for yet, in every link
+backfill_units = {units}
+"""
 SWEEP_SECONDS = 300.0
 SWEEPS_MAX = 60
 CHAINS = ("step_functions", "chain_table")
@@ -37,8 +42,8 @@ HANDOVERS_MIN = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=500_000, help="in the table before anything is deployed")
-    parser.add_argument("--link", type=int, default=10, help="seconds of the function's timeout; a quarter is reserve")
-    parser.add_argument("--units", type=int, default=150, help="read capacity units a second")
+    parser.add_argument("--link", type=int, default=20, help="seconds of the function's timeout; a quarter is reserve")
+    parser.add_argument("--units", type=int, default=50, help="read capacity units a second")
     parser.add_argument("--rate", type=float, default=50.0, help="changes a second meanwhile")
     parser.add_argument("--chain", choices=CHAINS, action="append", help="only this one")
     parser.add_argument("--seed", type=int, default=int(time.time()))

@@ -79,6 +79,9 @@ def test_exports_reach_the_warehouse_by_the_schedule_alone(account: Account, tmp
 
     aws.advance(SWEEP)
     until(has_recovery, 60)
+    assert stack.tick(table) == {table: {"unloaded": 0, "state": "CAPTURING"}}, (
+        "it does not wait for a quarter of an hour"
+    )
     next_export(0, 5)
     until(lambda: stack.rows(table) == 60, 60)
     for number in (1, 2):

@@ -75,16 +75,33 @@ def runs(files: Sequence[FileRange]) -> list[list[int]]:
 
 
 def to_merge(files: Sequence[FileRange]) -> tuple[int, ...]:
-    """Which files should become one run now: the smaller runs, as soon as there are `RUNS_MERGED` of about one size."""
-    ordered = sorted((sum(files[n].rows for n in run), run) for run in runs(files))
-    chosen: list[int] = []
-    total = size = taken = 0
-    for rows, run in ordered:
-        more = sum(files[n].bytes for n in run)
-        if size + more > MERGE_BYTES_MAX or (taken >= RUNS_MERGED and rows > total):
-            break
-        chosen, total, size, taken = [*chosen, *run], total + rows, size + more, taken + 1
-    return tuple(sorted(chosen)) if taken >= RUNS_MERGED else ()
+    """Which files should become one run now: with `RUNS_MERGED` runs of about one size, they and all smaller ones.
+
+    Sizes are powers of `RUNS_MERGED`, so each row is written once for each power that the table grows by.
+    """
+    found = sorted((sum(files[n].rows for n in run), run) for run in runs(files))
+    powers = [_power(rows) for rows, _ in found]
+    for power in sorted(set(powers)):
+        if powers.count(power) < RUNS_MERGED:
+            continue
+        chosen: list[int] = []
+        size = taken = 0
+        for (_, run), own in zip(found, powers, strict=True):
+            size += sum(files[n].bytes for n in run)
+            if own > power or size > MERGE_BYTES_MAX:
+                break
+            chosen, taken = [*chosen, *run], taken + 1
+        if taken >= RUNS_MERGED:
+            return tuple(sorted(chosen))
+    return ()
+
+
+def _power(rows: int) -> int:
+    power = 0
+    while rows >= RUNS_MERGED:
+        rows //= RUNS_MERGED
+        power += 1
+    return power
 
 
 def hour_to_merge(files: Sequence[tuple[int, int]]) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ class SparkLoads:
 def _work(aws: AwsSettings, share: spread.Share, number: int, rows: pa.Table) -> spread.Outcome:
     """On an executor, with credentials of its own: the driver's may have expired since."""
     if spread.has_credentials(share):
-        share = spread.renewed(share, _aws(aws).access())
+        share = spread.renewed(share, _aws(aws).login())
     return spread.work(share, number, rows)
 
 

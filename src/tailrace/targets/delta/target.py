@@ -20,6 +20,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaProtocolError, SchemaMismatchError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import widen
@@ -33,7 +34,7 @@ from tailrace.errors import (
     TargetContended,
 )
 from tailrace.model.positions import CLASS_BASE, order_prefix
-from tailrace.targets.delta.merging import ADD, GO, MARK, REPLACE, source_of
+from tailrace.targets.delta import rewriting
 from tailrace.targets.lake import columns, duck
 from tailrace.targets.lake.files import Files, check_folder, is_folder
 from tailrace.targets.lake.ledger import (
@@ -71,7 +72,7 @@ HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
 ENDS_MAX: Final = 8  # files of deletes; more become one
 MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
 FILE_BYTES: Final = 128 << 20  # what small files are put together to
-RESERVED: Final = (*columns.RESERVED, "_change_type", "_commit_version", "_commit_timestamp")
+RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
 _SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
 
 Perform: TypeAlias = Callable[[str, Callable[[], Any]], Any]
@@ -213,10 +214,13 @@ class DeltaTarget:
         except Exception as error:
             raise _translated(error, name) from error
 
-    def _dataset(self, name: str, table: DeltaTable) -> pyarrow.dataset.Dataset:
-        """The table's files, read by pyarrow alone: deltalake's own file system is called by threads that may outlive us."""
+    def _dataset(self, name: str, table: DeltaTable, paths: Sequence[str] | None = None) -> pyarrow.dataset.Dataset:
+        """The table's files, or some, read by pyarrow alone: deltalake's own file system is called by threads that may
+        outlive us.
+        """
         folder = self._location.below(name)
-        paths = pa.table(table.get_add_actions())["path"].to_pylist()
+        if paths is None:
+            paths = _files(table)["path"].to_pylist()
         return pyarrow.dataset.FileSystemDataset.from_paths(
             [f"{folder}/{unquote(path)}" for path in paths],
             schema=_arrow(table),
@@ -230,7 +234,7 @@ class DeltaTarget:
             yield from duck.live_rows(self._dataset(table.name, held.table), table, held.ledger.columns, keys)
 
     def _named(self, name: str) -> pyarrow.dataset.Scanner | None:
-        """A table that a person names. MERGE writes string views, to which Arrow cannot apply a filter: so a scanner."""
+        """A table that a person names. OPTIMIZE may write string views, to which Arrow cannot apply a filter: so a scanner."""
         table = self._open(name) if is_folder(name) else None
         return None if table is None else self._dataset(name, table).scanner()
 
@@ -255,9 +259,9 @@ class DeltaTarget:
         is_replay = any(s.segment.may_repeat for s in segments)
         rows = staged(changes, plan.columns, table.keys, table.mode, known_ms(load), is_replay=is_replay)
         held = self._evolved(table, held, plan)
-        counter = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
-        if counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
-            self._maintain(table, counter)
+        after = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
+        if after.counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
+            self._maintain(table, after)
         return Applied(
             segments=len(segments),
             skipped=skipped,
@@ -325,8 +329,8 @@ class DeltaTarget:
         rows: pa.Table,
         *,
         is_replay: bool,
-    ) -> int:
-        """Reckon what becomes of the rows, and commit it. The transaction's number."""
+    ) -> LakeLedger:
+        """Reckon what becomes of the rows, and commit it. The ledger after it."""
         table, ledger, opened = load.table, held.ledger, held.table
         assert opened is not None
         schema, keys = _schema(table, ledger.columns), [c.name for c in key_columns(ledger.columns, table.keys)]
@@ -346,12 +350,51 @@ class DeltaTarget:
         after, pages = spilled(after)
         for page, data in pages:
             self._files.create(f"{table.name}/{page.name}", data)
+        actions = self._written(table, opened, after, patch, standing, keys)
 
         def act(properties: CommitProperties) -> None:
-            _carry_out(opened, patch, standing, schema, keys, table, properties)
+            opened.create_write_transaction(actions, "append", opened.schema(), commit_properties=properties)
 
         self._commit("rows", table, after, act)
-        return after.counter
+        return after
+
+    def _written(
+        self,
+        table: TableSpec,
+        opened: DeltaTable,
+        ledger: LakeLedger,
+        patch: Patch,
+        standing: pa.Table,
+        keys: Sequence[str],
+    ) -> list[AddAction | RemoveAction]:
+        """New files, which count once a commit adds them, and what such a commit has to say: old files go, new ones come.
+
+        A row comes into the file of the row that it replaces; rows of new keys come into a file of their own.
+        """
+        schema, now_ms, word = _arrow(opened), self._clock.now_ms(), secrets.token_hex(4)
+        sizes = dict(zip(*(_files(opened)[name].to_pylist() for name in ("path", "size_bytes")), strict=True))
+        added, homes = whole(patch.added, schema), pa.array(rewriting.placed(patch, standing, duck.FILE), pa.string())
+        actions: list[AddAction | RemoveAction] = []
+
+        def write(rows: pa.Table) -> None:
+            if rows.num_rows:
+                path = f"part-{ledger.counter:012d}-{len(actions)}-{word}.zstd.parquet"
+                data = rewriting.file_bytes(rows)
+                self._files.create(f"{table.name}/{path}", data)
+                actions.append(AddAction(path, len(data), {}, now_ms, True, rewriting.stats(rows, keys)))
+
+        for name, hit in rewriting.touched(patch, standing, duck.FILE).items():
+            path = name.removeprefix(f"{self._location.below(table.name)}/")
+            path = next(known for known in sizes if unquote(known) == path)
+            rows = self._dataset(table.name, opened, [path]).to_table()
+            lines = duck.lines(rows, hit, [*keys, POS])
+            if lines.num_rows != hit.num_rows:
+                raise AssertionError(f"{lines.num_rows} rows of {path} were found again, of {hit.num_rows}")
+            actions.append(RemoveAction(path, True, now_ms, sizes[path], {}))
+            come = added.filter(pc.fill_null(pc.equal(homes, name), False))
+            write(pa.concat_tables([rewriting.rewritten(rows, lines, patch), come]))
+        write(added.filter(pc.is_null(homes)) if added.num_rows else added)
+        return actions
 
     def _standing(
         self, table: TableSpec, held: _Held, keys: Sequence[str], rows: pa.Table, *, is_replay: bool
@@ -360,18 +403,20 @@ class DeltaTarget:
         assert held.table is not None
         names, ledger = STANDING[table.mode], held.ledger
         nothing = _plain(_schema(table, ledger.columns)).empty_table().select([*keys, *names])
+        nothing = nothing.append_column(duck.FILE, pa.array([], pa.string()))
         if rows.num_rows == 0 or (table.mode == "changelog" and not is_replay):
             return _placed(nothing)
-        dataset = self._dataset(table.name, held.table)
         if table.mode == "changelog":
             places = pc.min_max(rows["pos"]).as_py()
-            return _placed(duck.between(dataset, [*keys, *names], places["min"], places["max"]))
+            dataset = self._dataset(table.name, held.table)
+            return _placed(duck.between(dataset, [*keys, *names, duck.FILE], places["min"], places["max"]))
         wanted = {f"k{n}": rows[f"c{ledger_index(ledger, key)}"] for n, key in enumerate(keys)}
-        return _placed(duck.standing(dataset, keys, names, pa.table(wanted)))
+        dataset = self._dataset(table.name, held.table, _near(held.table, keys[0], wanted["k0"]))
+        return _placed(duck.standing(dataset, keys, [*names, duck.FILE], pa.table(wanted)))
 
     def _all_standing(self, table: TableSpec, opened: DeltaTable, keys: Sequence[str], epoch: int) -> pa.Table:
         """For a sweep: rows of older epochs, of a changelog all."""
-        names = [*STANDING[table.mode], *(["_tr_op"] if table.mode == "changelog" else [])]
+        names = [*STANDING[table.mode], duck.FILE, *(["_tr_op"] if table.mode == "changelog" else [])]
         last = "~" if table.mode == "changelog" else order_prefix(epoch, CLASS_BASE)
         return _placed(duck.between(self._dataset(table.name, opened), [*keys, *names], "", last))
 
@@ -454,63 +499,43 @@ class DeltaTarget:
 
     # ---- tidying up
 
-    def _maintain(self, table: TableSpec, counter: int) -> None:
-        """Put small files together, and remove what no version of the last week needs. A failure ends no load."""
+    def _maintain(self, table: TableSpec, ledger: LakeLedger) -> None:
+        """Put small files together, and remove what no version of the last week needs. A failure ends no load.
+
+        Of what stands beside the log, the newest stays: somebody may have read the ledger a moment ago.
+        """
         try:
             opened = self._open(table.name)
             assert opened is not None
             self._perform("optimize", lambda: opened.optimize.compact(target_size=FILE_BYTES))
             self._perform("vacuum", lambda: opened.vacuum(dry_run=False))
-            oldest = _mirror(table.name, max(0, counter - MAINTAIN_COMMITS))
-            for listed in list(self._files.list(f"{table.name}/_tailrace/ledger/")):
-                if listed.name < oldest:
-                    self._files.delete(listed.name)
+            oldest = f"{max(0, ledger.counter - MAINTAIN_COMMITS):020d}"
+            kept = {f"{table.name}/{file.path}" for file in ledger.ends}
+            for folder in ("ledger", "ends"):
+                for listed in list(self._files.list(f"{table.name}/_tailrace/{folder}/")):
+                    if listed.name.rpartition("/")[2] < oldest and listed.name not in kept:
+                        self._files.delete(listed.name)
         except Exception as error:
             log.warning("%s into %s: tidying up failed: %s", table.name, self.name, error)
 
 
-def _carry_out(
-    opened: DeltaTable,
-    patch: Patch,
-    standing: pa.Table,
-    schema: pa.Schema,
-    keys: Sequence[str],
-    table: TableSpec,
-    properties: CommitProperties,
-) -> None:
-    """The patch as one commit: an append where rows are only added, a MERGE else; an empty one where nothing changes."""
-    if not len(patch.gone) and not patch.changed.num_rows:
-        if not patch.added.num_rows:
-            opened.create_write_transaction([], "append", opened.schema(), commit_properties=properties)
-            return
-        write_deltalake(
-            opened, whole(patch.added, schema), mode="append", schema_mode="merge", commit_properties=properties
-        )
-        return
-    source = source_of(patch, standing, schema, keys, table.mode)
-    by = [*keys, *([POS] if table.mode == "history" else [])]
-    places = [*(f"k{n}" for n in range(len(keys))), *(["p"] if table.mode == "history" else [])]
-    same = " AND ".join(f"t.{_quote(name)} = s.{place}" for name, place in zip(by, places, strict=True))
-    every = {_quote(field.name): f"s.c{n}" for n, field in enumerate(schema)}
-    marks = {_quote(schema.field(n).name): f"s.c{n}" for n in source.marked}
-    # Without streaming the keys' range prunes the files that are read.
-    merger = opened.merge(
-        source.rows, same, source_alias="s", target_alias="t", streamed_exec=False, commit_properties=properties
-    )
-    counts = {act: source.count(act) for act in (GO, REPLACE, MARK, ADD)}
-    if counts[GO]:
-        merger = merger.when_matched_delete(f"s.act = '{GO}'")
-    if counts[REPLACE]:
-        merger = merger.when_matched_update(every, f"s.act = '{REPLACE}'")
-    if counts[MARK]:
-        merger = merger.when_matched_update(marks, f"s.act = '{MARK}'")
-    if counts[ADD]:
-        merger = merger.when_not_matched_insert(every, f"s.act = '{ADD}'")
-    done = merger.execute()
-    wanted = (counts[GO], counts[REPLACE] + counts[MARK], counts[ADD])
-    found = tuple(done[f"num_target_rows_{what}"] for what in ("deleted", "updated", "inserted"))
-    if found != wanted:
-        raise AssertionError(f"MERGE deleted, updated and inserted {found} rows of {table.name} instead of {wanted}")
+def _files(table: DeltaTable) -> pa.Table:
+    """A line for each file: ``path``, ``size_bytes``, ``min.…`` and ``max.…`` of its columns."""
+    return pa.table(table.get_add_actions(flatten=True))
+
+
+def _near(table: DeltaTable, key: str, wanted: pa.ChunkedArray) -> list[str]:
+    """The files that may hold one of these values, by the bounds that the log has."""
+    files, bounds = _files(table), pc.min_max(wanted).as_py()
+    known = [
+        files[f"{what}.{key}"].to_pylist() if f"{what}.{key}" in files.column_names else [None] * files.num_rows
+        for what in ("min", "max")
+    ]
+    return [
+        path
+        for path, least, greatest in zip(files["path"].to_pylist(), *known, strict=True)
+        if rewriting.may_hold(least, greatest, bounds["min"], bounds["max"])
+    ]
 
 
 def ledger_index(ledger: LakeLedger, name: str) -> int:
@@ -565,10 +590,6 @@ def _foreign(opened: DeltaTable, ledger: LakeLedger) -> list[str]:
 
 def _spell(name: str) -> str:
     return columns.spell(name.translate(_SPELLED))
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _mirror(name: str, counter: int) -> str:

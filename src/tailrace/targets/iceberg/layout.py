@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,28 +44,35 @@ class Layout:
         self._threads = threads
         self._unique = (*keys, "_tr_pos", "_tr_ts", "_tr_image_pos")
 
-    def candidates(self, keys: Sequence[tuple[Any, ...]]) -> list[int]:
-        """Files that may hold a row with one of these keys. `keys` are sorted."""
-        found = []
-        for number, held in enumerate(self.ranges):
-            if held.lower is None or held.upper is None:
-                found.append(number)
-                continue
-            first = bisect.bisect_left(keys, held.lower)
-            if first < len(keys) and keys[first] <= held.upper:
-                found.append(number)
-        return found
-
-    def narrow(self, numbers: Sequence[int], names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
-        """Some columns of all rows of these files, with ``place`` in front."""
+    def standing(self, keys: SortedKeys, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        """Some columns of at least all rows with one of these keys, with ``place`` in front. Reads files that may hold one."""
 
         def read(number: int) -> pa.Table:
-            rows = self._access.read(self.files[number].file_path, names, replaced)
-            return rows.add_column(0, "place", places(number, rows.num_rows))
+            held = self.ranges[number]
+            wanted = keys.within(held.lower, held.upper)
+            if not len(wanted):
+                return self.nothing(names)
+            rows = self._placed(number, names, replaced)
+            return rows.filter(pc.is_in(rows[self._keys[0]], value_set=wanted))
 
-        empty = pa.schema([pa.field("place", pa.int64()), *(self._fields.arrow.field(name) for name in names)])
+        return self._gathered(read, range(len(self.files)), names)
+
+    def all(self, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        """Some columns of all rows, with ``place`` in front."""
+        return self._gathered(lambda number: self._placed(number, names, replaced), range(len(self.files)), names)
+
+    def nothing(self, names: Sequence[str]) -> pa.Table:
+        """The same without a row."""
+        fields = [self._fields.arrow.field(name) for name in names]
+        return pa.schema([pa.field("place", pa.int64()), *fields]).empty_table()
+
+    def _placed(self, number: int, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        rows = self._access.read(self.files[number].file_path, names, replaced)
+        return rows.add_column(0, "place", places(number, rows.num_rows))
+
+    def _gathered(self, read: Callable[[int], pa.Table], numbers: Sequence[int], names: Sequence[str]) -> pa.Table:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
-            return pa.concat_tables([empty.empty_table(), *pool.map(read, numbers)])
+            return pa.concat_tables([self.nothing(names), *pool.map(read, numbers)])
 
     def rewrite(
         self, patch: Patch, merged: Sequence[int], replaced: Mapping[str, Replaced], place: Place
@@ -136,6 +143,26 @@ class Layout:
             files.append(self._access.write(part, place.folder, place.partition, place.spec_id, self._unique))
             start += count
         return files
+
+
+class SortedKeys(Sequence[tuple[Any, ...]]):
+    """Keys in order, out of their columns; a key is made into Python values only when it is looked at."""
+
+    def __init__(self, keys: pa.Table) -> None:
+        order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+        self._columns = [column.combine_chunks() for column in keys.take(order).columns]
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, at: Any) -> Any:
+        return tuple(column[at].as_py() for column in self._columns)
+
+    def within(self, lower: tuple[Any, ...] | None, upper: tuple[Any, ...] | None) -> pa.Array:
+        """The first parts of those between two keys, both included; None: no such border."""
+        first = 0 if lower is None else bisect.bisect_left(self, lower)
+        end = len(self) if upper is None else bisect.bisect_right(self, upper)
+        return self._columns[0].slice(first, max(0, end - first))
 
 
 def key_tuples(keys: pa.Table) -> list[tuple[Any, ...]]:

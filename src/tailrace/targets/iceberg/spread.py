@@ -16,6 +16,7 @@ from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
 
+from tailrace.aws import Login
 from tailrace.decide.lake import Key, rows_per_file, to_merge
 from tailrace.decide.spread import range_of, share_of, splits
 from tailrace.errors import OutcomeUnknown, TargetContended
@@ -28,18 +29,16 @@ from tailrace.targets.iceberg.catalog import Conflict, translated
 from tailrace.targets.iceberg.commit import MAIN, Writer, head_of
 from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files, remove
-from tailrace.targets.iceberg.layout import Layout, Place, key_tuples
+from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys, key_tuples
 from tailrace.targets.iceberg.target import ATTEMPTS, DELETES, IcebergTarget, _as_range, _lock_of, _with_op, _Work
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.planning import check_fence, key_columns, known_ms, needed
 from tailrace.targets.target import Applied, Load, LoadedSegment, Mode
 
-_CREDENTIALS: Final = {
-    "key": "client.access-key-id",
-    "secret": "client.secret-access-key",
-    "token": "client.session-token",
-}
+_KEY: Final = "client.access-key-id"
+_SECRET: Final = "client.secret-access-key"
+_TOKEN: Final = "client.session-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +199,17 @@ def _share(
 
 def has_credentials(share: Share) -> bool:
     """Whether files are reached with AWS's credentials that the driver found."""
-    return _CREDENTIALS["key"] in share.io.properties
+    return _KEY in share.io.properties
 
 
-def renewed(share: Share, access: Mapping[str, str]) -> Share:
-    """With other credentials: `access` as `Aws.access` gives it."""
-    found = {name: access[ours] for ours, name in _CREDENTIALS.items() if ours in access}
-    kept = {name: value for name, value in share.io.properties.items() if name not in _CREDENTIALS.values()}
-    return replace(share, io=load_file_io({**kept, **found}, share.folder))
+def renewed(share: Share, login: Login) -> Share:
+    """With other credentials."""
+    found = {_KEY: login.access_key, _SECRET: login.secret_key, _TOKEN: login.token}
+    properties = {**share.io.properties, **found}
+    return replace(
+        share,
+        io=load_file_io({name: value for name, value in properties.items() if value is not None}, share.folder),
+    )
 
 
 def work(share: Share, number: int, rows: pa.Table) -> Outcome:
@@ -222,12 +224,13 @@ def work(share: Share, number: int, rows: pa.Table) -> Outcome:
     if not (rows.num_rows or shared or shared_deletes or share.replaced):
         return Outcome()
     reckon = Arithmetic(share.mode, table_schema(share.columns, share.mode), keys, share.loaded_ms, share.known_ms)
-    wanted = sorted(set(key_tuples(rows.select(share.key_places)))) if share.mode != "changelog" else []
-    standing = main.narrow(main.candidates(wanted), [*keys, *STANDING[share.mode]], share.replaced)
-    ends = deletes.narrow(
-        deletes.candidates(wanted) if ENDS[share.mode] else [], [*keys, *ENDS[share.mode]], share.replaced
-    )
-    patch = reckon.patch(rows, standing, ends.drop_columns(["place"]))
+    wanted = SortedKeys(rows.select(share.key_places))
+    standing, ends = main.nothing([*keys, *STANDING[share.mode]]), deletes.nothing([*keys, *ENDS[share.mode]])
+    if share.mode != "changelog":
+        standing = main.standing(wanted, [*keys, *STANDING[share.mode]], share.replaced)
+    if ENDS[share.mode]:
+        ends = deletes.standing(wanted, [*keys, *ENDS[share.mode]], share.replaced)
+    patch = reckon.patch(rows, standing, ends)
     patch = replace(patch, added=whole(patch.added, fields.arrow))
     removed, added = main.rewrite(patch, _merged(share, main, shared, patch), share.replaced, share.place)
     ended = whole(_with_op(patch.ended, share.loaded_ms), fields.arrow)

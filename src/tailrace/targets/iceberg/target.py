@@ -49,7 +49,7 @@ from tailrace.targets.iceberg.commit import MAIN, Head, RowDeletesFound, Writer,
 from tailrace.targets.iceberg.expiry import clear, line_of, lines_to_expire, removal
 from tailrace.targets.iceberg.fields import Fields, Replaced, ids_of, new_fields, spelled
 from tailrace.targets.iceberg.files import Files, FileWithoutIds, remove
-from tailrace.targets.iceberg.layout import Layout, Place, key_tuples
+from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys
 from tailrace.targets.lake.columns import RESERVED, table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.lake.reading import BATCH_ROWS, FilesOf, asked, opened
@@ -363,7 +363,7 @@ class _Work:
         sweep = any(s.segment.kind == "sweep" for s in self._segments)
         if sweep:
             names = [*self.keys, *({"_tr_op": 0} if self._mode == "changelog" else {}), *STANDING[self._mode]]
-            standing = main.narrow(range(len(main.files)), names, self.replaced)
+            standing = main.all(names, self.replaced)
             patch = reckon.sweep(standing, load.epoch)
         else:
             patch = self._reckoned(reckon, rows, main, deletes, is_replay)
@@ -381,16 +381,15 @@ class _Work:
         key_places = [
             self._plan.columns.index(column) for column in key_columns(self._plan.columns, self._load.table.keys)
         ]
-        no_rows = main.narrow([], [*self.keys, *STANDING[self._mode]], {})
-        no_ends = deletes.narrow([], [*self.keys, *ENDS[self._mode]], {}).drop_columns(["place"])
+        no_rows = main.nothing([*self.keys, *STANDING[self._mode]])
+        no_ends = deletes.nothing([*self.keys, *ENDS[self._mode]])
         if self._mode == "changelog" and not is_replay:
             return reckon.patch(rows, no_rows, no_ends)
-        sought = rows.select(["pos"]) if self._mode == "changelog" else rows.select(key_places)
-        keys = sorted(set(key_tuples(sought)))
-        standing = main.narrow(main.candidates(keys), [*self.keys, *STANDING[self._mode]], self.replaced)
+        keys = SortedKeys(rows.select(["pos"]) if self._mode == "changelog" else rows.select(key_places))
+        standing = main.standing(keys, [*self.keys, *STANDING[self._mode]], self.replaced)
         ends = no_ends
         if ENDS[self._mode]:
-            ends = deletes.narrow(deletes.candidates(keys), [*self.keys, *ENDS[self._mode]], self.replaced)
+            ends = deletes.standing(keys, [*self.keys, *ENDS[self._mode]], self.replaced)
         return reckon.patch(rows, standing, ends, replayed=is_replay)
 
     def _write(
@@ -453,7 +452,7 @@ class _Work:
         gone = pa.array([], pa.int64())
         if sweep and self._mode == "current":
             first = order_prefix(self._load.epoch, CLASS_BASE)
-            held = deletes.narrow(range(len(deletes.files)), [POS], self.replaced)
+            held = deletes.all([POS], self.replaced)
             gone = held.filter(pc.less(held[POS], first))["place"].combine_chunks()
         patch = Patch(
             gone, pa.table({"place": pa.array([], pa.int64())}), ended, pa.nulls(ended.num_rows, pa.int64()), ended, 0

@@ -20,6 +20,7 @@ from tailrace.targets.lake.reading import asked
 from tailrace.targets.planning import LIVE, META_NAMES, key_columns
 from tailrace.targets.target import Mode, TableSpec
 
+FILE: Final = "_tr_file"
 BATCH_ROWS: Final = 50_000  # rows in a batch that `live_rows` gives
 
 
@@ -38,8 +39,18 @@ def opened() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _hold(connection: duckdb.DuckDBPyConnection, held: pyarrow.dataset.Dataset, names: Sequence[str]) -> None:
-    """Register these columns as ``held``, without DuckDB's filters: Arrow cannot apply them to files of string views."""
-    connection.register("held", held.scanner(columns=list(names)))
+    """Register these columns as ``held``, without DuckDB's filters: Arrow cannot apply them to files of string views.
+
+    `FILE` is the path of the file that a row comes from.
+    """
+    scanner = held.scanner(columns=["__filename" if name == FILE else name for name in names])
+    if FILE not in names:
+        connection.register("held", scanner)
+        return
+    rows = scanner.to_reader()  # to be read once
+    schema = rows.schema.set(names.index(FILE), pa.field(FILE, pa.string()))
+    renamed = (batch.rename_columns(schema.names) for batch in rows)
+    connection.register("held", pa.RecordBatchReader.from_batches(schema, renamed))
 
 
 def live_rows(
@@ -132,3 +143,14 @@ def between(held: pyarrow.dataset.Dataset, names: Sequence[str], first: str, las
         return connection.execute(
             f"SELECT {shown} FROM held WHERE _tr_pos BETWEEN '{first}' AND '{last}'"
         ).to_arrow_table()
+
+
+def lines(rows: pa.Table, wanted: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Where in `rows` the rows of `wanted` stand, which agree with them in these columns: ``line`` and their ``place``."""
+    neutral = [f"n{n}" for n in range(len(names))]
+    with opened() as connection:
+        numbered = rows.select(list(names)).rename_columns(neutral)
+        connection.register("held", numbered.append_column("line", pa.array(range(rows.num_rows), pa.int64())))
+        connection.register("wanted", wanted.select([*names, "place"]).rename_columns([*neutral, "place"]))
+        sql = f"SELECT line, place FROM held JOIN wanted USING ({', '.join(neutral)}) ORDER BY line"
+        return connection.execute(sql).to_arrow_table()
