@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tailrace.decide.lake import Key
 from tailrace.decide.spread import range_of
-from tailrace.errors import TailraceError
+from tailrace.errors import DataInvalid, GapFound, TailraceError, UserFault
 from tailrace.model.schema import Column
 from tailrace.model.segments import Segment
 from tailrace.runtimes.spark.session import failures_in_words, types
@@ -28,30 +28,37 @@ Result = TypeVar("Result")
 TASK: Final = "task"
 FOUND: Final = "found"
 LABEL: Final = "label"
+_ANSWER: Final = f"{TASK} long, {FOUND} binary"
 
 
 def each(spark: SparkSession, count: int, work: Callable[[int], Result]) -> list[Result]:
-    """`work` for 0, 1, … on the executors, a task each; results in order.
-
-    Raises the TailraceError of the first task that had one: it would fail as it did, so Spark is not asked to try again.
-    """
+    """`work` for 0, 1, … on the executors, a task each; results in order. Raises as `worked` does."""
 
     def run(batches: Batches) -> Batches:
         for batch in batches:
             for number in batch.column(0).to_pylist():
-                try:
-                    found: Result | TailraceError = work(number)
-                except TailraceError as error:
-                    found = error
-                yield pa.record_batch([[number], [pickle.dumps(found)]], names=[TASK, FOUND])
+                yield _answer(number, functools.partial(work, number))
 
-    frame = spark.range(0, count, 1, max(1, count)).mapInArrow(run, f"{TASK} long, {FOUND} binary")
+    return _answers(spark.range(0, count, 1, max(1, count)).mapInArrow(run, _ANSWER), range(count))
+
+
+def _answer(task: int, work: Callable[[], Any]) -> pa.RecordBatch:
+    """What a task did, or the error that it would have again; with any other one the task fails, and Spark repeats it."""
+    try:
+        found = work()
+    except (UserFault, GapFound, DataInvalid) as error:
+        found = error
+    return pa.record_batch([[task], [pickle.dumps(found)]], names=[TASK, FOUND])
+
+
+def _answers(frame: DataFrame, tasks: Sequence[int]) -> list[Any]:
+    """The answers of these tasks, in this order. Raises the first error among them."""
     with failures_in_words():
-        answers = {row[TASK]: pickle.loads(bytes(row[FOUND])) for row in frame.collect()}
-    for number in range(count):
-        if isinstance(answers[number], TailraceError):
-            raise answers[number]
-    return [answers[number] for number in range(count)]
+        found = {row[TASK]: pickle.loads(bytes(row[FOUND])) for row in frame.collect()}
+    for task in tasks:
+        if isinstance(found[task], TailraceError):
+            raise found[task]
+    return [found[task] for task in tasks]
 
 
 def surveyed(spark: SparkSession, job: Job, parts: Sequence[Part]) -> Survey:
@@ -112,20 +119,20 @@ def _decoded(
 
 
 def worked(frame: DataFrame, splits: Sequence[Key], work: Callable[[int, pa.Table], Result]) -> list[Result]:
-    """`work` for each range of `by_range`, with its number and its rows; results in the order of ranges."""
-    numbers = {label: number for number, label in enumerate(_labels(frame.sparkSession, len(splits) + 1))}
+    """`work` for each range of `by_range`, with its number and its rows; results in the order of ranges.
+
+    Raises ServiceUnavailable where Spark gave up. An error of ours that would come again is raised as it is.
+    """
+    labels = _labels(frame.sparkSession, len(splits) + 1)
+    numbers = {label: number for number, label in enumerate(labels)}
 
     def run(batches: Batches) -> Batches:
         held = pa.Table.from_batches(list(batches))
         [label] = set(held.column(0).to_pylist())
         rows = held.select(range(1, held.num_columns))
-        rows = rows.filter(pc.is_valid(rows["pos"]))
-        yield pa.record_batch([[label], [pickle.dumps(work(numbers[label], rows))]], names=[TASK, FOUND])
+        yield _answer(label, functools.partial(work, numbers[label], rows.filter(pc.is_valid(rows["pos"]))))
 
-    with failures_in_words():
-        answers = frame.mapInArrow(run, f"{TASK} long, {FOUND} binary").collect()
-    found = {numbers[row[TASK]]: pickle.loads(bytes(row[FOUND])) for row in answers}
-    return [found[number] for number in range(len(numbers))]
+    return _answers(frame.mapInArrow(run, _ANSWER), labels)
 
 
 @functools.lru_cache(maxsize=64)
