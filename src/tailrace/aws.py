@@ -195,6 +195,17 @@ def _endpoint_invalid(message: str) -> ConfigInvalid:
     return ConfigInvalid(message, hint="Use https://…, or http://127.0.0.1:4566 for `tailrace local`.")
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What requests are signed with at this moment, for libraries that make them themselves: it may change."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+    region: str | None
+    endpoint: str | None = None  # of S3, where it is not AWS's own
+
+
 class Aws:
     """A session that makes clients, imported when the first one is asked for.
 
@@ -227,28 +238,22 @@ class Aws:
         except Exception as error:
             raise translate(error, operation=f"client for {service}") from error
 
-    def access(self) -> dict[str, str]:
-        """What a library needs that reaches S3 by itself, as it is now: ``key``, ``secret``, ``token``, ``region``, ``endpoint``.
+    def login(self) -> Login:
+        """Credentials that hold now. Raises PermissionMissing where there are none."""
+        from botocore.exceptions import NoCredentialsError
 
-        What there is not is absent; credentials that renew themselves are to be asked for again.
-        """
         client = self.client("s3")
         try:
             credentials = self._opened().get_credentials()
-            frozen = None if credentials is None else credentials.get_frozen_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            frozen = credentials.get_frozen_credentials()
         except Exception as error:
             raise translate(error, operation="credentials") from error
         endpoint = client.meta.endpoint_url
-        found = {
-            "key": frozen and frozen.access_key,
-            "secret": frozen and frozen.secret_key,
-            "token": frozen and frozen.token,
-            "region": client.meta.region_name,
-            "endpoint": None
-            if urlsplit(endpoint).netloc.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-            else endpoint,
-        }
-        return {name: value for name, value in found.items() if value}
+        is_own = urlsplit(endpoint).netloc.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        region = client.meta.region_name
+        return Login(frozen.access_key, frozen.secret_key, frozen.token, region, None if is_own else endpoint)
 
     def _opened(self) -> Session:
         if self._session is None:

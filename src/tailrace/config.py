@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -48,7 +48,6 @@ _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "M
 _DEEP = re.compile(rb"""(?<![\w"'-])(?:["'\w-]+[ \t]*\.[ \t]*){64}""")  # a.b.c…
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
 NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
-PLANNED: Final = ("delta", "parquet")
 
 
 _SENTENCES: Final = {
@@ -87,6 +86,7 @@ Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 Shape: TypeAlias = Literal["columns", "super"]
+Engine: TypeAlias = Literal["process", "spark"]
 Found = TypeVar("Found")
 
 
@@ -276,6 +276,7 @@ class IcebergConfig(_Section):
     signing: Literal["glue", "s3tables"] | None = None
     namespace: Annotated[str, AfterValidator(_namespace)] = "tailrace"
     mode: Mode | None = None
+    engine: Engine | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> IcebergConfig:
@@ -302,15 +303,55 @@ class IcebergConfig(_Section):
         return f"{self.uri or ''} {self.warehouse or ''}".strip(), self.namespace.lower(), table.lower()
 
 
-TARGETS: Final[Mapping[str, type[DuckDbConfig | PostgresConfig | RedshiftConfig | IcebergConfig]]] = {
+class _LakeConfig(_Section):
+    """A folder with a folder for each table, on a local disk or on S3."""
+
+    url: str
+    mode: Mode | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _check(cls, url: str) -> str:
+        scheme, _, path = _checked(split_url, url)
+        if scheme == "file":
+            _path(path)
+        return url
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """What no two tables may share."""
+        return folder_of(self.url), table
+
+
+def folder_of(url: str) -> str:
+    """One spelling for each folder of a disk or bucket."""
+    scheme, bucket, path = split_url(url)
+    return f"s3://{bucket}/{path}".rstrip("/") if scheme == "s3" else os.path.normpath(path)
+
+
+class ParquetConfig(_LakeConfig):
+    """A folder of Parquet files for each table, which only grows."""
+
+    kind: Literal["parquet"]
+    modes: ClassVar[tuple[Mode, ...]] = ("changelog",)
+
+
+class DeltaConfig(_LakeConfig):
+    """A Delta table for each table."""
+
+    kind: Literal["delta"]
+
+
+AnyTarget: TypeAlias = DuckDbConfig | PostgresConfig | RedshiftConfig | ParquetConfig | DeltaConfig | IcebergConfig
+TARGETS: Final[Mapping[str, type[AnyTarget]]] = {
     "duckdb": DuckDbConfig,
     "postgres": PostgresConfig,
     "redshift": RedshiftConfig,
+    "parquet": ParquetConfig,
+    "delta": DeltaConfig,
     "iceberg": IcebergConfig,
 }
-TargetConfig: TypeAlias = Annotated[
-    DuckDbConfig | PostgresConfig | RedshiftConfig | IcebergConfig, Field(discriminator="kind")
-]
+TargetConfig: TypeAlias = Annotated[AnyTarget, Field(discriminator="kind")]
+_MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 
 class LoadEvery(_Section):
@@ -371,9 +412,13 @@ class _Rules(_Section):
 
 
 class TableConfig(_Rules):
-    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift."""
+    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift.
+
+    `engine`, for Iceberg, says who carries out its loads.
+    """
 
     name: TargetTable | None = None
+    engine: Engine | None = None
     shape: Shape | None = None
     dist_key: TargetTable | None = None
     sort_key: Annotated[list[TargetTable], Field(max_length=400)] | None = None
@@ -406,6 +451,26 @@ class DeployConfig(_Section):
         return self
 
 
+class SparkConfig(_Section):
+    """For tables with ``engine = "spark"``: Spark's own settings, and how work is cut."""
+
+    settings: dict[str, str] = {}
+    part_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 34)] = 32 << 20
+    range_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 34)] = 128 << 20
+
+    @field_validator("settings")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, str]) -> dict[str, str]:
+        for name in settings:
+            if not name.startswith("spark."):
+                raise _Finding(
+                    f"{name!r:.80} is no setting of Spark's", hint='For example "spark.driver.memory" = "4g".'
+                )
+            if _SECRET.search(name.replace(".", "_")):
+                raise _Finding(f"{name!r:.80} is a secret by its name", hint=NO_SECRETS)
+        return settings
+
+
 class Config(_Section):
     """The whole file. `targets_of` and `rule` give what holds for one table."""
 
@@ -414,6 +479,7 @@ class Config(_Section):
     targets: dict[str, TargetConfig] = Field(min_length=1)
     defaults: _Rules = _Rules()
     deploy: DeployConfig = DeployConfig()
+    spark: SparkConfig = SparkConfig()
     tables: dict[str, TableConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -428,6 +494,7 @@ class Config(_Section):
                     near = _nearest(target, self.targets)
                     raise _Finding(f"there is no [targets.{target}]{near}", place=f"tables.{table}.targets")
                 self._check_layout(table, target)
+                self._check_lake(table, target)
                 place = self.targets[target].place(self.name_of(table))
                 if place in places:
                     other, other_target = places[place]
@@ -442,6 +509,12 @@ class Config(_Section):
 
     def _check_layout(self, table: str, target: str) -> None:
         kind = self.targets[target].kind
+        if kind != "iceberg" and self.tables[table].engine == "spark":
+            raise _Finding(
+                f'engine = "spark" is for Iceberg, and the target {target!r} is {kind}',
+                hint="Set it in the Iceberg target's section, or name this table's targets.",
+                place=f"tables.{table}.engine",
+            )
         for name in ("shape", "dist_key", "sort_key"):
             if kind != "redshift" and getattr(self.tables[table], name) is not None:
                 instead = "Set it in the Redshift target's section" if name == "shape" else "Leave it away"
@@ -450,6 +523,23 @@ class Config(_Section):
                     hint=f"{instead}, or name this table's targets.",
                     place=f"tables.{table}.{name}",
                 )
+
+    def _check_lake(self, table: str, target: str) -> None:
+        """A mode that the target has, and a folder that is not the landing zone's own."""
+        config, mode = self.targets[target], self.mode_of(table, target)
+        offered = _modes_of(config)
+        if mode not in offered:
+            raise _Finding(
+                f"the target {target!r} is {config.kind}, which keeps no mode {mode!r}",
+                hint=f'Set mode = "{offered[0]}" in [targets.{target}], and none in [tables.{table}].',
+                place=f"tables.{table}",
+            )
+        if isinstance(config, _LakeConfig) and folder_of(config.url) == folder_of(self.landing.url):
+            raise _Finding(
+                "the url is that of the landing zone",
+                hint="Give the target a folder of its own.",
+                place=f"targets.{target}.url",
+            )
 
     def _check_lambda(self, table: str) -> None:
         if self.by_lambda(table) and not self.landing.url.startswith("s3:"):
@@ -517,13 +607,18 @@ class Config(_Section):
         return self.tables[table].name or table
 
     def mode_of(self, table: str, target: str) -> Mode:
-        """The table's own mode, else the target's, else the one of [defaults], else ``current``."""
-        mode: Mode = self.tables[table].mode or self.targets[target].mode or self.defaults.mode or "current"
-        return mode
+        """The table's own mode, else the target's, else the one of [defaults], else the first that the target has."""
+        config = self.targets[target]
+        return self.tables[table].mode or config.mode or self.defaults.mode or _modes_of(config)[0]
 
     def shape_of(self, table: str, target: str) -> Shape:
         """The table's own shape, else the target's, else ``columns``."""
         found: Shape = self.tables[table].shape or getattr(self.targets[target], "shape", None) or "columns"
+        return found
+
+    def engine_of(self, table: str, target: str) -> Engine:
+        """The table's own engine, else the target's, else ``process``."""
+        found: Engine = self.tables[table].engine or getattr(self.targets[target], "engine", None) or "process"
         return found
 
     def load_rule_of(self, table: str) -> LoadRule:
@@ -539,6 +634,10 @@ class Config(_Section):
             rule = self.windows_of(table)
             facts |= {"window": rule.width, "step": rule.step}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _modes_of(config: AnyTarget) -> tuple[Mode, ...]:
+    return config.modes if isinstance(config, ParquetConfig) else _MODES
 
 
 def find_config(path: str | None) -> Path:
@@ -650,12 +749,10 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     if kind in ("literal_error", "union_tag_invalid"):
         value, known = fault["input"], fault["ctx"].get("expected") or fault["ctx"]["expected_tags"]
         value = value["kind"] if kind == "union_tag_invalid" else value
-        if isinstance(value, str) and value in PLANNED:
-            what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
-        else:
-            other = ', or { every = "1h" }' if parts[-1] == "load" else ""
-            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}{other}."
-        return ConfigInvalid(what, hint=hint, file=path, place=place)
+        other = ', or { every = "1h" }' if parts[-1] == "load" else ""
+        return ConfigInvalid(
+            f"{place} is {value!r:.60}, which is not known", hint=f"Use {known}{other}.", file=path, place=place
+        )
     cause = fault.get("ctx", {}).get("error")
     place = getattr(cause, "place", "") or place
     message = _SENTENCES.get(kind) or str(fault["msg"]).removeprefix("Value error, ")
@@ -666,7 +763,7 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig,
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig, "spark": SparkConfig,
         "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config

@@ -18,7 +18,7 @@ from tailrace import __version__
 from tailrace.aws import found, identify, simulate
 from tailrace.capture.facts import describe_stream, describe_table, try_exports
 from tailrace.codec import engine
-from tailrace.config import DuckDbConfig, IcebergConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import DeltaConfig, DuckDbConfig, IcebergConfig, ParquetConfig, PostgresConfig, RedshiftConfig
 from tailrace.decide import doctor as rules
 from tailrace.decide.doctor import Finding, TableRules
 from tailrace.jobs.backfill import BackfillSettings
@@ -100,9 +100,13 @@ def _principal(arn: str) -> str:
 
 
 def _landing(pipeline: Pipeline, regions: dict[str, str]) -> Iterator[Finding]:
-    scheme, bucket, path = split_url(pipeline.config.landing.url)
+    yield from _place(pipeline, pipeline.config.landing.url, regions)
+
+
+def _place(pipeline: Pipeline, url: str, regions: dict[str, str], *, is_known: bool = False) -> Iterator[Finding]:
+    scheme, bucket, path = split_url(url)
     if scheme == "s3":
-        yield from rules.check_bucket(_bucket(pipeline, bucket, path), regions)
+        yield from rules.check_bucket(_bucket(pipeline, bucket, path), regions, is_known=is_known)
     else:
         yield rules.check_folder(describe_folder(pipeline.base / Path(path).expanduser()))
 
@@ -116,6 +120,11 @@ def _target(pipeline: Pipeline, name: str) -> Iterator[Finding]:
     config = pipeline.config.targets[name]
     if isinstance(config, DuckDbConfig):
         yield rules.check_file(name, _file(pipeline, name, pipeline.base / Path(config.path).expanduser()))
+        return
+    if isinstance(config, ParquetConfig | DeltaConfig):
+        bucket = split_url(config.url)[1]
+        is_known = bool(bucket) and split_url(pipeline.config.landing.url)[1] == bucket
+        yield from _place(pipeline, config.url, {}, is_known=is_known)
         return
     staging = None
     if isinstance(config, IcebergConfig):

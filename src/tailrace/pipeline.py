@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
@@ -23,7 +23,15 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, DuckDbConfig, IcebergConfig, RedshiftConfig, load_config
+from tailrace.config import (
+    Config,
+    DeltaConfig,
+    DuckDbConfig,
+    IcebergConfig,
+    ParquetConfig,
+    RedshiftConfig,
+    load_config,
+)
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
@@ -37,14 +45,14 @@ from tailrace.decide.load import (
     when_told,
 )
 from tailrace.decide.windows import moment_text, window_text
-from tailrace.errors import NotFound, TailraceError, UsageInvalid
+from tailrace.errors import NotFound, PermissionMissing, TailraceError, UsageInvalid
 from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
 from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.lease import LoaderLease
-from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.load import LoadEngine, Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
@@ -57,10 +65,16 @@ from tailrace.runtimes.holders import is_gone, new_holder
 from tailrace.targets.target import Layout, TableSpec, Target
 from tailrace.targets.warehouse.connection import Connection
 
+if TYPE_CHECKING:
+    from tailrace.targets.lake.location import Location
+
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
 AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
+SPREAD_LIMITS: Final = LoadLimits(
+    segments=1_000_000, rows=1 << 40, bytes=1 << 50
+)  # on Spark one load takes what there is
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
@@ -149,6 +163,7 @@ class Pipeline:
         self.base = base
         self.clock = clock or SystemClock()
         self.aws = Aws(config.source.aws())
+        self._starting_spark = threading.Lock()  # threads of a run share one session
 
     @classmethod
     def from_config(cls, path: str | Path, clock: Clock | None = None) -> Pipeline:
@@ -208,6 +223,12 @@ class Pipeline:
             return redshift_target(name, self._redshift(name, config), config.schema_, self.clock)
         if isinstance(config, IcebergConfig):
             return self._iceberg(name, config)
+        if isinstance(config, ParquetConfig):
+            from tailrace.targets.parquet import ParquetTarget
+
+            return ParquetTarget(name, *self._lake(config.url), self.clock)
+        if isinstance(config, DeltaConfig):
+            return self._delta(name, config)
         try:
             from tailrace.targets.postgres import postgres_target
         except ImportError as error:
@@ -238,14 +259,55 @@ class Pipeline:
         fixed |= {} if warehouse is None else {"warehouse": warehouse}
 
         def properties() -> dict[str, str]:
-            return (
-                fixed
-                if config.is_local and config.catalog == "sql"
-                else {**fixed, **_access(self.aws.access(), config)}
-            )
+            if config.is_local and config.catalog == "sql":
+                return fixed
+            return {**fixed, **self._access(config)}
 
         namespace = tuple(config.namespace.split("."))
         return IcebergTarget(name, properties, namespace, f"{uri} {warehouse}", self.clock)
+
+    def _access(self, config: IcebergConfig) -> dict[str, str]:
+        """AWS's credentials and region as pyiceberg takes them, for its catalog and its files."""
+        try:
+            login = self.aws.login()
+        except PermissionMissing:
+            if config.catalog == "rest":
+                return {}  # such a catalog may hand out what opens its files
+            raise
+        found = {
+            "client.access-key-id": login.access_key,
+            "client.secret-access-key": login.secret_key,
+            "client.session-token": login.token,
+            "client.region": login.region,
+            "s3.endpoint": login.endpoint,
+            "glue.endpoint": login.endpoint,
+        }
+        if config.signing is not None:
+            found |= {"rest.sigv4-enabled": "true", "rest.signing-name": config.signing}
+            found |= {"rest.signing-region": login.region}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _delta(self, name: str, config: DeltaConfig) -> Target:
+        try:
+            from tailrace.targets.delta import DeltaTarget
+        except ModuleNotFoundError as error:
+            if error.name != "deltalake":
+                raise
+            raise UsageInvalid(
+                f"The target {name!r} needs deltalake, which is not installed", hint="pip install 'tailrace[delta]'"
+            ) from error
+        return DeltaTarget(name, *self._lake(config.url), self.clock)
+
+    def _lake(self, url: str) -> tuple[Store, Location]:
+        """A lake's folder as a store, proved to honour conditional writes, and as other libraries reach it."""
+        from tailrace.targets.lake.location import Location
+
+        scheme, bucket, path = split_url(url)
+        store = open_store(url, self.aws.client("s3") if scheme == "s3" else None, self.base)
+        store.probe()
+        if scheme == "s3":
+            return store, Location(path, bucket, self.aws.login)
+        return store, Location.local((self.base / Path(path).expanduser()).absolute())
 
     def _redshift(self, name: str, config: RedshiftConfig) -> Connection:
         """By the Data API, or by the driver with whatever gives it a login."""
@@ -370,6 +432,9 @@ class Pipeline:
         )
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
+        engine = None
+        if self.config.engine_of(table, target) == "spark":
+            limits, engine = SPREAD_LIMITS, self._spark_loads(table, target)
         return Loader(
             self.landing(table),
             self.target(target),
@@ -382,7 +447,26 @@ class Pipeline:
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
             layout=self._layout(table, target),
+            engine=engine,
         )
+
+    def _spark_loads(self, table: str, target: str) -> LoadEngine:
+        from tailrace.runtimes.spark.loads import SparkLoads
+        from tailrace.runtimes.spark.tasks import Site
+        from tailrace.targets.iceberg import IcebergTarget
+
+        place = self.target(target)
+        assert isinstance(place, IcebergTarget), "the configuration was checked"
+        config = self.config.spark
+        site = Site(self.config.landing.url, str(self.base), table, self.config.source.aws())
+        return SparkLoads(self._spark, place, site, config.part_bytes, config.range_bytes)
+
+    @functools.cached_property
+    def _spark(self) -> Any:
+        from tailrace.runtimes.spark.session import session
+
+        with self._starting_spark:
+            return session(self.config.spark.settings)
 
     def _layout(self, table: str, target: str) -> Layout:
         rules = self.config.tables[table]
@@ -650,15 +734,3 @@ def _reason(manifest: Manifest, quarantined: int) -> str:
     if manifest.pause is not None:
         return f"{manifest.pause.reason} ({manifest.pause.action})"
     return f"{quarantined} records are set aside, see `tailrace quarantine list`" if quarantined else ""
-
-
-def _access(found: dict[str, str], config: IcebergConfig) -> dict[str, str]:
-    """AWS's credentials and region as pyiceberg takes them, for its catalog and its files."""
-    names = {"key": "access-key-id", "secret": "secret-access-key", "token": "session-token", "region": "region"}
-    given = {f"client.{name}": found[ours] for ours, name in names.items() if ours in found}
-    if "endpoint" in found:
-        given |= {"s3.endpoint": found["endpoint"], "glue.endpoint": found["endpoint"]}
-    if config.signing is not None:
-        given |= {"rest.sigv4-enabled": "true", "rest.signing-name": config.signing}
-        given |= {"rest.signing-region": found["region"]} if "region" in found else {}
-    return given

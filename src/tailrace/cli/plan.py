@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 
@@ -79,7 +79,7 @@ class Rate(click.ParamType[Any]):
 @click.option("--freshness", type=Duration(), default="15m", help="At most so far behind (default 15m).")
 @click.option(
     "--target",
-    type=click.Choice(["duckdb", "postgres", "redshift"]),
+    type=click.Choice(get_args(Target)),
     help="Default: what is configured, else redshift.",
 )
 @click.option("--way", type=click.Choice(WAYS), help="Show this one's bill instead of the cheapest that fits.")
@@ -162,8 +162,7 @@ def _looked_at(
         raise UsageInvalid("--item-bytes and --table-bytes say the same", hint="Give one of them, or none.")
     pipeline = context.pipeline()
     for table in pipeline.tables(tables):
-        configured = pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind
-        kind = target or ("redshift" if configured == "iceberg" else configured)  # of lakes nothing is reckoned yet
+        kind = target or _priced(pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind, table)
         cloudwatch = pipeline.aws.client("cloudwatch") if rate is None else None
         found = measure_table(
             pipeline.dynamodb, pipeline.streams, cloudwatch, table, pipeline.clock.now_ms(), needs_shards=shards is None
@@ -178,6 +177,16 @@ def _looked_at(
         each = _item_bytes(count, item_bytes, max(1, found.bytes) if table_bytes is None else table_bytes)
         writes = rate if rate is not None else found.write_units_per_second / -(-each // 1024)
         yield table, make_plan(TableSize(count, each, writes, shards or found.shards), wanted, kind, prices)
+
+
+def _priced(kind: str, table: str) -> Target:
+    for known in get_args(Target):
+        if kind == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageInvalid(
+        f"What a target of kind {kind} costs is not known, and it is the first of {table}",
+        hint=f"Name another with --target: {', '.join(get_args(Target))}.",
+    )
 
 
 # ---- what is shown

@@ -17,7 +17,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.config import Config, DuckDbConfig, IcebergConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import (
+    Config,
+    DeltaConfig,
+    DuckDbConfig,
+    IcebergConfig,
+    ParquetConfig,
+    PostgresConfig,
+    RedshiftConfig,
+)
 from tailrace.deploy import policies
 from tailrace.deploy.entry import (
     CHAIN,
@@ -91,6 +99,7 @@ DEAD_LETTER_SECONDS: Final = 60
 DEAD_LETTER_MEMORY: Final = 512
 SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and publishes for loads by the hour
 SILENT_SECONDS: Final = 900  # three sweeps
+BEHIND_SECONDS: Final = HOUR  # beyond two windows of exports: until one is there takes half of that at most
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
 DESCRIPTION_CHARS: Final = 256  # of a function, which a table's name alone may fill
@@ -225,11 +234,12 @@ def _chars(role: Role) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
+_BY_HAND: Final = DuckDbConfig | ParquetConfig | DeltaConfig | IcebergConfig  # what no function writes to
+
+
 def _deployed_targets(config: Config, table: str) -> list[str]:
     """Those that a function can write to."""
-    return [
-        name for name in config.targets_of(table) if not isinstance(config.targets[name], DuckDbConfig | IcebergConfig)
-    ]
+    return [name for name in config.targets_of(table) if not isinstance(config.targets[name], _BY_HAND)]
 
 
 def _used_targets(config: Config) -> list[str]:
@@ -267,7 +277,7 @@ def _notes(config: Config) -> Iterator[str]:
         if files:
             yield f"{table} is not loaded into {', '.join(files)}: run `tailrace load` where that DuckDB file lies."
         if lakes:
-            yield f"{table} is not loaded into {', '.join(lakes)}: run `tailrace load` on a server."
+            yield f"{table} is not loaded into {', '.join(lakes)}, which no function writes to: run `tailrace load` elsewhere."
         rule = config.load_rule_of(table)
         if not isinstance(rule, str) and _cron(rule.seconds, rule.offset) is None:
             yield f"{table} is loaded up to five minutes late: its times fit no cron expression, so the sweep loads it."
@@ -742,11 +752,26 @@ class _Table:
             missing="breaching",
             seconds=SILENT_SECONDS,
         )
+        if self.config.by_exports(self.table):
+            yield self._behind()
         yield planner.alarm(
             f"{self.id}Quarantine",
             f"{self.slug}-quarantine",
             f"Records of {self.table} were set aside: see `tailrace quarantine list`",
             ("Tailrace", "Quarantined", {"Table": self.table}),
+        )
+
+    def _behind(self) -> Alarm:
+        """Exports that fail are tried again and raise nothing: only the lag shows it. Before the first one there is none."""
+        return self.planner.alarm(
+            f"{self.id}Behind",
+            f"{self.slug}-behind",
+            f"No export of {self.table} is there in time: see `tailrace status`",
+            ("Tailrace", "LagSeconds", {"Table": self.table}),
+            statistic="Minimum",
+            threshold=2 * self.config.windows_of(self.table).width + BEHIND_SECONDS,
+            seconds=SILENT_SECONDS,
+            missing="breaching",
         )
 
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:

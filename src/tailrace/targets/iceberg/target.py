@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -75,6 +75,7 @@ FIELDS: Final = "tailrace.fields"  # the ids of our columns, as we left them
 COMMIT: Final = "tailrace.commit"  # in a snapshot's summary: by which it is known again
 SWEPT: Final = "tailrace.swept-ms"  # when orphans were looked for
 THROUGH: Final = "tailrace.applied-through"
+ENGINE: Final = "tailrace.engine"  # there, too: who carried the load out
 DELETES: Final = "tailrace_deletes"  # the branch that holds deletes, which outlive their rows
 ATTEMPTS: Final = 5  # against the newest snapshot, when other writers come first
 THREADS_MAX: Final = 4  # each holds one file
@@ -228,10 +229,7 @@ class IcebergTarget:
         skipped = len(load.segments) - len(segments)
         if found is not None and not segments:
             return Applied(0, skipped, 0, state.columns)
-        plan = plan_columns(
-            state.columns, load.seen, spec.keys, reserved=[*RESERVED, *(found.foreign if found else ())]
-        )
-        plan = spell_plan(plan, spelled, str.lower, [*RESERVED, *(found.foreign if found else ())])
+        plan = self._plan(load, found)
         is_replay = any(s.segment.may_repeat for s in segments)
         rows = staged(changes, plan.columns, spec.keys, spec.mode, known_ms(load), is_replay=is_replay)
         if found is None:
@@ -247,6 +245,12 @@ class IcebergTarget:
             added=tuple(column.name for column in plan.added),
             widened=tuple(column.name for column in plan.widened),
         )
+
+    def _plan(self, load: Load, found: _Found | None) -> ColumnPlan:
+        """The columns after a load."""
+        reserved = [*RESERVED, *(found.foreign if found else ())]
+        plan = plan_columns(found.state.columns if found else (), load.seen, load.table.keys, reserved=reserved)
+        return spell_plan(plan, spelled, str.lower, reserved)
 
     def _create(self, spec: TableSpec, plan: ColumnPlan) -> _Found:
         """The table with its key alone; the load itself adds what else it brings."""
@@ -343,8 +347,10 @@ class _Work:
         plan: ColumnPlan,
         segments: Sequence[LoadedSegment],
         changes: int,
+        engine: str = "process",
     ) -> None:
         self._target = target
+        self._engine = engine
         self._load = load
         self._table = found.table
         self._state = found.state
@@ -413,7 +419,6 @@ class _Work:
     def _write(
         self, heads: Sequence[Head], main: Layout, deletes: Layout, patch: Patch, sweep: bool, writer: Writer
     ) -> None:
-        load, spec = self._load, self._load.table
         place = self._partition()
         full = self.fields.arrow
         patch = replace(patch, added=whole(patch.added, full))
@@ -423,19 +428,30 @@ class _Work:
             merged = to_merge([*main.ranges, *_as_range(patch)])
         removed, added = main.rewrite(patch, [n for n in merged if n < len(main.files)], self.replaced, place)
         ended = whole(_with_op(patch.ended, self._load.loaded_ms), full)
+        gone_ends, new_ends = self._ends(deletes, ended, sweep)
+        self._finish(heads, (removed, added), (gone_ends, new_ends), patch.live, writer)
+
+    def _finish(
+        self,
+        heads: Sequence[Head],
+        rows: tuple[Collection[str], Sequence[DataFile]],
+        ends: tuple[Collection[str], Sequence[DataFile]],
+        live: int,
+        writer: Writer,
+    ) -> None:
+        """Commit: of rows and of deletes the paths that go and the files that come, and the ledger."""
+        load, spec = self._load, self._load.table
         now_ms = self._target._clock.now_ms()
         entered = ledger_rows(load, self._segments, load.changes, now_ms)
         held = self._put_aside()
-        state = replace(self._state, recent=held).after(spec, entered, self._plan.columns, patch.live, load.fence)
+        state = replace(self._state, recent=held).after(spec, entered, self._plan.columns, live, load.fence)
         notes = {COMMIT: self._commit_id, THROUGH: str(state.applied_through), "tailrace.fence": str(load.fence)}
+        notes[ENGINE] = self._engine
         updates, requirements = self._schema_updates()
         outcomes = []
-        gone_ends, new_ends = self._ends(deletes, ended, sweep)
-        if gone_ends or new_ends:
-            outcomes.append(
-                writer.snapshot(heads[1], gone_ends, new_ends, {COMMIT: self._commit_id}, self.schema.schema_id)
-            )
-        outcomes.append(writer.snapshot(heads[0], removed, added, notes, self.schema.schema_id))
+        if any(ends):
+            outcomes.append(writer.snapshot(heads[1], *ends, {COMMIT: self._commit_id}, self.schema.schema_id))
+        outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id))
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
         properties = {STATE: state.to_json(), FIELDS: json.dumps(self._ids()), COMMIT: self._commit_id}

@@ -1,0 +1,622 @@
+"""The target itself: what a load comes to is reckoned first, and made visible by one commit with the ledger in it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import secrets
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaProtocolError, SchemaMismatchError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from tailrace.clock import Budget, Clock
+from tailrace.codec import widen
+from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.errors import (
+    NotFound,
+    OutcomeUnknown,
+    ServiceUnavailable,
+    StateContended,
+    TailraceError,
+    TargetContended,
+)
+from tailrace.model.positions import CLASS_BASE, order_prefix
+from tailrace.targets.delta import rewriting
+from tailrace.targets.lake import columns, duck
+from tailrace.targets.lake.files import Files, check_folder, is_folder
+from tailrace.targets.lake.ledger import (
+    RESTORE,
+    DataFile,
+    Entry,
+    LakeLedger,
+    checked,
+    from_bytes,
+    read_page,
+    refused,
+    spilled,
+    to_bytes,
+)
+from tailrace.targets.lake.location import Location
+from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
+from tailrace.targets.planning import (
+    check_fence,
+    fresh,
+    identity,
+    key_columns,
+    known_ms,
+    ledger_rows,
+    spelled,
+    staged,
+)
+from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, LoadedSegment, TableSpec
+
+log = logging.getLogger(__name__)
+
+APP: Final = "tailrace"  # whose transactions they are
+TRIES: Final = 20  # loads that find another writer has been there
+PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of it
+HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
+ENDS_MAX: Final = 8  # files of deletes; more become one
+MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
+FILE_BYTES: Final = 128 << 20  # what small files are put together to
+RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
+_SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
+
+Perform: TypeAlias = Callable[[str, Callable[[], Any]], Any]
+"""How an effect is carried out: gets its name and the effect. Tests put faults here."""
+
+
+def perform_plainly(name: str, effect: Callable[[], Any]) -> Any:
+    """Just do it."""
+    return effect()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What stands: the table as it was opened, None where there is none, and its ledger."""
+
+    table: DeltaTable | None
+    ledger: LakeLedger
+
+
+class DeltaTarget:
+    """Keeps `tailrace.targets.target.Target` in a Delta table for each table, in every mode.
+
+    `files` is the folder of the target, for what stands beside the Delta log; `location` the same place for deltalake.
+    """
+
+    kind = "delta"
+    limits = Limits()
+
+    def __init__(
+        self, name: str, files: Files, location: Location, clock: Clock, perform: Perform = perform_plainly
+    ) -> None:
+        self.name = name
+        self._files = files
+        self._location = location
+        self._clock = clock
+        self._perform = perform
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    # ---- the port
+
+    def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
+        held = self._held(table)
+        return Ledger() if held.table is None else held.ledger.shown(held.ledger.rows)
+
+    def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
+        ledger = self._held(table).ledger
+        if not ledger.holds(number):
+            return None
+        pages = [*reversed(ledger.pages)]
+        entries = [*ledger.tail]
+        while pages:
+            page = pages.pop()
+            if page.numbers[0] <= number <= page.numbers[1]:
+                found, below = read_page(self._files.read(f"{table.name}/{page.name}").data)
+                entries += found
+                pages += reversed(below)
+        return next((row for entry in entries for row in entry.rows if row.number == number), None)
+
+    def apply(self, load: Load, budget: Budget | None = None) -> Applied:
+        with self._lock(load.table.name):
+            for attempt in range(TRIES):
+                try:
+                    return self._apply(load)
+                except StateContended:
+                    pause = PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100)
+                    self._clock.wait(pause, threading.Event())
+        raise TargetContended(
+            f"Other writers were first {TRIES} times",
+            hint="Nothing of this load was applied, and it is repeated. Let one loader do the work.",
+            table=load.table.source,
+        )
+
+    def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
+        yield from self._live(table, None)
+
+    def find(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]]) -> pa.Table:
+        batches = list(self._live(table, keys))
+        return pa.Table.from_batches(batches) if batches else pa.table({})
+
+    def query(self, sql: str) -> pa.Table:
+        """Run one read-only statement over the tables of this target, by DuckDB. Raises UsageInvalid when DuckDB refuses it."""
+        return duck.query(sql, self._named)
+
+    # ---- reading
+
+    def _open(self, name: str) -> DeltaTable | None:
+        url = f"{self._location.url}/{name}"
+        try:
+            return DeltaTable(url, storage_options=self._location.storage_options())
+        except TableNotFoundError:
+            return None
+        except Exception as error:
+            raise _translated(error, name) from error
+
+    def _held(self, table: TableSpec) -> _Held:
+        """The table and its ledger. Raises UserFault where going on would mix or lose rows."""
+        check_folder(table)
+        opened = self._open(table.name)
+        if opened is None:
+            self._check_unused(table)
+            return _Held(None, LakeLedger(identity(table)))
+        counter = opened.transaction_version(APP)
+        if counter is None:
+            hint = "Rename it, or set another `name` for this table."
+            raise refused(table.name, "exists, and Tailrace did not make it", hint)
+        ledger = checked(table, from_bytes(self._document(table.name, opened, counter), table.name))
+        held = {field.name for field in opened.schema().fields}
+        lost = [column.name for column in ledger.columns if column.name not in held]
+        if lost:
+            raise refused(table.name, f"has lost the column {lost[0]!r:.80}", RESTORE)
+        return _Held(opened, ledger)
+
+    def _check_unused(self, table: TableSpec) -> None:
+        """No Delta table stands there, so nothing of one may: neither files of somebody else nor a ledger of ours."""
+        for listed in self._files.list(f"{table.name}/"):
+            if listed.name.startswith(f"{table.name}/_tailrace/ledger/"):
+                raise refused(table.name, "is gone, while the ledger says that it was loaded", RESTORE)
+            if not listed.name.startswith(f"{table.name}/_tailrace/"):
+                hint = "Rename it, or set another `name` for this table."
+                raise refused(table.name, "exists, and Tailrace did not make it", hint)
+
+    def _document(self, name: str, table: DeltaTable, counter: int) -> bytes:
+        """The ledger that belongs to a table's transaction number: beside the log, else out of the commit itself."""
+        try:
+            return self._files.read(_mirror(name, counter)).data
+        except NotFound:
+            pass
+        for commit in self._history(name, table):
+            document = _unpacked(commit)
+            if document is not None and json.loads(document)["counter"] == counter:
+                self._files.create(_mirror(name, counter), document)
+                return document
+        raise refused(name, f"has no ledger {counter}, neither beside its log nor in it", RESTORE)
+
+    def _history(self, name: str, table: DeltaTable) -> list[dict[str, Any]]:
+        try:
+            return table.history(HISTORY_COMMITS)
+        except Exception as error:
+            raise _translated(error, name) from error
+
+    def _dataset(self, name: str, table: DeltaTable, paths: Sequence[str] | None = None) -> pyarrow.dataset.Dataset:
+        """The table's files, or some, read by pyarrow alone: deltalake's own file system is called by threads that may
+        outlive us.
+        """
+        folder = self._location.below(name)
+        if paths is None:
+            paths = _files(table)["path"].to_pylist()
+        return pyarrow.dataset.FileSystemDataset.from_paths(
+            [f"{folder}/{unquote(path)}" for path in paths],
+            schema=_arrow(table),
+            format=pyarrow.dataset.ParquetFileFormat(),
+            filesystem=self._location.filesystem(),
+        )
+
+    def _live(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]] | None) -> Iterator[pa.RecordBatch]:
+        held = self._held(table)
+        if held.table is not None:
+            yield from duck.live_rows(self._dataset(table.name, held.table), table, held.ledger.columns, keys)
+
+    def _named(self, name: str) -> pyarrow.dataset.Scanner | None:
+        """A table that a person names. OPTIMIZE may write string views, to which Arrow cannot apply a filter: so a scanner."""
+        table = self._open(name) if is_folder(name) else None
+        return None if table is None else self._dataset(name, table).scanner()
+
+    # ---- loading
+
+    def _lock(self, name: str) -> threading.Lock:
+        """Loads of one table by one program come one after the other; commits order those of several."""
+        with self._guard:
+            return self._locks.setdefault(name, threading.Lock())
+
+    def _apply(self, load: Load) -> Applied:
+        table, held = load.table, self._held(load.table)
+        before = held.ledger
+        check_fence(load, before.fence)
+        segments, changes = fresh(load, [s.segment.number for s in load.segments if before.holds(s.segment.number)])
+        skipped = len(load.segments) - len(segments)
+        if held.table is not None and not segments:
+            return Applied(0, skipped, 0, before.columns)
+        foreign = [] if held.table is None else _foreign(held.table, before)
+        plan = plan_columns(before.columns, load.seen, table.keys, reserved=[*RESERVED, *foreign])
+        plan = spelled(plan, _spell, str.lower, [*RESERVED, *foreign])
+        is_replay = any(s.segment.may_repeat for s in segments)
+        rows = staged(changes, plan.columns, table.keys, table.mode, known_ms(load), is_replay=is_replay)
+        held = self._evolved(table, held, plan)
+        after = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
+        if after.counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
+            self._maintain(table, after)
+        return Applied(
+            segments=len(segments),
+            skipped=skipped,
+            rows=changes.num_rows,
+            columns=plan.columns,
+            added=tuple(column.name for column in plan.added),
+            widened=tuple(column.name for column in plan.widened),
+        )
+
+    def _evolved(self, table: TableSpec, held: _Held, plan: ColumnPlan) -> _Held:
+        """The table with the planned columns: made, added to, or written anew with wider types, each by one commit."""
+        before = held.ledger
+        if held.table is not None and plan.columns == before.columns:
+            return held
+        ledger = replace(before, columns=plan.columns, counter=before.counter + 1)
+        schema = Schema.from_arrow(_schema(table, plan.columns))
+        url, options = f"{self._location.url}/{table.name}", self._location.storage_options()
+        opened = held.table
+        if opened is None:
+
+            def act(properties: CommitProperties) -> None:
+                DeltaTable.create(url, schema, storage_options=options, commit_properties=properties)
+        elif plan.widened:
+            reader = self._rewritten(table, opened, plan)
+
+            def act(properties: CommitProperties) -> None:
+                write_deltalake(opened, reader, mode="overwrite", schema_mode="overwrite", commit_properties=properties)
+        elif plan.added:
+            names = {column.name for column in plan.added}
+            fields = [field for field in schema.fields if field.name in names]
+
+            def act(properties: CommitProperties) -> None:
+                opened.alter.add_columns(fields, commit_properties=properties)
+        else:
+            return replace(held, ledger=replace(before, columns=plan.columns))  # only their numbers have more room
+        self._commit("columns", table, ledger, act)
+        return self._held(table)
+
+    def _rewritten(self, table: TableSpec, opened: DeltaTable, plan: ColumnPlan) -> pa.RecordBatchReader:
+        """All rows in the columns' new types; columns of somebody else stay as they are."""
+        dataset = self._dataset(table.name, opened)
+        wanted = {field.name: field for field in _schema(table, plan.columns)}
+        fields = [wanted.pop(field.name, field) for field in dataset.schema]
+        schema = pa.schema([*fields, *wanted.values()])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in dataset.to_batches():
+                rows = pa.Table.from_batches([batch])
+                arrays = [
+                    widen(rows[field.name], field.type)
+                    if field.name in rows.column_names
+                    else pa.nulls(rows.num_rows, field.type)
+                    for field in schema
+                ]
+                yield from pa.Table.from_arrays(arrays, schema=schema).to_batches()
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def _commit_rows(
+        self,
+        load: Load,
+        held: _Held,
+        segments: Sequence[LoadedSegment],
+        changes: pa.Table,
+        rows: pa.Table,
+        *,
+        is_replay: bool,
+    ) -> LakeLedger:
+        """Reckon what becomes of the rows, and commit it. The ledger after it."""
+        table, ledger, opened = load.table, held.ledger, held.table
+        assert opened is not None
+        schema, keys = _schema(table, ledger.columns), [c.name for c in key_columns(ledger.columns, table.keys)]
+        arithmetic = Arithmetic(table.mode, _plain(schema), keys, load.loaded_ms, known_ms(load))
+        is_sweep = any(s.segment.kind == "sweep" for s in segments)
+        if is_sweep:
+            standing = self._all_standing(table, opened, keys, load.epoch)
+            patch = arithmetic.sweep(standing, load.epoch)
+        else:
+            standing = self._standing(table, held, keys, rows, is_replay=is_replay)
+            patch = arithmetic.patch(rows, standing, self._ends(table, ledger), replayed=is_replay)
+        entry = Entry(tuple(ledger_rows(load, segments, changes, self._clock.now_ms())))
+        after = ledger.applied(entry, load.fence, identity(table), ledger.rows + patch.live)
+        after = replace(after, counter=ledger.counter + 1)
+        first = order_prefix(load.epoch, CLASS_BASE) if is_sweep and table.mode == "current" else ""
+        after = replace(after, ends=self._ends_with(table, after, patch.ended, first))
+        after, pages = spilled(after)
+        for page, data in pages:
+            self._files.create(f"{table.name}/{page.name}", data)
+        actions = self._written(table, opened, after, patch, standing, keys)
+
+        def act(properties: CommitProperties) -> None:
+            opened.create_write_transaction(actions, "append", opened.schema(), commit_properties=properties)
+
+        self._commit("rows", table, after, act)
+        return after
+
+    def _written(
+        self,
+        table: TableSpec,
+        opened: DeltaTable,
+        ledger: LakeLedger,
+        patch: Patch,
+        standing: pa.Table,
+        keys: Sequence[str],
+    ) -> list[AddAction | RemoveAction]:
+        """New files, which count once a commit adds them, and what such a commit has to say: old files go, new ones come.
+
+        A row comes into the file of the row that it replaces; rows of new keys come into a file of their own.
+        """
+        schema, now_ms, word = _arrow(opened), self._clock.now_ms(), secrets.token_hex(4)
+        sizes = dict(zip(*(_files(opened)[name].to_pylist() for name in ("path", "size_bytes")), strict=True))
+        added, homes = whole(patch.added, schema), pa.array(rewriting.placed(patch, standing, duck.FILE), pa.string())
+        actions: list[AddAction | RemoveAction] = []
+
+        def write(rows: pa.Table) -> None:
+            if rows.num_rows:
+                path = f"part-{ledger.counter:012d}-{len(actions)}-{word}.zstd.parquet"
+                data = rewriting.file_bytes(rows)
+                self._files.create(f"{table.name}/{path}", data)
+                actions.append(AddAction(path, len(data), {}, now_ms, True, rewriting.stats(rows, keys)))
+
+        for name, hit in rewriting.touched(patch, standing, duck.FILE).items():
+            path = name.removeprefix(f"{self._location.below(table.name)}/")
+            path = next(known for known in sizes if unquote(known) == path)
+            rows = self._dataset(table.name, opened, [path]).to_table()
+            lines = duck.lines(rows, hit, [*keys, POS])
+            if lines.num_rows != hit.num_rows:
+                raise AssertionError(f"{lines.num_rows} rows of {path} were found again, of {hit.num_rows}")
+            actions.append(RemoveAction(path, True, now_ms, sizes[path], {}))
+            come = added.filter(pc.fill_null(pc.equal(homes, name), False))
+            write(pa.concat_tables([rewriting.rewritten(rows, lines, patch), come]))
+        write(added.filter(pc.is_null(homes)) if added.num_rows else added)
+        return actions
+
+    def _standing(
+        self, table: TableSpec, held: _Held, keys: Sequence[str], rows: pa.Table, *, is_replay: bool
+    ) -> pa.Table:
+        """Rows that may matter, each with its place here."""
+        assert held.table is not None
+        names, ledger = STANDING[table.mode], held.ledger
+        nothing = _plain(_schema(table, ledger.columns)).empty_table().select([*keys, *names])
+        nothing = nothing.append_column(duck.FILE, pa.array([], pa.string()))
+        if rows.num_rows == 0 or (table.mode == "changelog" and not is_replay):
+            return _placed(nothing)
+        if table.mode == "changelog":
+            places = pc.min_max(rows["pos"]).as_py()
+            dataset = self._dataset(table.name, held.table)
+            return _placed(duck.between(dataset, [*keys, *names, duck.FILE], places["min"], places["max"]))
+        wanted = {f"k{n}": rows[f"c{ledger_index(ledger, key)}"] for n, key in enumerate(keys)}
+        dataset = self._dataset(table.name, held.table, _near(held.table, keys[0], wanted["k0"]))
+        return _placed(duck.standing(dataset, keys, [*names, duck.FILE], pa.table(wanted)))
+
+    def _all_standing(self, table: TableSpec, opened: DeltaTable, keys: Sequence[str], epoch: int) -> pa.Table:
+        """For a sweep: rows of older epochs, of a changelog all."""
+        names = [*STANDING[table.mode], duck.FILE, *(["_tr_op"] if table.mode == "changelog" else [])]
+        last = "~" if table.mode == "changelog" else order_prefix(epoch, CLASS_BASE)
+        return _placed(duck.between(self._dataset(table.name, opened), [*keys, *names], "", last))
+
+    # ---- deletes that are kept apart
+
+    def _ends(self, table: TableSpec, ledger: LakeLedger) -> pa.Table:
+        """All of them, in the key's present types."""
+        names = [c.name for c in key_columns(ledger.columns, table.keys)]
+        schema = _ends_schema(table, ledger)
+        pieces = [schema.empty_table()]
+        for file in ledger.ends:
+            rows = pq.read_table(io.BytesIO(self._files.read(f"{table.name}/{file.path}").data))
+            arrays = [widen(rows.column(n), schema.field(n).type) for n in range(len(names))]
+            pieces.append(pa.Table.from_arrays([*arrays, *rows.columns[len(names) :]], schema=schema))
+        return pa.concat_tables(pieces)
+
+    def _ends_with(self, table: TableSpec, ledger: LakeLedger, ended: pa.Table, first: str) -> tuple[DataFile, ...]:
+        """Files of deletes after a load that adds some. `first`: those before this place go; "": none.
+
+        Whatever is written here counts once a ledger lists it.
+        """
+        if first:
+            kept = self._ends(table, ledger)
+            kept = kept.filter(pc.greater_equal(kept[POS], first))
+            return () if kept.num_rows == 0 else (self._ends_file(table, ledger, kept),)
+        if not ENDS[table.mode] or ended.num_rows == 0:
+            return ledger.ends
+        ended = whole(ended, _ends_schema(table, ledger))
+        if len(ledger.ends) < ENDS_MAX:
+            return (*ledger.ends, self._ends_file(table, ledger, ended))
+        return (self._ends_file(table, ledger, pa.concat_tables([self._ends(table, ledger), ended])),)
+
+    def _ends_file(self, table: TableSpec, ledger: LakeLedger, rows: pa.Table) -> DataFile:
+        path = f"_tailrace/ends/{ledger.counter:020d}-{secrets.token_hex(4)}.parquet"
+        sink = io.BytesIO()
+        pq.write_table(rows, sink, compression="zstd")
+        self._files.create(f"{table.name}/{path}", sink.getvalue())
+        places = pc.min_max(rows[POS]).as_py()
+        return DataFile(path, rows.num_rows, places["min"], places["max"])
+
+    # ---- commits
+
+    def _commit(self, what: str, table: TableSpec, ledger: LakeLedger, act: Callable[[CommitProperties], None]) -> None:
+        """One commit with the ledger in it, on the version that was read. Raises StateContended where that is not the newest.
+
+        An answer that was lost is settled by reading: every commit carries a word of its own.
+        """
+        word, document = secrets.token_hex(8), to_bytes(ledger)
+        properties = CommitProperties(
+            custom_metadata={"tailrace": _packed(document), "tailrace.word": word},
+            app_transactions=[Transaction(APP, ledger.counter)],
+            max_commit_retries=0,
+        )
+        try:
+            self._perform(what, lambda: act(properties))
+        except AssertionError:
+            raise
+        except Exception as error:
+            if not self._landed(table, ledger.counter, word):
+                if _is_conflict(error):
+                    raise StateContended(
+                        "Another writer committed first", hint="Read it again and go on.", table=table.source
+                    ) from error
+                raise _translated(error, table.name) from error
+        self._files.create(_mirror(table.name, ledger.counter), document)
+
+    def _landed(self, table: TableSpec, counter: int, word: str) -> bool:
+        """Whether a commit that did not answer is in the log."""
+        try:
+            opened = self._open(table.name)
+            if opened is None or (opened.transaction_version(APP) or 0) < counter:
+                return False
+            return any(commit.get("tailrace.word") == word for commit in self._history(table.name, opened))
+        except TailraceError as error:
+            raise OutcomeUnknown(
+                f"Whether a commit was made is not known: {error.message}",
+                hint="The next load looks at the ledger first and goes on from it.",
+                table=table.source,
+            ) from error
+
+    # ---- tidying up
+
+    def _maintain(self, table: TableSpec, ledger: LakeLedger) -> None:
+        """Put small files together, and remove what no version of the last week needs. A failure ends no load.
+
+        Of what stands beside the log, the newest stays: somebody may have read the ledger a moment ago.
+        """
+        try:
+            opened = self._open(table.name)
+            assert opened is not None
+            self._perform("optimize", lambda: opened.optimize.compact(target_size=FILE_BYTES))
+            self._perform("vacuum", lambda: opened.vacuum(dry_run=False))
+            oldest = f"{max(0, ledger.counter - MAINTAIN_COMMITS):020d}"
+            kept = {f"{table.name}/{file.path}" for file in ledger.ends}
+            for folder in ("ledger", "ends"):
+                for listed in list(self._files.list(f"{table.name}/_tailrace/{folder}/")):
+                    if listed.name.rpartition("/")[2] < oldest and listed.name not in kept:
+                        self._files.delete(listed.name)
+        except Exception as error:
+            log.warning("%s into %s: tidying up failed: %s", table.name, self.name, error)
+
+
+def _files(table: DeltaTable) -> pa.Table:
+    """A line for each file: ``path``, ``size_bytes``, ``min.…`` and ``max.…`` of its columns."""
+    return pa.table(table.get_add_actions(flatten=True))
+
+
+def _near(table: DeltaTable, key: str, wanted: pa.ChunkedArray) -> list[str]:
+    """The files that may hold one of these values, by the bounds that the log has."""
+    files, bounds = _files(table), pc.min_max(wanted).as_py()
+    known = [
+        files[f"{what}.{key}"].to_pylist() if f"{what}.{key}" in files.column_names else [None] * files.num_rows
+        for what in ("min", "max")
+    ]
+    return [
+        path
+        for path, least, greatest in zip(files["path"].to_pylist(), *known, strict=True)
+        if rewriting.may_hold(least, greatest, bounds["min"], bounds["max"])
+    ]
+
+
+def ledger_index(ledger: LakeLedger, name: str) -> int:
+    """Which column bears this name."""
+    return next(n for n, column in enumerate(ledger.columns) if column.name == name)
+
+
+def _schema(table: TableSpec, known: Sequence[Any]) -> pa.Schema:
+    """The table's columns as Delta keeps them: moments are in UTC, and say so."""
+    return pa.schema(
+        [
+            pa.field(field.name, pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field
+            for field in columns.table_schema(known, table.mode)
+        ]
+    )
+
+
+def _arrow(table: DeltaTable) -> pa.Schema:
+    """A table's schema in the types that its files have; deltalake says "view" where it would read them itself."""
+    return pa.schema([(field.name, _unviewed(field.type)) for field in pa.schema(table.schema().to_arrow())])
+
+
+def _unviewed(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(type_):
+        return pa.list_(pa.field("element", _unviewed(type_.value_type)))
+    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}.get(type_, type_)
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """The same with moments as the arithmetic takes them."""
+    return pa.schema([pa.field(f.name, pa.timestamp("us")) if pa.types.is_timestamp(f.type) else f for f in schema])
+
+
+def _ends_schema(table: TableSpec, ledger: LakeLedger) -> pa.Schema:
+    """The key's columns, then what `ENDS` says."""
+    plain = _plain(_schema(table, ledger.columns))
+    keys = [plain.field(c.name) for c in key_columns(ledger.columns, table.keys)]
+    more = {POS: pa.string(), "_tr_valid_from": pa.timestamp("us")}
+    return pa.schema([*keys, *(pa.field(name, more[name]) for name in ENDS[table.mode])])
+
+
+def _placed(rows: pa.Table) -> pa.Table:
+    rows = rows.cast(_plain(rows.schema))
+    return rows.append_column("place", pa.array(range(rows.num_rows), pa.int64()))
+
+
+def _foreign(opened: DeltaTable, ledger: LakeLedger) -> list[str]:
+    """Columns that somebody else added."""
+    ours = {*(column.name for column in ledger.columns), *RESERVED}
+    return [field.name for field in opened.schema().fields if field.name not in ours]
+
+
+def _spell(name: str) -> str:
+    return columns.spell(name.translate(_SPELLED))
+
+
+def _mirror(name: str, counter: int) -> str:
+    return f"{name}/_tailrace/ledger/{counter:020d}.json"
+
+
+def _packed(document: bytes) -> str:
+    return base64.b64encode(zlib.compress(document, 6)).decode()
+
+
+def _unpacked(commit: dict[str, Any]) -> bytes | None:
+    packed = commit.get("tailrace")
+    return zlib.decompress(base64.b64decode(packed)) if isinstance(packed, str) else None
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Another version is the newest, or somebody made the table meanwhile."""
+    return isinstance(error, CommitFailedError) or "already exists" in str(error)
+
+
+def _translated(error: Exception, name: str) -> TailraceError:
+    """deltalake's errors in our words."""
+    if isinstance(error, TailraceError):
+        return error
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+    if isinstance(error, SchemaMismatchError | DeltaProtocolError):
+        return refused(name, f"is not as it was left: {text}", "Undo the change that was made to it.")
+    return ServiceUnavailable(
+        f"Delta could not finish: {text}", hint="Nothing of this load was applied; it is repeated.", name=name
+    )

@@ -1,0 +1,58 @@
+"""The object store that a lake target writes to: what it needs of one. Local disk and S3 are passed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from tailrace.errors import UserFault
+from tailrace.targets.target import TableSpec
+
+_FOLDER: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,255}")
+
+
+class StoredFile(Protocol):
+    """An object's bytes and the version that a compare-and-swap names."""
+
+    @property
+    def data(self) -> bytes: ...
+
+    @property
+    def version(self) -> str: ...
+
+
+class Files(Protocol):
+    """A folder of objects, each written once, and documents that are replaced by compare-and-swap.
+
+    Raises NotFound where nothing stands, AlreadyExists and StateContended where something else does, OutcomeUnknown where a
+    write may or may not have happened.
+    """
+
+    @property
+    def url(self) -> str: ...
+
+    def read(self, name: str) -> StoredFile: ...
+
+    def create(self, name: str, data: bytes) -> None: ...
+
+    def replace(self, name: str, data: bytes, expected: str | None) -> str: ...
+
+    def list(self, prefix: str) -> Iterator[Any]: ...
+
+    def delete(self, name: str) -> None: ...
+
+
+def is_folder(name: str) -> bool:
+    """Whether a table of this name can be a folder, here and on S3, that every reader spells alike."""
+    return _FOLDER.fullmatch(name) is not None
+
+
+def check_folder(table: TableSpec) -> None:
+    """Raises UserFault for a name that no folder can have."""
+    if not is_folder(table.name):
+        raise UserFault(
+            f"{table.name!r:.80} cannot be the folder of a table",
+            hint="Give the table a `name` of letters, digits, hyphens, underscores and dots.",
+            table=table.source,
+        )

@@ -1,0 +1,155 @@
+"""Parquet files as a target: the contract, faults at every call of the store, loaders that race, other engines that read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from lake_faults import shows_all_or_nothing, struck_everywhere
+
+from tailrace.clock import SystemClock
+from tailrace.errors import UserFault
+from tailrace.landing import LocalStore, Store
+from tailrace.targets.lake.ledger import NAME
+from tailrace.targets.lake.location import Location
+from tailrace.targets.parquet import ParquetTarget
+from tailrace.targets.target import Mode
+from tailrace.testing.faults import FaultyStore
+from tailrace.testing.target_contract import HISTORY, Change, Replica, TargetContract, put
+
+
+def open_target(place: Path, store: Store | None = None) -> ParquetTarget:
+    return ParquetTarget("lake", store or LocalStore(place), Location.local(place), SystemClock())
+
+
+def tamper(place: Path, sql: str) -> None:
+    """What somebody else does to a folder, said in SQL."""
+    folder = place / "orders"
+    if sql.startswith("CREATE"):
+        folder.mkdir(parents=True)
+        (folder / "part-0.parquet").write_bytes(b"PAR1")
+    elif sql.startswith("DROP"):
+        for version in folder.glob("v*"):
+            shutil.rmtree(version)
+    else:
+        assert sql.startswith("DELETE"), sql
+        document = json.loads((folder / NAME).read_bytes())
+        (folder / NAME).write_text(json.dumps({**document, "tail": []}))
+
+
+class TestParquet(TargetContract):
+    ignores_case = False
+    modes: tuple[Mode, ...] = ("changelog",)
+
+    def make_target(self, place: Path) -> ParquetTarget:
+        return open_target(place)
+
+    def tamper(self, place: Path, sql: str) -> None:
+        tamper(place, sql)
+
+    def test_what_was_written_before_there_were_fences_is_refused(self, tmp_path: Path) -> None:
+        """There was no such format; a newer one is refused."""
+        replica = Replica(self.make_target(tmp_path), "changelog")
+        replica.apply((1, [put(1)]))
+        load = replica.load((2, [put(2)]))
+        ledger = tmp_path / "orders" / NAME
+        ledger.write_text(json.dumps({**json.loads(ledger.read_bytes()), "format": 2}))
+        for use in (lambda: replica.target.apply(load), lambda: replica.target.ledger(replica.spec)):
+            with pytest.raises(UserFault, match="format 2") as error:
+                use()
+            assert "Upgrade" in error.value.hint
+
+
+# ---- faults at every call of the store
+
+
+def plain_rows(place: Path) -> Counter[tuple[str, str]]:
+    """What a reader sees who opens the newest version's folder as it is: key and place of each row."""
+    versions = sorted((place / "orders").glob("v*"), key=lambda folder: int(folder.name[1:]))
+    ledger = place / "orders" / NAME
+    version = json.loads(ledger.read_bytes())["version"] if ledger.exists() else 1
+    files = [file for folder in versions if folder.name == f"v{version}" for file in folder.rglob("*.parquet")]
+    tables = [pq.read_table(file, columns=["pk", "_tr_pos"], partitioning=None) for file in files]
+    return Counter(place for table in tables for place in zip(*table.to_pydict().values(), strict=True))
+
+
+def captured(segments: Sequence[tuple[int, Sequence[Change]]]) -> Counter[tuple[str, str]]:
+    return Counter((change.item["pk"]["S"], change.order) for _, changes in segments for change in changes)
+
+
+def open_faulty(place: Path, store: Any = None, plan: Any = None) -> ParquetTarget:
+    return open_target(place, store)
+
+
+def test_a_fault_at_any_call_leaves_the_load_whole_or_absent_and_no_row_twice(tmp_path: Path) -> None:
+    for struck in struck_everywhere(open_faulty, "changelog", tmp_path, (0, 1, 3)):
+        number, replica = struck.number, struck.replica
+        shows_all_or_nothing(struck)
+        seen = plain_rows(struck.place)
+        assert seen <= captured(HISTORY[: number + 1]), f"a plain reader sees what is not, or twice: {struck.what}"
+        assert seen >= captured(HISTORY[:number]), f"a plain reader misses what was complete: {struck.what}"
+        if struck.plan.at % 2:
+            replica.apply(HISTORY[number])
+        else:  # another loader comes with more
+            replica.apply(HISTORY[number], HISTORY[number + 1])
+        replica.check()
+        loads = number + 1 if struck.plan.at % 2 else number + 2
+        assert plain_rows(struck.place) == captured(HISTORY[:loads]), f"files are left that nobody lists: {struck.what}"
+
+
+LATER = (9, [put(90, "z")])
+NARROW = [(number, [put(number, key, x={"N": "1"})]) for number, key in enumerate("abc", 1)]
+
+
+@pytest.mark.parametrize("history", [NARROW, HISTORY[:3]], ids=["same types", "wider types"])
+def test_two_loaders_at_each_others_heels_leave_each_change_once(tmp_path: Path, history: Any) -> None:
+    """One is stopped before any of its calls, while the other one loads the same segments with more, and then goes on."""
+    calls = 0
+    while True:
+        place = tmp_path / str(calls)
+        first = Replica(open_target(place), "changelog")
+        first.apply(history[0])
+        load = first.load(history[1])
+        other = Replica(open_target(place), "changelog")
+        plan = Interrupting(calls, lambda other=other: (other.apply(*history[1:]), other.apply(LATER)))  # type: ignore[misc]
+        open_target(place, FaultyStore(LocalStore(place), plan)).apply(load)
+        applied = [*history, LATER] if plan.done else history[:2]
+        first.applied.update(applied)
+        first.check()
+        assert plain_rows(place) == captured(applied)
+        document = json.loads((place / "orders" / NAME).read_bytes())
+        known = {document["version"], *(retired["version"] for retired in document["retired"])}
+        assert {file.relative_to(place / "orders").parts[0] for file in place.rglob("*.parquet")} <= {
+            f"v{version}" for version in known
+        }
+        if not plan.done:
+            break
+        calls += 1
+    assert calls >= 4
+
+
+@dataclass
+class Interrupting:
+    """Lets somebody else work before one of the calls."""
+
+    at: int
+    work: Callable[[], Any]
+    calls: int = 0
+    done: bool = False
+
+    def read(self, name: str, effect: Callable[[], Any]) -> Any:
+        return self.write(name, effect)
+
+    def write(self, name: str, effect: Callable[[], Any]) -> Any:
+        if self.calls == self.at:
+            self.work()
+            self.done = True
+        self.calls += 1
+        return effect()
