@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -12,9 +13,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from iceberg_place import NAMESPACE, catalog_of, open_target, orders
 from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, write_manifest, write_manifest_list
@@ -446,6 +450,69 @@ def test_small_files_become_one(tmp_path: Path) -> None:
             counts.append(len(list(table.scan().plan_files())))
         replica.check()
         assert max(counts) <= 17, "however many loads there were"
+
+
+def test_a_changelog_stays_in_its_hours_whatever_is_written_anew(tmp_path: Path) -> None:
+    """Columns that widen write every file anew, and small files are gathered: no row may leave its partition."""
+    replica, hour = Replica(open_target(tmp_path), "changelog"), 3_600_000
+    for number in range(1, 41):
+        numbers = {"x": {"N": "0.5" if number == 20 else "1E-130" if number == 30 else str(number)}}
+        load = replica.load((number, [put(number, **numbers)]))
+        loaded_ms = 1_790_000_000_000 + (number % 2) * hour
+        replica.target.apply(dataclasses.replace(load, loaded_ms=loaded_ms))
+        replica.applied[number] = [put(number, **numbers)]
+    replica.check()
+    table = orders(tmp_path)
+    for file in (task.file for task in table.scan().plan_files()):
+        rows = pq.read_table(file.file_path.removeprefix("file://"), columns=["_tr_loaded_at"], partitioning=None)
+        assert {moment.timestamp() // 3600 for moment in _utc(rows)} == {file.partition[0]}
+    assert len(list(table.scan().plan_files())) < 40
+    assert table.scan("_tr_loaded_at = '2026-09-21T14:13:20'").to_arrow().num_rows == 20
+
+
+def _utc(rows: pa.Table) -> list[datetime]:
+    return [moment.replace(tzinfo=UTC) for moment in rows["_tr_loaded_at"].to_pylist()]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_ledger_rows_that_could_not_be_put_aside_are_put_aside_by_the_next_load(tmp_path: Path, before: bool) -> None:
+    replica = Replica(open_target(tmp_path), "changelog")
+    replica.apply(*[(number, [put(number)]) for number in range(1, 211)])
+    load, names = replica.load((211, [put(211)])), list[str]()
+
+    def perform(name: str, effect: Callable[[], Any]) -> Any:
+        names.append(name)
+        done = None if before and name == "append ledger rows" else effect()
+        if name == "append ledger rows":
+            raise OSError("struck")
+        return done
+
+    with pytest.raises(TailraceError):
+        open_target(tmp_path, perform=perform).apply(load)
+    assert "append ledger rows" in names
+    assert replica.ledger.applied_through == 210
+    replica.apply((211, [put(211)]))
+    rows = [replica.target.applied(replica.spec, number) for number in (1, 110, 111, 211)]
+    assert [row and row.number for row in rows] == [1, 110, 111, 211]
+
+
+def test_a_load_counts_although_old_files_could_not_be_deleted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replica = Replica(open_target(tmp_path))
+    for number in range(1, 24):
+        replica.apply((number, [put(number)]))
+
+    def perform(name: str, effect: Callable[[], Any]) -> Any:
+        if name.startswith("delete "):
+            raise OSError("struck")
+        return effect()
+
+    replica.target = open_target(tmp_path, At(25), perform=perform)
+    replica.apply((24, [put(24)]))
+    replica.check()
+    assert len(orders(tmp_path).metadata.snapshots) == 2
+    assert len(lying_about(tmp_path)) > 20
 
 
 def test_a_table_that_was_rolled_back_is_refused(tmp_path: Path) -> None:

@@ -296,10 +296,12 @@ class IcebergTarget:
             raise refused(spec, "was rolled back to an older snapshot, and its ledger was not", RESTORE)
         names = [*(column.name for column in state.columns), *META_NAMES[spec.mode]]
         fields = {field.name: field for field in table.schema().fields}
-        ids = json.loads(remembered(table, FIELDS) or "[]")
+        ids = _ids_in(remembered(table, FIELDS))
+        if len(ids) != len(names):
+            raise refused(spec, f"has a property {FIELDS} that does not belong to its ledger", RESTORE)
         types = {field.name: field.type for field in table_schema(state.columns, spec.mode)}
         arrow = Fields(table.schema(), table.metadata.properties).arrow
-        for name, id_ in zip(names, ids, strict=False):
+        for name, id_ in zip(names, ids, strict=True):
             if name not in fields or fields[name].field_id != id_:
                 raise refused(spec, f"no longer has the column {name!r:.100} that Tailrace made", _UNDO)
             if arrow.field(name).type != types[name]:
@@ -360,6 +362,8 @@ class _Work:
         self.schema, self.replaced = evolved(found.table, found.state, plan, load.table)
         self.fields = Fields(self.schema, self._table.metadata.properties)
         self.keys = [column.name for column in key_columns(plan.columns, load.table.keys)]
+        # Deletes have nothing but keys; what else was replaced is NULL in them, and stays so.
+        self.replaced_keys = {name: old for name, old in self.replaced.items() if name in self.keys}
         folder = self._table.location_provider().data_path
         self._access = Files(self._table.io, self.fields, folder, self._commit_id, self._perform)
 
@@ -368,7 +372,15 @@ class _Work:
         heads = [head_of(metadata, branch, io, self._perform) for branch in (MAIN, DELETES)]
         sorted_by = [POS] if self._mode == "changelog" else self.keys
         main, deletes = (
-            Layout(head.files, self.fields, self._access, sorted_by, self._target._threads) for head in heads
+            Layout(
+                head.files,
+                self.fields,
+                self._access,
+                sorted_by,
+                self._target._threads,
+                is_partitioned=self._mode == "changelog",
+            )
+            for head in heads
         )
         schema = table_schema(self._plan.columns, self._mode)
         reckon = Arithmetic(self._mode, schema, self.keys, load.loaded_ms, known_ms(load))
@@ -401,7 +413,7 @@ class _Work:
         standing = main.standing(keys, [*self.keys, *STANDING[self._mode]], self.replaced)
         ends = no_ends
         if ENDS[self._mode]:
-            ends = deletes.standing(keys, [*self.keys, *ENDS[self._mode]], self.replaced)
+            ends = deletes.standing(keys, [*self.keys, *ENDS[self._mode]], self.replaced_keys)
         return reckon.patch(rows, standing, ends, replayed=is_replay)
 
     def _write(
@@ -469,15 +481,15 @@ class _Work:
         gone = pa.array([], pa.int64())
         if sweep and self._mode == "current":
             first = order_prefix(self._load.epoch, CLASS_BASE)
-            held = deletes.all([POS], self.replaced)
+            held = deletes.all([POS], self.replaced_keys)
             gone = held.filter(pc.less(held[POS], first))["place"].combine_chunks()
         patch = Patch(
             gone, pa.table({"place": pa.array([], pa.int64())}), ended, pa.nulls(ended.num_rows, pa.int64()), ended, 0
         )
-        if not (len(gone) or ended.num_rows or self.replaced):
+        if not (len(gone) or ended.num_rows or self.replaced_keys):
             return [], []
         merged = [n for n in to_merge([*deletes.ranges, *_as_range(patch)]) if n < len(deletes.files)]
-        return deletes.rewrite(patch, merged, self.replaced, Place(spec_id=self._table.spec().spec_id))
+        return deletes.rewrite(patch, merged, self.replaced_keys, Place(spec_id=self._table.spec().spec_id))
 
     def _partition(self) -> Place:
         spec = self._table.spec()
@@ -549,6 +561,14 @@ def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -
     fields += [field for field in table.schema().fields if field.name not in names]
     schema_id = max(schema.schema_id for schema in table.metadata.schemas) + 1
     return Schema(*fields, schema_id=schema_id), replaced
+
+
+def _ids_in(document: str | None) -> list[int]:
+    try:
+        ids = json.loads(document or "[]")
+    except ValueError:
+        return []
+    return ids if isinstance(ids, list) else []
 
 
 def _is_rolled_back(table: Table) -> bool:
