@@ -25,7 +25,7 @@ SAMPLE_ROWS: Final = 2_000
 GROUP_ROWS: Final = 122_880  # of a row group: what DuckDB reads as one piece
 
 
-DATA_NAME: Final = re.compile(r"[0-9a-f]{32}-[0-9]{5}\.parquet")  # of a file that we wrote
+DATA_NAME: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{5}-[0-9a-f]{8})?-[0-9]{5}\.parquet")  # of a file that we wrote
 
 
 class FileWithoutIds(Exception):

@@ -35,14 +35,7 @@ class Layout:
     """The live files of one branch, and how they look after a load. Places of rows are ``file << 32 | row``."""
 
     def __init__(
-        self,
-        files: Sequence[DataFile],
-        fields: Fields,
-        access: Files,
-        keys: Sequence[str],
-        threads: int,
-        *,
-        is_partitioned: bool,
+        self, files: Sequence[DataFile], fields: Fields, access: Files, keys: Sequence[str], threads: int
     ) -> None:
         self.files = files
         self.ranges = [_range(file, fields, keys) for file in files]
@@ -50,7 +43,6 @@ class Layout:
         self._access = access
         self._keys = keys
         self._threads = threads
-        self._is_partitioned = is_partitioned
         self._held: dict[int, pa.Table] = {}
         self._room = HELD_ROWS_MAX
 
@@ -111,7 +103,8 @@ class Layout:
         touched |= set(range(len(self.files))) if replaced else set()
         touched |= set(merged)
         target = [NOWHERE if value is None else value >> 32 for value in near]
-        self._assign(patch.added, target, touched - set(merged))
+        if len(place.partition) == 0:  # else a neighbour may lie in another partition
+            self._assign(patch.added, target, touched - set(merged))
         lines: dict[int, list[int]] = {}
         for line, number in enumerate(target):
             lines.setdefault(number, []).append(line)
@@ -142,13 +135,8 @@ class Layout:
         return rows_per_file(rows + patch.added.num_rows, size * (rows + patch.added.num_rows) // rows if rows else 0)
 
     def _assign(self, added: pa.Table, target: list[int], touched: set[int]) -> None:
-        """Rows of new keys go where their neighbours are, if that file is written anyway and no partition parts them."""
-        if (
-            self._is_partitioned
-            or not touched
-            or NOWHERE not in target
-            or any(held.lower is None for held in self.ranges)
-        ):
+        """Rows of new keys go where their neighbours are, if that file is written anyway."""
+        if not touched or NOWHERE not in target or any(held.lower is None for held in self.ranges):
             return
         order = sorted(range(len(self.files)), key=lambda n: self.ranges[n].lower or ())
         lowers = [self.ranges[n].lower or () for n in order]

@@ -372,15 +372,7 @@ class _Work:
         heads = [head_of(metadata, branch, io, self._perform) for branch in (MAIN, DELETES)]
         sorted_by = [POS] if self._mode == "changelog" else self.keys
         main, deletes = (
-            Layout(
-                head.files,
-                self.fields,
-                self._access,
-                sorted_by,
-                self._target._threads,
-                is_partitioned=self._mode == "changelog",
-            )
-            for head in heads
+            Layout(head.files, self.fields, self._access, sorted_by, self._target._threads) for head in heads
         )
         schema = table_schema(self._plan.columns, self._mode)
         reckon = Arithmetic(self._mode, schema, self.keys, load.loaded_ms, known_ms(load))
