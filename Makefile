@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test explore check lint types rust format bench kill faults golden backfill sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test setup-spark test-spark spark-base explore check lint types rust format bench kill faults lake golden backfill chains sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,11 +20,19 @@ demo: setup  ## a live DynamoDB table streams into DuckDB, verified, without an 
 demo-exports: setup  ## the same by PITR exports: a full export and six windows on a clock that is moved
 	@$(BIN)/tailrace demo --mode exports --items 7000
 
-test: setup  ## all tests that CI runs
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup  ## all tests that CI runs, those of Spark beside them where it is installed
+	@if [ -d .venv/lib/python3*/site-packages/pyspark ]; then $(BIN)/python -m pytest -q tests/spark; fi
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/spark
 
-explore: setup  ## the tests with properties, with examples that nobody has seen yet
-	@HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q $$(grep -rl hypothesis tests --include='test_*.py')
+setup-spark: setup  ## Spark beside it, 350 MB; from then on `make test` runs what needs it, with Java 17
+	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
+	@scripts/spark-jars
+
+test-spark: setup-spark  ## only what runs on Spark
+	@$(BIN)/python -m pytest tests/spark
+
+spark-base: setup-spark  ## long: a base by one process and by local Spark into equal tables, memory of each (ROWS=1000000 LOSE=--lose-executor)
+	@$(BIN)/python tests/spark/base_load.py --rows $(or $(ROWS),1000000) $(LOSE)
 
 check: lint types rust  ## everything CI checks beside the tests
 
@@ -52,11 +60,17 @@ kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, 
 faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
 	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
 
+lake: setup  ## long: the whole target contract for Iceberg on S3 of the embedded AWS
+	@ICEBERG_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py
+
 golden: setup  ## write the golden files of SQL statements anew
 	@GOLDEN=write $(BIN)/python -m pytest -q tests/targets/test_statements.py -k golden
 
 backfill: setup  ## long: a million items in ticks of 20 seconds, while they change (ITEMS=1000000)
 	@$(BIN)/python tests/processes/backfill_loop.py --items $(or $(ITEMS),1000000)
+
+chains: setup  ## long: a base of 500,000 items by both deployed chains, in links of seconds, while they change (ITEMS=500000)
+	@PYTHONPATH=tests/local $(BIN)/python tests/deploy/chain_loop.py --items $(or $(ITEMS),500000)
 
 sim: setup  ## 20,000 simulated histories under faults (SEEDS=0:20000 JOBS=2)
 	@$(BIN)/python -m tailrace.testing.sim --seeds $(or $(SEEDS),0:20000) --jobs $(or $(JOBS),2)
@@ -74,6 +88,7 @@ lock:  ## resolve requirements/*.in anew (needs uv)
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/dev.in -o requirements/dev.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/bench.in -o requirements/bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/deploy.in -o requirements/deploy.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --universal requirements/spark.in -o requirements/spark.txt
 
 clean:
 	rm -rf .venv .venv-deploy core/target dist build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -181,7 +181,8 @@ def _cost(runs: Sequence[Measured], per: str | None) -> float | None:
 def environment() -> str:
     """What the figures were measured on; they rank tools there and promise nothing elsewhere."""
     versions = []
-    for package in ("tailrace", "tailrace-core", "pyarrow", "duckdb", "polars", "boto3", "orjson", "isal"):
+    ours = ("tailrace", "tailrace-core")
+    for package in (*ours, "pyarrow", "duckdb", "polars", "boto3", "orjson", "isal", "pyiceberg", "deltalake"):
         try:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:

@@ -277,8 +277,6 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
         ("tables__orders__mode", 7, "tables.orders.mode is 7, which is not known"),
         ("defaults__start", "latest", "defaults.start is 'latest', which is not known"),
         ("targets__local__kind", "duck", "targets.local.kind is 'duck', which is not known"),
-        # what later releases will know
-        ("targets__local__kind", "iceberg", "targets.local.kind is 'iceberg', which this release does not have yet"),
         ("tables__orders__capture", "kinesis", "tables.orders.capture is 'kinesis', which is not known"),
         ("tables__orders__base", "backup", "tables.orders.base is 'backup', which is not known"),
         ("tables__orders__scan_segments", 0, "greater than or equal to 1"),
@@ -338,6 +336,26 @@ def test_every_mistake_has_its_sentence(place: str, value: Any, said: str) -> No
     assert said in error.message
     first = place.partition("__")[0]
     assert str(error.facts["place"]).startswith("tables" if first == "targets" and "alike" in said else first)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "targets.ice: warehouse is missing"),
+        ({"catalog": "glue"}, "targets.ice: warehouse is missing"),
+        ({"catalog": "hive", "warehouse": "lake"}, "targets.ice.catalog is 'hive', which is not known"),
+        ({"catalog": "rest"}, 'targets.ice: catalog = "rest" needs uri'),
+        ({"warehouse": "s3://lake"}, 'catalog = "sql" with a warehouse on S3 needs uri'),
+        ({"warehouse": "lake", "uri": "postgresql://me:secret@host/db"}, "uri holds a password"),
+        ({"warehouse": "lake", "signing": "glue"}, "signing is for a REST catalog"),
+        ({"warehouse": "lake", "namespace": "a..b"}, "targets.ice.namespace: a namespace is words of letters"),
+        ({"warehouse": "lake", "warehose": "x"}, "targets.ice.warehose is not a setting; did you mean 'warehouse'?"),
+    ],
+)
+def test_an_iceberg_target_says_what_is_missing(settings: dict[str, str], said: str) -> None:
+    error = refusal("targets__ice", {"kind": "iceberg", **settings})
+    assert said in error.message
+    assert error.hint
 
 
 REDSHIFT = {
@@ -515,3 +533,28 @@ def test_the_hash_changes_with_what_decides_capture_and_with_nothing_else() -> N
 
     assert hashed() == hashed(tables__orders__workers=2, defaults__mode="changelog", tables__orders__capture="streams")
     assert len(hashed()) == 16
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("tables__orders__engine", "spark", "engine = \"spark\" is for Iceberg, and the target 'local' is duckdb"),
+        ("spark__settings", {"driver.memory": "4g"}, "'driver.memory' is no setting of Spark's"),
+        ("spark__settings", {"spark.hadoop.fs.s3a.secret.key": "x"}, "is a secret by its name"),
+        ("spark__range_bytes", "1KB", "greater than or equal to"),
+        ("spark__range_byte", "1MiB", "did you mean 'range_bytes'?"),
+    ],
+)
+def test_what_cannot_be_done_on_spark_is_said(place: str, value: Any, said: str) -> None:
+    assert said in refusal(place, value).message
+
+
+def test_a_table_overrules_the_engine_of_its_target() -> None:
+    ice = {"kind": "iceberg", "warehouse": "lake", "engine": "spark"}
+    config = check_config(
+        document(targets__ice=ice, tables={"orders": {}, "users": {"targets": ["ice"], "engine": "process"}}),
+        Path("tailrace.toml"),
+    )
+    assert config.engine_of("orders", "ice") == "spark"
+    assert config.engine_of("orders", "local") == "process"
+    assert config.engine_of("users", "ice") == "process"

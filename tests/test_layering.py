@@ -33,6 +33,8 @@ ONE_PLACE = {
     "ministack": {"local"},
     "hypercorn": {"local"},
     "psycopg": {"local.redshift", "targets.postgres"},
+    "py4j": {"runtimes.spark.session"},
+    "pyspark": {"runtimes.spark"},
     "redshift_connector": {"targets.redshift.connector"},
     "tailrace_core": {"codec"},
     "click": {"cli"},

@@ -203,6 +203,7 @@ class Login:
     secret_key: str
     token: str | None
     region: str | None
+    endpoint: str | None = None  # of S3, where it is not AWS's own
 
 
 class Aws:
@@ -241,15 +242,18 @@ class Aws:
         """Credentials that hold now. Raises PermissionMissing where there are none."""
         from botocore.exceptions import NoCredentialsError
 
+        client = self.client("s3")
         try:
-            session = self._opened()
-            credentials = session.get_credentials()
+            credentials = self._opened().get_credentials()
             if credentials is None:
                 raise NoCredentialsError
             frozen = credentials.get_frozen_credentials()
         except Exception as error:
             raise translate(error, operation="credentials") from error
-        return Login(frozen.access_key, frozen.secret_key, frozen.token, session.get_config_variable("region"))
+        endpoint = client.meta.endpoint_url
+        is_own = urlsplit(endpoint).netloc.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        region = client.meta.region_name
+        return Login(frozen.access_key, frozen.secret_key, frozen.token, region, None if is_own else endpoint)
 
     def _opened(self) -> Session:
         if self._session is None:

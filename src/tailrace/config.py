@@ -48,7 +48,6 @@ _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "M
 _DEEP = re.compile(rb"""(?<![\w"'-])(?:["'\w-]+[ \t]*\.[ \t]*){64}""")  # a.b.c…
 _SECRET = re.compile(r"(?i)(password|secret|access_key|token)")
 NO_SECRETS: Final = "Secrets never stand in this file: use AWS's own credential chain (profile, role, environment)."
-PLANNED: Final = ("iceberg",)
 
 
 _SENTENCES: Final = {
@@ -87,6 +86,7 @@ Mode: TypeAlias = Literal["current", "soft_delete", "changelog", "history"]
 
 
 Shape: TypeAlias = Literal["columns", "super"]
+Engine: TypeAlias = Literal["process", "spark"]
 Found = TypeVar("Found")
 
 
@@ -105,6 +105,13 @@ def _name(value: str) -> str:
     """A name in a target. Raises ValueError."""
     if not value.isprintable():
         raise ValueError("a name holds no control characters")
+    return value
+
+
+def _namespace(value: str) -> str:
+    """A namespace of a catalog. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", value) or len(value) > 255:
+        raise ValueError("a namespace is words of letters, digits and _, divided by points")
     return value
 
 
@@ -259,6 +266,43 @@ class RedshiftConfig(_Section):
         return f"{self.workgroup or self.cluster or self.host}/{self.database}", self.schema_.lower(), table.lower()
 
 
+class IcebergConfig(_Section):
+    """A namespace of an Iceberg catalog. Tokens and passwords of a catalog come from pyiceberg's own environment."""
+
+    kind: Literal["iceberg"]
+    catalog: Literal["sql", "rest", "glue"] = "sql"
+    warehouse: Annotated[str, Field(min_length=1), AfterValidator(_path)] | None = None
+    uri: Annotated[str, Field(min_length=1), AfterValidator(_name)] | None = None
+    signing: Literal["glue", "s3tables"] | None = None
+    namespace: Annotated[str, AfterValidator(_namespace)] = "tailrace"
+    mode: Mode | None = None
+    engine: Engine | None = None
+
+    @model_validator(mode="after")
+    def _check_place(self) -> IcebergConfig:
+        if self.catalog == "rest" and self.uri is None:
+            raise _Finding('catalog = "rest" needs uri', hint="The address of the REST catalog.")
+        if self.catalog != "rest" and self.warehouse is None:
+            raise _Finding("warehouse is missing", hint='Where tables lie: "s3://bucket/prefix", or a folder.')
+        if self.catalog == "sql" and self.uri is None and not self.is_local:
+            hint = "A SQLite file has one disk. Name a database that all loaders reach, or a REST or Glue catalog."
+            raise _Finding('catalog = "sql" with a warehouse on S3 needs uri', hint=hint)
+        if self.uri is not None and re.search(r"://[^/@]*:[^/@]*@", self.uri):
+            raise _Finding("uri holds a password", hint=NO_SECRETS)
+        if self.signing is not None and self.catalog != "rest":
+            raise _Finding("signing is for a REST catalog", hint='Set catalog = "rest", or leave it away.')
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether tables lie in a folder of this machine."""
+        return self.warehouse is not None and "://" not in self.warehouse
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """What no two tables may share."""
+        return f"{self.uri or ''} {self.warehouse or ''}".strip(), self.namespace.lower(), table.lower()
+
+
 class _LakeConfig(_Section):
     """A folder with a folder for each table, on a local disk or on S3."""
 
@@ -297,13 +341,14 @@ class DeltaConfig(_LakeConfig):
     kind: Literal["delta"]
 
 
-AnyTarget: TypeAlias = DuckDbConfig | PostgresConfig | RedshiftConfig | ParquetConfig | DeltaConfig
+AnyTarget: TypeAlias = DuckDbConfig | PostgresConfig | RedshiftConfig | ParquetConfig | DeltaConfig | IcebergConfig
 TARGETS: Final[Mapping[str, type[AnyTarget]]] = {
     "duckdb": DuckDbConfig,
     "postgres": PostgresConfig,
     "redshift": RedshiftConfig,
     "parquet": ParquetConfig,
     "delta": DeltaConfig,
+    "iceberg": IcebergConfig,
 }
 TargetConfig: TypeAlias = Annotated[AnyTarget, Field(discriminator="kind")]
 _MODES: Final[tuple[Mode, ...]] = get_args(Mode)
@@ -367,9 +412,13 @@ class _Rules(_Section):
 
 
 class TableConfig(_Rules):
-    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift."""
+    """One source table. `name` is its name in the targets; `shape`, `dist_key` and `sort_key` are for Redshift.
+
+    `engine`, for Iceberg, says who carries out its loads.
+    """
 
     name: TargetTable | None = None
+    engine: Engine | None = None
     shape: Shape | None = None
     dist_key: TargetTable | None = None
     sort_key: Annotated[list[TargetTable], Field(max_length=400)] | None = None
@@ -402,6 +451,26 @@ class DeployConfig(_Section):
         return self
 
 
+class SparkConfig(_Section):
+    """For tables with ``engine = "spark"``: Spark's own settings, and how work is cut."""
+
+    settings: dict[str, str] = {}
+    part_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 34)] = 32 << 20
+    range_bytes: Annotated[Bytes, Field(ge=1 << 20, le=1 << 34)] = 128 << 20
+
+    @field_validator("settings")
+    @classmethod
+    def _check_settings(cls, settings: dict[str, str]) -> dict[str, str]:
+        for name in settings:
+            if not name.startswith("spark."):
+                raise _Finding(
+                    f"{name!r:.80} is no setting of Spark's", hint='For example "spark.driver.memory" = "4g".'
+                )
+            if _SECRET.search(name.replace(".", "_")):
+                raise _Finding(f"{name!r:.80} is a secret by its name", hint=NO_SECRETS)
+        return settings
+
+
 class Config(_Section):
     """The whole file. `targets_of` and `rule` give what holds for one table."""
 
@@ -410,6 +479,7 @@ class Config(_Section):
     targets: dict[str, TargetConfig] = Field(min_length=1)
     defaults: _Rules = _Rules()
     deploy: DeployConfig = DeployConfig()
+    spark: SparkConfig = SparkConfig()
     tables: dict[str, TableConfig] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -439,6 +509,12 @@ class Config(_Section):
 
     def _check_layout(self, table: str, target: str) -> None:
         kind = self.targets[target].kind
+        if kind != "iceberg" and self.tables[table].engine == "spark":
+            raise _Finding(
+                f'engine = "spark" is for Iceberg, and the target {target!r} is {kind}',
+                hint="Set it in the Iceberg target's section, or name this table's targets.",
+                place=f"tables.{table}.engine",
+            )
         for name in ("shape", "dist_key", "sort_key"):
             if kind != "redshift" and getattr(self.tables[table], name) is not None:
                 instead = "Set it in the Redshift target's section" if name == "shape" else "Leave it away"
@@ -538,6 +614,11 @@ class Config(_Section):
     def shape_of(self, table: str, target: str) -> Shape:
         """The table's own shape, else the target's, else ``columns``."""
         found: Shape = self.tables[table].shape or getattr(self.targets[target], "shape", None) or "columns"
+        return found
+
+    def engine_of(self, table: str, target: str) -> Engine:
+        """The table's own engine, else the target's, else ``process``."""
+        found: Engine = self.tables[table].engine or getattr(self.targets[target], "engine", None) or "process"
         return found
 
     def load_rule_of(self, table: str) -> LoadRule:
@@ -668,12 +749,10 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
     if kind in ("literal_error", "union_tag_invalid"):
         value, known = fault["input"], fault["ctx"].get("expected") or fault["ctx"]["expected_tags"]
         value = value["kind"] if kind == "union_tag_invalid" else value
-        if isinstance(value, str) and value in PLANNED:
-            what, hint = f"{place} is {value!r}, which this release does not have yet", f"It has {known}."
-        else:
-            other = ', or { every = "1h" }' if parts[-1] == "load" else ""
-            what, hint = f"{place} is {value!r:.60}, which is not known", f"Use {known}{other}."
-        return ConfigInvalid(what, hint=hint, file=path, place=place)
+        other = ', or { every = "1h" }' if parts[-1] == "load" else ""
+        return ConfigInvalid(
+            f"{place} is {value!r:.60}, which is not known", hint=f"Use {known}{other}.", file=path, place=place
+        )
     cause = fault.get("ctx", {}).get("error")
     place = getattr(cause, "place", "") or place
     message = _SENTENCES.get(kind) or str(fault["msg"]).removeprefix("Value error, ")
@@ -684,7 +763,7 @@ def _explained(fault: Any, document: Mapping[str, Any], path: Path) -> ConfigInv
 def _settings_at(place: tuple[Any, ...]) -> list[str]:
     """Names allowed in the section that `place` leads to."""
     sections: Mapping[str, type[BaseModel]] = {
-        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig,
+        "landing": LandingConfig, "source": SourceConfig, "defaults": _Rules, "deploy": DeployConfig, "spark": SparkConfig,
         "tables": TableConfig, **TARGETS
     }  # fmt: skip
     model = sections.get(str(place[2] if place[0] == "targets" else place[0]), Config) if place else Config

@@ -18,7 +18,7 @@ from tailrace import __version__
 from tailrace.aws import found, identify, simulate
 from tailrace.capture.facts import describe_stream, describe_table, try_exports
 from tailrace.codec import engine
-from tailrace.config import DeltaConfig, DuckDbConfig, ParquetConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import DeltaConfig, DuckDbConfig, IcebergConfig, ParquetConfig, PostgresConfig, RedshiftConfig
 from tailrace.decide import doctor as rules
 from tailrace.decide.doctor import Finding, TableRules
 from tailrace.jobs.backfill import BackfillSettings
@@ -126,9 +126,15 @@ def _target(pipeline: Pipeline, name: str) -> Iterator[Finding]:
         is_known = bool(bucket) and split_url(pipeline.config.landing.url)[1] == bucket
         yield from _place(pipeline, config.url, {}, is_known=is_known)
         return
-    yield rules.check_schema(name, _schema(pipeline, name, config))
-    if isinstance(config, RedshiftConfig):
-        _, bucket, prefix = split_url(config.staging)
+    staging = None
+    if isinstance(config, IcebergConfig):
+        yield rules.check_catalog(name, config.namespace, found("catalog", lambda: pipeline.target(name).tables()))  # type: ignore[attr-defined]
+        staging = None if config.is_local else config.warehouse
+    else:
+        yield rules.check_schema(name, _schema(pipeline, name, config))
+        staging = config.staging if isinstance(config, RedshiftConfig) else None
+    if staging is not None and staging.startswith("s3://"):
+        _, bucket, prefix = split_url(staging)
         facts = _bucket(pipeline, bucket, prefix)
         is_known = split_url(pipeline.config.landing.url)[1] == bucket
         yield from rules.check_bucket(facts, {}, is_staging=True, is_known=is_known)

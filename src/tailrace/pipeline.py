@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
@@ -23,7 +23,7 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, DeltaConfig, DuckDbConfig, ParquetConfig, RedshiftConfig, load_config
+from tailrace.config import Config, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
@@ -44,7 +44,7 @@ from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.lease import LoaderLease
-from tailrace.jobs.load import Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.load import LoadEngine, Loader, LoadReport, table_spec, unloaded
 from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
@@ -53,17 +53,17 @@ from tailrace.jobs.why import Destination, SegmentStory, find_orphan, find_segme
 from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
+from tailrace.opening import open_target
 from tailrace.runtimes.holders import is_gone, new_holder
 from tailrace.targets.target import Layout, TableSpec, Target
-from tailrace.targets.warehouse.connection import Connection
-
-if TYPE_CHECKING:
-    from tailrace.targets.lake.location import Location
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
 AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
+SPREAD_LIMITS: Final = LoadLimits(
+    segments=1_000_000, rows=1 << 40, bytes=1 << 50
+)  # a load on Spark takes what there is
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
@@ -152,6 +152,7 @@ class Pipeline:
         self.base = base
         self.clock = clock or SystemClock()
         self.aws = Aws(config.source.aws())
+        self._starting_spark = threading.Lock()  # threads of a run share one session
 
     @classmethod
     def from_config(cls, path: str | Path, clock: Clock | None = None) -> Pipeline:
@@ -200,76 +201,7 @@ class Pipeline:
 
     @functools.cache  # noqa: B019
     def target(self, name: str) -> Target:
-        config = self.config.targets[name]
-        if isinstance(config, DuckDbConfig):
-            from tailrace.targets.duckdb import DuckDbTarget
-
-            return DuckDbTarget(name, self.base / Path(config.path).expanduser(), self.clock)
-        if isinstance(config, RedshiftConfig):
-            from tailrace.targets.redshift import redshift_target
-
-            return redshift_target(name, self._redshift(name, config), config.schema_, self.clock)
-        if isinstance(config, ParquetConfig):
-            from tailrace.targets.parquet import ParquetTarget
-
-            return ParquetTarget(name, *self._lake(config.url), self.clock)
-        if isinstance(config, DeltaConfig):
-            return self._delta(name, config)
-        try:
-            from tailrace.targets.postgres import postgres_target
-        except ImportError as error:
-            raise UsageInvalid(
-                f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
-            ) from error
-        return postgres_target(name, config.settings(), config.schema_, self.clock)
-
-    def _delta(self, name: str, config: DeltaConfig) -> Target:
-        try:
-            from tailrace.targets.delta import DeltaTarget
-        except ModuleNotFoundError as error:
-            if error.name != "deltalake":
-                raise
-            raise UsageInvalid(
-                f"The target {name!r} needs deltalake, which is not installed", hint="pip install 'tailrace[delta]'"
-            ) from error
-        return DeltaTarget(name, *self._lake(config.url), self.clock)
-
-    def _lake(self, url: str) -> tuple[Store, Location]:
-        """A lake's folder as a store, proved to honour conditional writes, and as other libraries reach it."""
-        from tailrace.targets.lake.location import Location
-
-        scheme, bucket, path = split_url(url)
-        store = open_store(url, self.aws.client("s3") if scheme == "s3" else None, self.base)
-        store.probe()
-        if scheme == "s3":
-            return store, Location(path, bucket, self.config.source.endpoint_url, self.aws.login)
-        return store, Location.local((self.base / Path(path).expanduser()).absolute())
-
-    def _redshift(self, name: str, config: RedshiftConfig) -> Connection:
-        """By the Data API, or by the driver with whatever gives it a login."""
-        from tailrace.targets.redshift import DataApiConnection, Staging, Warehouse
-        from tailrace.targets.redshift.credentials import Credentials, login_from
-
-        staging = Staging(self.aws.client("s3"), config.staging, config.iam_role)
-        names = {"workgroup": config.workgroup, "cluster": config.cluster, "db_user": config.db_user}
-        if config.driver == "data-api":
-            warehouse = Warehouse(config.database, secret_arn=config.secret_arn, **names)
-            return DataApiConnection(self.aws.client("redshift-data"), warehouse, staging, self.clock)
-        try:
-            from tailrace.targets.redshift.connector import PORT, ConnectorConnection
-        except ModuleNotFoundError as error:
-            if error.name != "redshift_connector":
-                raise
-            raise UsageInvalid(
-                f"The target {name!r} needs redshift_connector, which is not installed",
-                hint="pip install 'tailrace[redshift]', or use the Data API, which needs nothing.",
-            ) from error
-        fetch = login_from(
-            self.aws.client, config.database, secret=config.secret_arn, parameter=config.ssm_parameter, **names
-        )
-        assert config.host is not None
-        credentials = Credentials(fetch, self.clock)
-        return ConnectorConnection(config.host, config.port or PORT, config.database, credentials, staging)
+        return open_target(name, self.config.targets[name], self.aws, self.base, self.clock)
 
     def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
         if self.config.by_exports(table):
@@ -368,6 +300,9 @@ class Pipeline:
         )
         limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
         mode = self.config.mode_of(table, target)
+        engine = None
+        if self.config.engine_of(table, target) == "spark":
+            limits, engine = SPREAD_LIMITS, self._spark_loads(table, target)
         return Loader(
             self.landing(table),
             self.target(target),
@@ -380,7 +315,26 @@ class Pipeline:
             threads=READERS,
             ahead=ThreadPoolExecutor(1, thread_name_prefix="tailrace-ahead"),
             layout=self._layout(table, target),
+            engine=engine,
         )
+
+    def _spark_loads(self, table: str, target: str) -> LoadEngine:
+        from tailrace.runtimes.spark.loads import SparkLoads
+        from tailrace.runtimes.spark.tasks import Site
+        from tailrace.targets.iceberg import IcebergTarget
+
+        place = self.target(target)
+        assert isinstance(place, IcebergTarget), "the configuration was checked"
+        config = self.config.spark
+        site = Site(self.config.landing.url, str(self.base), table, self.config.source.aws())
+        return SparkLoads(self._spark, place, site, config.part_bytes, config.range_bytes)
+
+    @functools.cached_property
+    def _spark(self) -> Any:
+        from tailrace.runtimes.spark.session import session
+
+        with self._starting_spark:
+            return session(self.config.spark.settings)
 
     def _layout(self, table: str, target: str) -> Layout:
         rules = self.config.tables[table]

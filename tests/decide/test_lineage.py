@@ -20,6 +20,7 @@ from tailrace.decide.lineage import (
     merge_listing,
     order_violation,
     ready_shards,
+    seen_open,
     unread_beyond_retention,
 )
 from tailrace.model.manifest import Gap, ShardState
@@ -45,11 +46,11 @@ def merge(
     now_ms: int = T0,
     absent: Mapping[str, int] | None = None,
     gaps: Sequence[Gap] = (),
-    looked_ms: int | None = T0,
+    open_ms: Mapping[str, int] | None = None,
     missed: Collection[str] = ("a", "b"),
 ) -> tuple[Mapping[str, ShardState], list[tuple[str, str | None]]]:
     lineage = merge_listing(
-        known, gaps, listing, now_ms, looked_ms=looked_ms, absent_since_ms=absent or {}, missed=missed
+        known, gaps, listing, now_ms, open_ms=open_ms or {}, absent_since_ms=absent or {}, missed=missed
     )
     return lineage.shards, [(gap.kind, gap.shard) for gap in lineage.gaps]
 
@@ -140,7 +141,7 @@ def test_a_shard_that_a_listing_lacks_for_less_than_a_minute_stays_as_it_is() ->
 def test_a_shard_gone_before_it_was_read_to_its_end_is_a_gap(mark: SequenceNumber | None) -> None:
     known = {"a": state(mark=mark, last=N(9)), "b": state("a")}
     lineage = merge_listing(
-        known, [], [info("b", "a")], T0 + ABSENT_MS, looked_ms=T0, absent_since_ms={"a": T0}, missed=["a"]
+        known, [], [info("b", "a")], T0 + ABSENT_MS, open_ms={}, absent_since_ms={"a": T0}, missed=["a"]
     )
     (gap,) = lineage.gaps
     assert (gap.kind, gap.shard, gap.after, gap.state) == ("shard_vanished", "a", mark, "detected")
@@ -184,20 +185,27 @@ def test_a_parent_that_nobody_knows_holds_its_children_until_it_is_listed_or_gon
     assert ready_shards(lost) == ("a", "c", "d")
 
 
-def test_a_new_shard_may_have_been_there_since_the_last_look() -> None:
-    known = {"a": state(finished_ms=T0 + 5), "b": state()}
-    listing = [info("a"), info("b"), info("c", "a"), info("d", "b")]
-    shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=T0 + 10)
-    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 10, T0 + 10)
-    shards, _ = merge(known, listing, now_ms=T0 + 20, looked_ms=None)
-    assert shards["d"].since_ms == T0
+def test_a_new_shard_may_be_as_old_as_the_last_listing_that_showed_its_parent_open() -> None:
+    """However long listings lacked it. Or nobody would notice that its first changes were trimmed before it was listed at all."""
+    known = {"a": state(finished_ms=T0 + 5), "b": state(since_ms=T0 - 7)}
+    listing = [info("a", last=5), info("b", last=6), info("c", "a"), info("d", "b"), info("e", "d")]
+    shards, _ = merge(known, listing, now_ms=T0 + 20, open_ms={"a": T0 + 3})
+    assert {i: shards[i].since_ms for i in "cde"} == {"c": T0 + 3, "d": T0 - 7, "e": T0 - 7}
 
 
-def test_a_child_that_earlier_listings_lacked_is_as_old_as_its_sibling() -> None:
-    """Or nobody would notice that its first changes were trimmed before it was listed at all."""
-    known = {"a": state(), "b": state("a", since_ms=T0 + 3)}
-    shards, _ = merge(known, [info("a"), info("b", "a"), info("c", "a"), info("d", "b")], looked_ms=T0 + 10)
-    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 + 3, T0 + 10)
+def test_a_shard_whose_line_nobody_knows_may_be_as_old_as_any_end_of_a_line_that_is_known() -> None:
+    known = {"a": state(since_ms=T0 - 9), "b": state("a", since_ms=T0 - 5), "c": state("a", since_ms=T0 - 3)}
+    listing = [*(info(i) for i in "abc"), info("d"), info("f", "e")]
+    shards, _ = merge(known, listing, open_ms={"c": T0 - 1})
+    assert {i: shards[i].since_ms for i in "def"} == dict.fromkeys("def", T0 - 5)
+    assert merge({}, [info("d")])[0]["d"].since_ms == T0
+
+
+def test_seen_open_is_what_the_last_listings_said_until_a_shard_is_known_to_be_closed() -> None:
+    shards = {"a": state(), "b": state(last=N(9)), "c": state(finished_ms=T0), "d": state(), "e": state()}
+    listing = [*(info(i) for i in "abc"), info("d", last=7)]
+    before = {"a": T0, "c": T0, "d": T0 + 1, "gone": T0}
+    assert seen_open(shards, listing, T0 + 5, before) == {"a": T0 + 5, "c": T0, "d": T0 + 1}
 
 
 def test_a_listing_never_takes_back_that_a_shard_is_closed() -> None:
@@ -238,7 +246,7 @@ def test_a_shard_that_is_its_own_ancestor_is_read_and_its_broken_order_is_a_gap(
 ) -> None:
     for lineage in (
         first_discovery(listing, "TRIM_HORIZON", T0),
-        merge_listing({}, [], listing, T0, looked_ms=T0, absent_since_ms={}, missed=[]),
+        merge_listing({}, [], listing, T0, open_ms={}, absent_since_ms={}, missed=[]),
     ):
         assert {gap.shard for gap in lineage.gaps} == members
         assert {gap.kind for gap in lineage.gaps} == {"lineage_broken"}
@@ -265,7 +273,7 @@ def test_a_gap_of_a_shard_is_no_look_at_the_listing() -> None:
     found = unread_beyond_retention({"a": state(since_ms=T0)}, [], None, now_ms)
     assert found is not None
     listing = [info("a"), info("b")]
-    shards, _ = merge(found.shards, listing, now_ms=now_ms, gaps=found.gaps, looked_ms=None)
+    shards, _ = merge(found.shards, listing, now_ms=now_ms, gaps=found.gaps)
     assert shards["b"].since_ms == T0
 
 
@@ -344,7 +352,7 @@ def test_no_shard_is_lost_silently(
         now_ms += minutes * 60_000
         listing = [info(i, parents[i]) for i in sorted(listed)]
         missed = data.draw(st.frozensets(st.sampled_from(sorted(known)))) if known else ()
-        lineage = merge_listing(known, gaps, listing, now_ms, looked_ms=now_ms, absent_since_ms=absent, missed=missed)
+        lineage = merge_listing(known, gaps, listing, now_ms, open_ms={}, absent_since_ms=absent, missed=missed)
         known, gaps = dict(lineage.shards), [*gaps, *lineage.gaps]
         absent = dict(absent_since(known, listing, now_ms, before=absent, listed_ms=last_ms))
         last_ms = now_ms

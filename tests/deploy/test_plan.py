@@ -156,6 +156,13 @@ class TestStream:
         assert (alarm.comparison, alarm.threshold, alarm.missing) == ("LessThanThreshold", 1, "breaching")
         assert alarm.dimensions == {"FunctionName": of(STREAM, Function)["OrdersTick"].name}
 
+    @pytest.mark.parametrize(("window", "threshold"), [("15m", 5400), ("6h", 46_800)])
+    def test_exports_that_do_not_come_ring_though_nothing_fails(self, window: str, threshold: int) -> None:
+        alarm = of(CONFIGURATIONS["exports"].replace('"15m"', f'"{window}"').replace('step = "5m"', ""), Alarm)
+        (behind,) = (found for found in alarm.values() if found.metric == "LagSeconds")
+        assert (behind.statistic, behind.threshold, behind.missing) == ("Minimum", threshold, "breaching")
+        assert behind.dimensions == {"Table": "Prod.Users"}
+
     def test_every_function_has_an_alarm_for_its_errors(self) -> None:
         watched = {a.dimensions["FunctionName"] for a in of(MACHINE, Alarm).values() if a.metric == "Errors"}
         assert watched == {function.name for function in of(MACHINE, Function).values()}

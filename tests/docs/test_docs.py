@@ -137,6 +137,7 @@ def rows(heading: str) -> dict[str, str]:
         ("[targets.NAME]", config.TARGETS.values()),
         ("[defaults] and [tables.NAME]", [config.TableConfig]),
         ("[deploy]", [config.DeployConfig]),
+        ("[spark]", [config.SparkConfig]),
     ],
 )
 def test_every_setting_is_documented_and_no_other(heading: str, kinds: Iterable[Any]) -> None:

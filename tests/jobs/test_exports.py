@@ -138,6 +138,19 @@ def test_an_outage_is_made_up_with_wider_windows_that_still_tile() -> None:
     assert world.replayed() == {"a": "2"}
 
 
+def test_whoever_calls_may_go_while_aws_exports() -> None:
+    world = World()
+    world.put("a", 1)
+    world.advance(900)
+    capturer = world.capturer()
+    reports = [capturer.step() for _ in range(4)]  # the manifest, the plan, the request, a look
+    assert [report.waits for report in reports] == [False, False, False, True]
+    assert not reports[-1].caught_up
+    world.advance(300)
+    taken = world.capturer().step()
+    assert (taken.records, taken.waits) == (1, False)
+
+
 def test_recovery_off_is_refused_with_the_command_that_switches_it_on() -> None:
     world = World(recovery=False)
     with pytest.raises(UserFault, match="off") as caught:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from functions import Lambda, until
+from functions import ROLE, Lambda, until
 from stream_reader import Account
 
 from tailrace.local.client import LocalAws
@@ -68,11 +69,13 @@ def test_a_failed_event_is_tried_again_after_one_and_two_minutes_and_then_dead(
     assert (attributes["ErrorCode"], attributes["ErrorMessage"]) == ("200", "bad event")
 
 
-def test_a_destination_is_told_of_failure_and_of_success(functions: Lambda) -> None:
+@pytest.mark.parametrize("qualifier", [{}, {"Qualifier": "$LATEST"}])  # by hand, and as CloudFormation has it
+def test_a_destination_is_told_of_failure_and_of_success(functions: Lambda, qualifier: dict[str, str]) -> None:
     (good_url, good), (bad_url, bad) = functions.queue(), functions.queue()
     name = functions.function()
     functions.client.put_function_event_invoke_config(
         FunctionName=name,
+        **qualifier,
         MaximumRetryAttempts=0,
         DestinationConfig={"OnSuccess": {"Destination": good}, "OnFailure": {"Destination": bad}},
     )
@@ -85,7 +88,8 @@ def test_a_destination_is_told_of_failure_and_of_success(functions: Lambda) -> N
     assert failed["requestContext"]["functionArn"].endswith(f":function:{name}:$LATEST")
     assert failed["requestPayload"] == BAD
     assert failed["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
-    assert failed["responsePayload"]["errorMessage"] == "bad event"
+    told = failed["responsePayload"]
+    assert (told["errorType"], told["errorMessage"]) == ("ValueError", "bad event")
     assert (done["requestContext"]["condition"], done["requestPayload"]) == ("Success", {"id": 2})
     assert done["responsePayload"] == {"batchItemFailures": []}
 
@@ -183,6 +187,37 @@ def test_rules_and_topics_call_asynchronously_too(aws: LocalAws, account: Accoun
     settle(functions)
     aws.advance(61)
     assert seen(functions, name, 3)[2] == BAD, "a rule's event is tried again"
+
+
+def test_schedules_follow_the_movable_clock(aws: LocalAws, account: Account, functions: Lambda) -> None:
+    name = functions.function()
+    scheduler, arn = account.client("scheduler"), f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    aws.advance(3600 - aws.clock() % 3600)
+    expressions = {"rate": "rate(5 minutes)", "cron": "cron(5 * * * ? *)", "once": f"at({moment(aws.clock() + 900)})"}
+    for kind, expression in expressions.items():
+        scheduler.create_schedule(
+            Name=f"{name}-{kind}",
+            ScheduleExpression=expression,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": arn, "RoleArn": ROLE, "Input": json.dumps({"kind": kind})},
+        )
+
+    def called_after(seconds: float, calls: int) -> list[str]:
+        before = len(functions.seen(name))
+        aws.advance(seconds)
+        found = [event["kind"] for event in seen(functions, name, before + calls)]
+        settle(functions)
+        assert len(functions.seen(name)) == before + calls
+        return sorted(found[before:])
+
+    assert called_after(240, 0) == []
+    assert called_after(61, 2) == ["cron", "rate"]
+    assert called_after(600, 2) == ["once", "rate"], "of two times that a move passes there is one call"
+    assert called_after(3000, 2) == ["cron", "rate"]
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def test_a_function_that_calls_itself_for_ever_is_stopped(functions: Lambda) -> None:

@@ -1,47 +1,27 @@
-"""Iceberg as a target: the contract on local disk with a SQLite catalog, faults at every effect, races, and other readers."""
+"""Iceberg as a target: the contract, on local disk; with ICEBERG_ON=s3 on S3 of the embedded AWS (``make lake``)."""
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pyiceberg.catalog import Catalog, load_catalog
+import pytest
+from iceberg_place import NAMESPACE, catalog_of, change_state, open_target, tables_on_s3
 from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField, StringType
 
-from tailrace.clock import SystemClock
 from tailrace.targets.iceberg import IcebergTarget
-from tailrace.targets.iceberg.target import STATE
 from tailrace.testing.target_contract import TargetContract
 
-NAMESPACE = ("lake",)
 
-
-def properties(place: Path) -> dict[str, str]:
-    place.mkdir(parents=True, exist_ok=True)
-    return {
-        "type": "sql",
-        "uri": f"sqlite:///{place}/catalog.db",
-        "warehouse": f"file://{place}/warehouse",
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-    }
-
-
-def open_target(place: Path, **options: Any) -> IcebergTarget:
-    return IcebergTarget("ice", lambda: properties(place), NAMESPACE, str(place), SystemClock(), **options)
-
-
-def catalog_of(place: Path) -> Catalog:
-    return load_catalog("default", **properties(place))
-
-
-def change_state(place: Path, name: str = "orders", **values: Any) -> None:
-    """As somebody would who edits a table's properties."""
-    table = catalog_of(place).load_table((*NAMESPACE, name))
-    state = json.loads(table.properties[STATE])
-    with table.transaction() as transaction:
-        transaction.set_properties({STATE: json.dumps({**state, **values})})
+@pytest.fixture(scope="module", autouse=True)
+def _where() -> Iterator[None]:
+    if os.environ.get("ICEBERG_ON") != "s3":
+        yield
+        return
+    with tables_on_s3():
+        yield
 
 
 class TestIceberg(TargetContract):

@@ -25,7 +25,7 @@ COMMANDS: Final = {
     "run": "run", "capture": "capture",
     "backfill": "backfill", "repair": "repair", "load": "load", "compact": "compact",
     "status": "status", "why": "why", "verify": "verify", "query": "query", "export": "export", "decode": "decode",
-    "quarantine": "quarantine", "dlq": "dlq", "deploy": "deploy", "iam": "iam",
+    "quarantine": "quarantine", "dlq": "dlq", "deploy": "deploy", "spark": "spark", "iam": "iam",
 }  # fmt: skip
 INTERRUPTED: Final = 130
 
@@ -127,6 +127,7 @@ SUMMARIES: Final = {
     "quarantine": "Records that were set aside: list, show, replay, drop.",
     "dlq": "Calls of functions that failed for good: list, show, replay, drop.",
     "deploy": "What the tables need on AWS without a server, for SAM, CDK or Terraform.",
+    "spark": "Loads of large tables on Spark: jobs for EMR Serverless and Glue.",
     "iam": "What each role on AWS may do, as policies.",
 }
 

@@ -475,6 +475,12 @@ def check_file(name: str, facts: FileFacts) -> Finding:
     )
 
 
+def check_catalog(name: str, namespace: str, tables: list[str] | Unknown) -> Finding:
+    if isinstance(tables, Unknown):
+        return Finding("error", "target", name, tables.message, tables.hint)
+    return Finding("ok", "target", name, f"namespace {namespace} holds {len(tables)} tables")
+
+
 def check_schema(name: str, facts: SchemaFacts | Unknown) -> Finding:
     if isinstance(facts, Unknown):
         return Finding("error", "target", name, facts.message, facts.hint)

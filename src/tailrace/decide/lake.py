@@ -18,6 +18,10 @@ FILE_BYTES_MAX: Final = 128 << 20  # what readers like
 RUNS_MERGED: Final = 4
 MERGE_BYTES_MAX: Final = 128 << 20  # compressed, of what is merged at once: it is held in memory
 
+SMALL_FILES: Final = 16  # of one hour of a changelog that become one
+SMALL_BYTES: Final = 16 << 20  # what is no more is small
+EXPIRED_AT_ONCE: Final = 20  # snapshots, because looking for what only they held takes time
+
 Key: TypeAlias = tuple[Any, ...]
 
 
@@ -71,13 +75,57 @@ def runs(files: Sequence[FileRange]) -> list[list[int]]:
 
 
 def to_merge(files: Sequence[FileRange]) -> tuple[int, ...]:
-    """Which files should become one run now: the smaller runs, as soon as there are `RUNS_MERGED` of about one size."""
-    ordered = sorted((sum(files[n].rows for n in run), run) for run in runs(files))
-    chosen: list[int] = []
-    total = size = taken = 0
-    for rows, run in ordered:
-        more = sum(files[n].bytes for n in run)
-        if size + more > MERGE_BYTES_MAX or (taken >= RUNS_MERGED and rows > total):
-            break
-        chosen, total, size, taken = [*chosen, *run], total + rows, size + more, taken + 1
-    return tuple(sorted(chosen)) if taken >= RUNS_MERGED else ()
+    """Which files should become one run now: with `RUNS_MERGED` runs of about one size, they and all smaller ones.
+
+    Sizes are powers of `RUNS_MERGED`, so each row is written once for each power that the table grows by.
+    """
+    found = sorted((sum(files[n].rows for n in run), run) for run in runs(files))
+    powers = [_power(rows) for rows, _ in found]
+    for power in sorted(set(powers)):
+        if powers.count(power) < RUNS_MERGED:
+            continue
+        chosen: list[int] = []
+        size = taken = 0
+        for (_, run), own in zip(found, powers, strict=True):
+            size += sum(files[n].bytes for n in run)
+            if own > power or size > MERGE_BYTES_MAX:
+                break
+            chosen, taken = [*chosen, *run], taken + 1
+        if taken >= RUNS_MERGED:
+            return tuple(sorted(chosen))
+    return ()
+
+
+def _power(rows: int) -> int:
+    power = 0
+    while rows >= RUNS_MERGED:
+        rows //= RUNS_MERGED
+        power += 1
+    return power
+
+
+def hour_to_merge(files: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Which files of a changelog, given as (hour, bytes), should become one now: the small ones of the oldest hour with many."""
+    hours: dict[int, list[int]] = {}
+    for number, (hour, size) in enumerate(files):
+        if size <= SMALL_BYTES:
+            hours.setdefault(hour, []).append(number)
+    for hour in sorted(hours):
+        chosen, total = [], 0
+        for number in hours[hour]:
+            total += files[number][1]
+            if total > MERGE_BYTES_MAX:
+                break
+            chosen.append(number)
+        if len(chosen) >= SMALL_FILES:
+            return tuple(chosen)
+    return ()
+
+
+def to_expire(made_ms: Sequence[int], now_ms: int, age_ms: int, least: int) -> int:
+    """How many snapshots go, of a line of them given by the moments at which they were made, oldest first.
+
+    Those older than `age_ms`, as soon as there are `EXPIRED_AT_ONCE`; the newest `least` stay.
+    """
+    count = sum(ms < now_ms - age_ms for ms in made_ms[: max(0, len(made_ms) - least)])
+    return count if count >= EXPIRED_AT_ONCE else 0

@@ -39,7 +39,7 @@ def first_discovery(listing: Sequence[ShardInfo], start: Start, now_ms: int) -> 
     From TRIM_HORIZON everything that is left is read; a parent that is not listed was trimmed before we came. From LATEST only
     open shards are read, from now on, and closed ones count as finished. Children found later always start at TRIM_HORIZON.
     """
-    found = _added({}, listing, now_ms, now_ms)
+    found = _added({}, listing, now_ms, {})
     if start == "TRIM_HORIZON":
         return found
     shards = {
@@ -55,17 +55,15 @@ def merge_listing(
     listing: Sequence[ShardInfo],
     now_ms: int,
     *,
-    looked_ms: int | None,
+    open_ms: Mapping[str, int],
     absent_since_ms: Mapping[str, int],
     missed: Collection[str],
 ) -> Lineage:
-    """Bring a new listing in; `looked_ms` is when somebody last looked, which is how long a new shard may have been there.
+    """Bring a new listing in; `open_ms` is of `seen_open`, by the listings before this one.
 
     A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute, and it is `missed`: reads
     do not find it, or nothing was ever read of it. A parent that nobody knows yet is treated as such a shard.
     """
-    if looked_ms is None:
-        looked_ms = max((shard.since_ms for shard in known.values() if shard.since_ms is not None), default=now_ms)
     listed = {info.shard_id: info for info in listing}
     parents = _parents(known, listing)
     shards: dict[str, ShardState] = {}
@@ -87,12 +85,12 @@ def merge_listing(
                 found.append(Gap("shard_vanished", reason, now_ms, shard_id, shard.mark))
         elif shard.finished_ms is None or now_ms - shard.finished_ms < RETIRE_MS:
             shards[shard_id] = shard
-    added = _added(shards, [info for info in listing if info.shard_id not in known], looked_ms, now_ms)
+    added = _added(shards, [info for info in listing if info.shard_id not in known], now_ms, open_ms)
     heard_of = known.keys() | listed.keys()
     learned = [shard for shard_id, shard in shards.items() if shard.parent != known[shard_id].parent]
     for shard in [*added.shards.values(), *learned]:
         if shard.parent is not None and shard.parent not in heard_of:  # it came and went, or the next listing shows it
-            shards[shard.parent] = ShardState(parent=None, since_ms=looked_ms)
+            shards[shard.parent] = ShardState(parent=None, since_ms=_born_after(None, known, {}, open_ms, now_ms))
     shards.update(added.shards)
     found.extend(added.gaps)
     found.extend(_childless_too_long(shards, gaps, now_ms))
@@ -109,15 +107,11 @@ def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str
     return shard.parent is None and info.parent is not None and not _is_own_ancestor(info.shard_id, parents)
 
 
-def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_ms: int, now_ms: int) -> Lineage:
-    """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly.
-
-    Children of one shard are born at one moment, so one that earlier listings lacked is as old as its sibling.
-    """
+def _added(
+    known: Mapping[str, ShardState], listing: Sequence[ShardInfo], now_ms: int, open_ms: Mapping[str, int]
+) -> Lineage:
+    """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly."""
     parents = _parents(known, listing)
-    births: dict[str | None, int] = {
-        s.parent: s.since_ms for s in known.values() if s.parent is not None and s.since_ms is not None
-    }
     shards: dict[str, ShardState] = {}
     gaps: list[Gap] = []
     for info in listing:
@@ -126,10 +120,45 @@ def _added(known: Mapping[str, ShardState], listing: Sequence[ShardInfo], since_
             reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
             gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
             parent = None
-        shards[info.shard_id] = ShardState(
-            parent=parent, since_ms=min(since_ms, births.get(parent, since_ms)), last=info.last
-        )
+        since_ms = _born_after(parent, known, parents, open_ms, now_ms)
+        shards[info.shard_id] = ShardState(parent=parent, since_ms=since_ms, last=info.last)
     return Lineage(shards, tuple(gaps))
+
+
+def _born_after(
+    parent: str | None,
+    known: Mapping[str, ShardState],
+    parents: Mapping[str, str | None],
+    open_ms: Mapping[str, int],
+    now_ms: int,
+) -> int:
+    """A moment before a child of `parent` began, as late as is certain: when the parent was last seen open, or itself began.
+
+    How long listings lacked the child says nothing. A parent that nobody knows began behind some shard without known children.
+    """
+    began_ms = {i: s.since_ms for i, s in known.items() if s.since_ms is not None} | dict(open_ms)
+    passed: set[str] = set()
+    while parent is not None and parent not in began_ms and parent not in passed:
+        passed.add(parent)
+        parent = parents.get(parent)
+    if parent in began_ms:
+        return began_ms[parent]
+    with_children = {shard.parent for shard in known.values()}
+    return min((ms for shard_id, ms in began_ms.items() if shard_id not in with_children), default=now_ms)
+
+
+def seen_open(
+    shards: Mapping[str, ShardState], listing: Sequence[ShardInfo], asked_ms: int, before: Mapping[str, int]
+) -> Mapping[str, int]:
+    """When the shards were last listed as open, by the moment that was asked at; `before` is what this said the last time."""
+    are_open = {info.shard_id for info in listing if info.last is None}
+    seen: dict[str, int] = {}
+    for shard_id, shard in shards.items():
+        if shard_id in are_open and shard.last is None and shard.finished_ms is None:
+            seen[shard_id] = asked_ms
+        elif shard_id in before:
+            seen[shard_id] = before[shard_id]
+    return seen
 
 
 def _is_own_ancestor(shard_id: str, parents: Mapping[str, str | None]) -> bool:

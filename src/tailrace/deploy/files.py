@@ -18,7 +18,7 @@ TOOLS: Final[tuple[Tool, ...]] = ("sam", "cdk", "terraform")
 
 _MARK: Final = re.compile(r"[^\n]*tailrace[^\n]*sha256:([0-9a-f]{64})[^\n]*\n")
 _COMMENTS: Final = {".md": ("<!-- ", " -->")}  # all others: a hash sign
-_UNMARKED: Final = ("cdk.json",)  # JSON has no comments
+_UNMARKED: Final = ".json"  # it has no comments
 
 
 def rendered(deployment: Deployment, tool: Tool) -> dict[str, str]:
@@ -47,7 +47,7 @@ def rendered(deployment: Deployment, tool: Tool) -> dict[str, str]:
 
 def marked(name: str, text: str, version: str) -> str:
     """A text with a first line that says where it comes from and what it was."""
-    if name in _UNMARKED:
+    if name.endswith(_UNMARKED):
         return text
     begin, end = _COMMENTS.get(name[name.rfind(".") :], ("# ", ""))
     digest = _digest(text)

@@ -17,7 +17,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tailrace.config import Config, DeltaConfig, DuckDbConfig, ParquetConfig, PostgresConfig, RedshiftConfig
+from tailrace.config import (
+    Config,
+    DeltaConfig,
+    DuckDbConfig,
+    IcebergConfig,
+    ParquetConfig,
+    PostgresConfig,
+    RedshiftConfig,
+)
 from tailrace.deploy import policies
 from tailrace.deploy.entry import (
     CHAIN,
@@ -91,6 +99,7 @@ DEAD_LETTER_SECONDS: Final = 60
 DEAD_LETTER_MEMORY: Final = 512
 SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and publishes for loads by the hour
 SILENT_SECONDS: Final = 900  # three sweeps
+BEHIND_SECONDS: Final = HOUR  # beyond two windows of exports: until one is there takes half of that at most
 QUEUE_DAYS: Final = 14  # the most there is
 UPLOAD_DAYS: Final = 7
 DESCRIPTION_CHARS: Final = 256  # of a function, which a table's name alone may fill
@@ -182,7 +191,7 @@ def _check_tables(config: Config) -> None:
             )
         if not _deployed_targets(config, table) and config.load_rule_of(table) != "by_hand":
             raise ConfigInvalid(
-                f"{table} goes to DuckDB only, which is a file, and functions have no disk in common",
+                f"{table} goes only to {_kinds(config, table)}, {_why_not_deployed(config, table)}",
                 hint='Give it another target; or set load = "by_hand" and run `tailrace load` where the file lies.',
                 place=f"tables.{table}.targets",
             )
@@ -194,6 +203,16 @@ def _check_tables(config: Config) -> None:
                 hint=f"Set host in [targets.{name}].",
                 place=f"targets.{name}.host",
             )
+
+
+def _kinds(config: Config, table: str) -> str:
+    return " and ".join(sorted({config.targets[name].kind for name in config.targets_of(table)}))
+
+
+def _why_not_deployed(config: Config, table: str) -> str:
+    if all(isinstance(config.targets[name], DuckDbConfig) for name in config.targets_of(table)):
+        return "which is a file, and functions have no disk in common"
+    return "which functions do not load yet"
 
 
 def _check_sizes(resources: Sequence[Resource]) -> None:
@@ -215,7 +234,7 @@ def _chars(role: Role) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
-_BY_HAND: Final = DuckDbConfig | ParquetConfig | DeltaConfig  # what no function writes to
+_BY_HAND: Final = DuckDbConfig | ParquetConfig | DeltaConfig | IcebergConfig  # what no function writes to
 
 
 def _deployed_targets(config: Config, table: str) -> list[str]:
@@ -252,12 +271,11 @@ def _extras(config: Config) -> Iterator[str]:
 
 def _notes(config: Config) -> Iterator[str]:
     for table in config.tables:
-        left = [name for name in config.targets_of(table) if isinstance(config.targets[name], DuckDbConfig)]
-        if left:
-            yield f"{table} is not loaded into {', '.join(left)}: run `tailrace load` where that DuckDB file lies."
-        lakes = [
-            name for name in config.targets_of(table) if isinstance(config.targets[name], ParquetConfig | DeltaConfig)
-        ]
+        left = [name for name in config.targets_of(table) if name not in _deployed_targets(config, table)]
+        files = [name for name in left if isinstance(config.targets[name], DuckDbConfig)]
+        lakes = [name for name in left if name not in files]
+        if files:
+            yield f"{table} is not loaded into {', '.join(files)}: run `tailrace load` where that DuckDB file lies."
         if lakes:
             yield f"{table} is not loaded into {', '.join(lakes)}, which no function writes to: run `tailrace load` elsewhere."
         rule = config.load_rule_of(table)
@@ -734,11 +752,26 @@ class _Table:
             missing="breaching",
             seconds=SILENT_SECONDS,
         )
+        if self.config.by_exports(self.table):
+            yield self._behind()
         yield planner.alarm(
             f"{self.id}Quarantine",
             f"{self.slug}-quarantine",
             f"Records of {self.table} were set aside: see `tailrace quarantine list`",
             ("Tailrace", "Quarantined", {"Table": self.table}),
+        )
+
+    def _behind(self) -> Alarm:
+        """Exports that fail are tried again and raise nothing: only the lag shows it. Before the first one there is none."""
+        return self.planner.alarm(
+            f"{self.id}Behind",
+            f"{self.slug}-behind",
+            f"No export of {self.table} is there in time: see `tailrace status`",
+            ("Tailrace", "LagSeconds", {"Table": self.table}),
+            statistic="Minimum",
+            threshold=2 * self.config.windows_of(self.table).width + BEHIND_SECONDS,
+            seconds=SILENT_SECONDS,
+            missing="breaching",
         )
 
     def _worker(self, duty: Duty, what: str, statements: tuple[Statement, ...]) -> _Worker:

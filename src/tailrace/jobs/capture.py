@@ -24,6 +24,7 @@ from tailrace.decide.lineage import (
     merge_listing,
     order_violation,
     ready_shards,
+    seen_open,
     unread_beyond_retention,
     waits,
 )
@@ -79,7 +80,7 @@ class CaptureReport:
     """What one step or tick did, and how the table stands. `caught_up`: every shard was read to its tip and published.
 
     `through_ms`: every change before it was read. `rescued`: of `records`, those that a function should have landed and did
-    not. `waits`: all that is left is for a function to land.
+    not. `waits`: all that is left is for a function to land, or for AWS to export.
     """
 
     records: int = 0
@@ -135,7 +136,7 @@ class Capturer:
         self._absent_since: Mapping[str, int] = {}
         self._listed: frozenset[str] = frozenset()
         self._listed_ms: int | None = None
-        self._looked_ms: int | None = None
+        self._open_ms: Mapping[str, int] = {}
         self._is_discovered = False
         self._discovery_failures = 0
         self._next_discovery = 0.0
@@ -243,7 +244,7 @@ class Capturer:
         self._adopt(self._landing.load())
         self._last_publish = self._clock.monotonic()
         if self._published is not None:
-            self._looked_ms = self._listed_ms = self._manifest.captured_through_ms
+            self._listed_ms = self._manifest.captured_through_ms
         else:
             incarnation, asked_ms = self._source.incarnation(), self._clock.now_ms()
             lineage = first_discovery(self._source.shards(), self._settings.start, asked_ms)
@@ -325,7 +326,7 @@ class Capturer:
             self._publish_gaps(lineage)
         elif lineage.shards != self._manifest.shards:
             self._publish(replace(self._manifest, shards=lineage.shards))
-        self._looked_ms = self._listed_ms  # not this look: it may have missed some
+        self._open_ms = seen_open(self._manifest.shards, listing, asked_ms, self._open_ms)
         self._listed_ms = asked_ms
         self._listed = frozenset(info.shard_id for info in listing)
         self._note_absent(listing, asked_ms)  # those, too, that it only names as parents
@@ -346,7 +347,7 @@ class Capturer:
             manifest.gaps,
             listing,
             asked_ms,
-            looked_ms=self._looked_ms,
+            open_ms=self._open_ms,
             absent_since_ms=self._absent_since,
             missed=[shard_id for shard_id in self._absent_since if self._is_missed(shard_id)],
         )

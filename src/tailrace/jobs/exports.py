@@ -447,7 +447,7 @@ class ExportCapturer:
             self._publish(replace(self._manifest, pause=pause, state="PAUSED"))
 
     def _finished(self, wait_seconds: float) -> CaptureReport:
-        """`caught_up`: everything is published that was restorable when this capturer began."""
+        """`caught_up`: everything is published that was restorable when this capturer began. `waits`: the rest is AWS's to do."""
         manifest = self._manifest
         through_ms, through = manifest.captured_through_ms, published_through(self._state)
         return replace(
@@ -455,6 +455,7 @@ class ExportCapturer:
             lag_seconds=None if through_ms is None else max(0.0, (self._clock.now_ms() - through_ms) / 1000),
             state=manifest.state,
             caught_up=through is not None and self._goal is not None and through >= self._goal,
+            waits=wait_seconds > 0,
             wait_seconds=wait_seconds,
         )
 

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from tailrace.clock import Budget, Clock
-from tailrace.codec import DecodedSegments, decode_segments, rejecting
+from tailrace.codec import DecodedSegments, Rejected, decode_segments, rejecting
 from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
 from tailrace.errors import LoaderBusy, LoaderFenced, OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
 from tailrace.jobs.lease import LoaderLease
@@ -20,7 +20,7 @@ from tailrace.model.quarantine import QuarantinedRecord
 from tailrace.model.schema import AttributeSeen, Column, Seen
 from tailrace.model.segments import Segment
 from tailrace.targets.planning import unfit
-from tailrace.targets.target import Layout, Ledger, Load, LoadedSegment, Mode, TableSpec, Target
+from tailrace.targets.target import Applied, Layout, Ledger, Load, LoadedSegment, Mode, TableSpec, Target
 from tailrace.targets.whole import whole
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,21 @@ class LoadReport:
         )
 
 
+class LoadEngine(Protocol):
+    """Carries out loads in this process's place."""
+
+    def takes(self, table: TableSpec, segments: Sequence[Segment]) -> bool:
+        """Whether it can carry out such a load. The others have few rows, and this process does them."""
+
+    def load(
+        self, table: TableSpec, segments: Sequence[Segment], ledger: Ledger, loaded_ms: int
+    ) -> tuple[Sequence[LoadedSegment], Applied]:
+        """Decode, set aside what is rejected, apply as `Target.apply` does under the ledger's fence. What became of each segment.
+
+        Raises what decoding raises, of any of the segments, with its name in the facts, and what `Target.apply` raises.
+        """
+
+
 def table_spec(manifest: Manifest, name: str, mode: Mode, layout: Layout = Layout()) -> TableSpec:  # noqa: B008  (frozen)
     """How a target knows the table that a manifest is about."""
     source = manifest.incarnation
@@ -76,7 +91,8 @@ class Loader:
 
     Any number of loaders may run: `Target.apply` looks at the ledger again under its own lock. With a `lease` they do not do
     the same work side by side. `rule`: what is left until later. `threads` read and decode that many files at once; with
-    `ahead` the next load's files are decoded there while the target is busy with this one's.
+    `ahead` the next load's files are decoded there while the target is busy with this one's. `engine`: carries out the loads
+    that it takes.
     """
 
     def __init__(
@@ -92,6 +108,7 @@ class Loader:
         threads: int = 1,
         ahead: Executor | None = None,
         layout: Layout = Layout(),  # noqa: B008  (frozen)
+        engine: LoadEngine | None = None,
     ) -> None:
         self._landing = landing
         self._target = target
@@ -104,6 +121,7 @@ class Loader:
         self._threads = threads
         self._ahead = ahead
         self._layout = layout
+        self._engine = engine
         self._begun: tuple[tuple[Segment, ...], Future[DecodedSegments]] | None = None
         self._ledger: Ledger | None = None
         self._due: tuple[float, Due] | None = None  # the monotonic moment of the look, and what it showed
@@ -235,6 +253,9 @@ class Loader:
         is_due: Due,
         budget: Budget | None,
     ) -> LoadReport:
+        if self._engine is not None and self._engine.takes(table, segments):
+            loaded, applied = self._engine.load(table, segments, ledger, self._clock.now_ms())
+            return self._reported(segments, loaded, applied, ledger)
         groups = side_by_side(segments)
         decoded = self._begun_before(segments) or self._decode(table, groups, ledger)
         if any(decoded.rejected) and len(groups) < len(segments):
@@ -246,13 +267,27 @@ class Loader:
             if following:
                 job = self._ahead.submit(self._decode, table, side_by_side(following), ledger)
                 self._begun = following, job
-        loaded = _counted(groups, decoded)
-        self._set_aside(groups, decoded)
-        epoch, now_ms = segments[0].epoch, self._clock.now_ms()
+        per_group = zip(groups, decoded.rows, decoded.rejected, strict=True)
+        loaded = tuple(one for group, rows, rejected in per_group for one in counted(group, rows, len(rejected)))
+        for (segment, *_), rejected in zip(groups, decoded.rejected, strict=True):
+            set_aside(self._landing, segment, rejected)
         applied = self._target.apply(
-            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),
+            Load(
+                table,
+                segments[0].epoch,
+                loaded,
+                decoded.table,
+                decoded.seen,
+                loaded_ms=self._clock.now_ms(),
+                fence=ledger.fence,
+            ),
             budget,
         )
+        return self._reported(segments, loaded, applied, ledger)
+
+    def _reported(
+        self, segments: tuple[Segment, ...], loaded: Sequence[LoadedSegment], applied: Applied, ledger: Ledger
+    ) -> LoadReport:
         if not applied.skipped:  # else another loader is at work, whose columns and segments we do not know
             self._ledger = ledger.after((segment.number for segment in segments), applied.columns)
         return LoadReport(
@@ -290,24 +325,24 @@ class Loader:
     def _read(self, group: Sequence[Segment]) -> Iterable[bytes]:
         return self._landing.read_segment(group[0]) if len(group) == 1 else [self._landing.read_neighbours(group)]
 
-    def _set_aside(self, groups: Sequence[Sequence[Segment]], decoded: DecodedSegments) -> None:
-        """Make rejected lines durable before the load that leaves them out can commit."""
-        for (segment, *_), rejected in zip(groups, decoded.rejected, strict=True):
-            if rejected:
-                records = [
-                    QuarantinedRecord(
-                        r.kind,
-                        r.reason,
-                        r.raw,
-                        segment=segment.name,
-                        line=r.line,
-                        offset=r.offset,
-                        cut=r.cut,
-                        epoch=segment.epoch,
-                    )
-                    for r in rejected
-                ]
-                self._landing.quarantine(segment.name, records)
+
+def set_aside(landing: Landing, segment: Segment, rejected: Sequence[Rejected]) -> None:
+    """Make a segment's rejected lines durable, before a load that leaves them out can commit. Repeating it changes nothing."""
+    records = [
+        QuarantinedRecord(
+            r.kind,
+            r.reason,
+            r.raw,
+            segment=segment.name,
+            line=r.line,
+            offset=r.offset,
+            cut=r.cut,
+            epoch=segment.epoch,
+        )
+        for r in rejected
+    ]
+    if records:
+        landing.quarantine(segment.name, records)
 
 
 def known(columns: Sequence[Column]) -> Seen:
@@ -320,16 +355,16 @@ def unloaded(manifest: Manifest, ledger: Ledger) -> int:
     return manifest.next_number - 1 - ledger.applied_through - len(ledger.applied_beyond)
 
 
-def _counted(groups: Sequence[Sequence[Segment]], decoded: DecodedSegments) -> tuple[LoadedSegment, ...]:
-    """Every line of a segment became a row or was rejected; anything else is damage that gzip's checksum cannot see."""
-    loaded: list[LoadedSegment] = []
-    for group, rows, rejected in zip(groups, decoded.rows, decoded.rejected, strict=True):
-        expected = sum(segment.rows for segment in group)
-        if rows + len(rejected) != expected:
-            raise SegmentCorrupt(
-                f"A segment holds {rows + len(rejected)} records where the manifest says {expected}",
-                hint="It was changed after it was published. Restore it from a bucket version.",
-                segment=group[0].name,
-            )
-        loaded += [LoadedSegment(segment, segment.rows - len(rejected), len(rejected)) for segment in group]
-    return tuple(loaded)
+def counted(group: Sequence[Segment], rows: int, rejected: int) -> tuple[LoadedSegment, ...]:
+    """Segments that were read in one, one with lines that were rejected alone: every line became a row or was rejected.
+
+    Anything else is damage that gzip's checksum cannot see: SegmentCorrupt.
+    """
+    expected = sum(segment.rows for segment in group)
+    if rows + rejected != expected:
+        raise SegmentCorrupt(
+            f"A segment holds {rows + rejected} records where the manifest says {expected}",
+            hint="It was changed after it was published. Restore it from a bucket version.",
+            segment=group[0].name,
+        )
+    return tuple(LoadedSegment(segment, segment.rows - rejected, rejected) for segment in group)

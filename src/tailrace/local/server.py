@@ -27,6 +27,7 @@ from tailrace.local.functions.emulated import Functions
 from tailrace.local.functions.events import Events
 from tailrace.local.functions.mappings import Mappings
 from tailrace.local.kinesis import TableChanges
+from tailrace.local.schedules import Schedules
 from tailrace.local.shards import Options
 from tailrace.local.streams import StreamService
 
@@ -67,7 +68,8 @@ class LocalApp:
         self._backups = Backups(emulator, self.now, export_seconds=options.export_seconds, seed=options.seed)
         TableChanges(self._faults.strike_change, self.now)
         self._firehose = Firehose(emulator, self._functions, self._faults.strike_records, self.now)
-        self._loops: Final = (self._mappings.loop, self._events.loop, self._firehose.loop)
+        self._schedules = Schedules(self.now)
+        self._loops: Final = (self._mappings.loop, self._events.loop, self._firehose.loop, self._schedules.loop)
         self._calls: Final[Mapping[str, Callable[[Mapping[str, Any], Owner], Awaitable[Mapping[str, Any] | bytes]]]] = {
             STREAMS + "ListStreams": self._streams.list_streams,
             STREAMS + "DescribeStream": self._streams.describe_stream,
@@ -246,6 +248,7 @@ class LocalApp:
             if seconds < 0:
                 raise ValueError("the clock only goes forward")
             self._streams.settle()  # what was written until now is older than what comes
+            self._schedules.call_due()  # so that one that is new is not new behind the move
             self._offset += seconds
             await self._expiry.expire()
             self._streams.settle()

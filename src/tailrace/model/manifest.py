@@ -58,8 +58,8 @@ class ShardState:
     """What is known of one shard of the stream.
 
     `mark` is the last sequence number that a published segment holds; None: nothing was read yet, so reading begins at
-    `start`. `since_ms` is the last look at the stream before it was listed; for `LATEST` (only ever at the first discovery)
-    the moment that was meant, because an idle shard has no number to remember. `last` is EndingSequenceNumber where the
+    `start`. `since_ms`: it began after that, or that was the first look at the stream; for `LATEST` (only ever at the first
+    discovery) it is the moment that was meant: an idle shard has no number to remember. `last` is EndingSequenceNumber where the
     listing showed one.
     `finished_ms`: read to its end and everything published; kept 48 hours after that and until it left the listing.
     """

@@ -212,10 +212,27 @@ def key_columns(columns: Sequence[Column], keys: KeySchema) -> list[Column]:
     return [next(c for c in columns if (c.attribute, c.tag) == (a.name, a.tag)) for a in keys.attributes]
 
 
+def incoming(changes: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Decoded changes as loads reckon with them: c0, c1, … as `columns`, then ``op, ts, pos, expired``."""
+    typed, meta = project(changes, columns), changes.columns[: len(META_FIELDS)]
+    names = [f"c{n}" for n in range(typed.num_columns)] + ["op", "ts", "pos", "expired"]
+    return pa.table([*typed.columns, *meta[:3], pc.fill_null(meta[3], False)], names=names)
+
+
 def staged(
     changes: pa.Table, columns: Sequence[Column], keys: KeySchema, mode: Mode, known: int, *, is_replay: bool
 ) -> pa.Table:
     """The rows of a load that a target needs to see: c0, c1, … as `columns`, then ``op, ts, pos, expired`` and what a mode adds.
+
+    See `needed`.
+    """
+    return needed(incoming(changes, columns), columns, keys, mode, known, is_replay=is_replay)
+
+
+def needed(
+    incoming: pa.Table, columns: Sequence[Column], keys: KeySchema, mode: Mode, known: int, *, is_replay: bool
+) -> pa.Table:
+    """Of the changes of some keys, all that a load has of them, the rows that a target needs to see.
 
     ``current``: the newest change of each key. ``soft_delete``: that and the newest image, told apart by ``is_top`` and
     ``is_image``.
@@ -224,9 +241,6 @@ def staged(
 
     Raises OrderConflict when two changes share key and position but not content, RecordInvalid for one without either.
     """
-    typed, meta = project(changes, columns), changes.columns[: len(META_FIELDS)]
-    names = [f"c{n}" for n in range(typed.num_columns)] + ["op", "ts", "pos", "expired"]
-    incoming = pa.table([*typed.columns, *meta[:3], pc.fill_null(meta[3], False)], names=names)
     key = [columns.index(column) for column in key_columns(columns, keys)]
     place = incoming.column_names.index("pos")
     if any(incoming.column(n).null_count for n in [*key, place]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -60,6 +61,7 @@ class Functions:
         self._service = lambda_svc
         self._runtime = lambda_runtime
         lambda_runtime.Worker = _worker_of(lambda_runtime.Worker)
+        lambda_svc._execute_function_warm = _with_error_types(lambda_svc._execute_function_warm)
 
     def on_mapping(self, created: Created) -> None:
         """Streams are not read by the emulator any more; `created` hears of each new mapping, in whichever thread."""
@@ -131,9 +133,13 @@ class Functions:
         return found
 
     async def event_settings_of(self, function_arn: str) -> dict[str, Any]:
-        """What PutFunctionEventInvokeConfig set; empty where nobody did."""
-        answer = await self._call("GET", function_arn, "event-invoke-config", version="2019-09-25")
-        return _document(answer.body) if answer.status == 200 else {}
+        """What PutFunctionEventInvokeConfig set; empty where nobody did. Without a version it is that of $LATEST."""
+        names = [function_arn] if function_arn.count(":") > 6 else [function_arn, f"{function_arn}:$LATEST"]
+        for name in names:
+            answer = await self._call("GET", name, "event-invoke-config", version="2019-09-25")
+            if answer.status == 200:
+                return _document(answer.body)
+        return {}
 
     async def accept(self, function_arn: str, event: Any) -> None:
         """An asynchronous call."""
@@ -193,6 +199,27 @@ def _worker_of(base: Any) -> Any:
             super().__init__(name, {**config, "Environment": {"Variables": variables}}, code)
 
     return Worker
+
+
+def _with_error_types(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """An exception is told under the name of its class, as AWS does; the emulator has one name for all."""
+
+    def executed(*arguments: Any) -> dict[str, Any]:
+        result = execute(*arguments)
+        body = result.get("body")
+        if isinstance(body, dict) and body.get("errorType") == "Runtime.HandlerError":
+            body["errorType"] = _raised(result.get("log", ""), body["errorMessage"]) or body["errorType"]
+        return result
+
+    return executed
+
+
+def _raised(log: str, message: str) -> str | None:
+    """The class of the exception with this message at the end of a traceback."""
+    first = message.partition("\n")[0]
+    told = re.compile(r"(?:\w+\.)*(\w+)" + (re.escape(f": {first}") if first else ""))
+    found = (told.fullmatch(line) for line in reversed(log.splitlines()))
+    return next((match[1] for match in found if match), None)
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Failure:
             )
         name = self.function.rpartition(":")[2] or "a function"
         what = f"records of {self.stream}" if self.stream else "an event"
-        why = f"{self.error_type}: {self.error}".strip(": ") or "no error was told"
+        why = f"{self.error_type}: {self.error}".strip(": ").removesuffix(".") or "no error was told"
         return (
             f"{name} gave up {what} after {self.attempts} attempts ({self.condition}): {why}. "
             "The next schedule makes up for it once the cause is removed; see the function's log."

@@ -110,7 +110,7 @@ def _segments(pipeline: Pipeline, event: Any) -> dict[str, list[str]]:
 def announced(pipeline: Pipeline, runs: Sequence[TableRun]) -> None:
     """A line of metrics for each table. Raises the first failure."""
     for run in runs:
-        say(_line(run, pipeline.clock.now_ms()))
+        say(_line(run, pipeline.clock.now_ms(), by_stream=not pipeline.config.by_exports(run.table)))
     failed = [run for run in runs if run.error is not None]
     if failed:
         error = failed[0].error
@@ -124,7 +124,7 @@ def _as_answer(error: TailraceError, table: str) -> TailraceError:
     return type(error)(f"{error.code} {table}: {error} {error.hint}".strip(), hint=error.hint)
 
 
-def _line(run: TableRun, now_ms: int) -> str:
+def _line(run: TableRun, now_ms: int, *, by_stream: bool) -> str:
     capture = run.capture
     metrics: dict[str, float] = {
         "Segments": capture.segments,
@@ -135,10 +135,9 @@ def _line(run: TableRun, now_ms: int) -> str:
         "Failures": len(run.errors),
     }
     if capture.lag_seconds is not None:
-        metrics |= {
-            "LagSeconds": capture.lag_seconds,
-            "HeadroomSeconds": max(0.0, RETENTION_SECONDS - capture.lag_seconds),
-        }
+        metrics["LagSeconds"] = capture.lag_seconds
+        if by_stream:
+            metrics["HeadroomSeconds"] = max(0.0, RETENTION_SECONDS - capture.lag_seconds)
     errors = {part: f"{error.code} {error}" for part, error in run.errors.items()}
     return measured(run.table, now_ms, metrics, state=capture.state, errors=errors)
 

@@ -29,7 +29,9 @@ from pyiceberg.table.update import TableRequirement, TableUpdate
 
 from tailrace.errors import PermissionMissing, ServiceUnavailable, TailraceError, UserFault
 from tailrace.targets.duckdb.file import Perform
+from tailrace.targets.iceberg.files import remove
 
+CLEARED: Final = "write.metadata.delete-after-commit.enabled"
 CATALOG: Final = "default"  # a SQL catalog keeps tables by its name; this is what pyiceberg takes without one
 _DENIED: Final = (PermissionError, UnauthorizedError, ForbiddenError, AuthorizationExpiredError, OAuthError)
 
@@ -99,11 +101,19 @@ class Tables:
     def commit(
         self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
     ) -> None:
-        """Raises Conflict where it was certainly not done; after any other error nobody knows."""
+        """Raises Conflict where it was certainly not done; after any other error nobody knows.
+
+        The metadata files that the new one no longer lists are deleted where the table says so, as Iceberg's clients do.
+        """
         try:
-            self._perform("commit", lambda: table.catalog.commit_table(table, requirements, updates))
+            done = self._perform("commit", lambda: table.catalog.commit_table(table, requirements, updates))
         except (CommitFailedException, NoSuchTableError) as error:
             raise Conflict(first_line(error)) from error
+        if remembered(table, CLEARED) != "true":
+            return
+        listed = {entry.metadata_file for entry in done.metadata.metadata_log}
+        old = [entry.metadata_file for entry in table.metadata.metadata_log if entry.metadata_file not in listed]
+        remove(table.io, old, self._perform)
 
     def _catalog(self) -> Catalog:
         properties = dict(self._properties())
@@ -123,10 +133,10 @@ def _create_namespace(catalog: Catalog, namespace: tuple[str, ...]) -> None:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Errors of catalogs and of files in our words: nothing of ours depends on what was being done."""
+    """Errors of catalogs and of files in our words. What can only be a defect of ours stays what it is."""
     try:
         yield
-    except (TailraceError, Conflict):
+    except (TailraceError, Conflict, AssertionError, LookupError, AttributeError):
         raise
     except Exception as error:
         raise translate(error, doing) from error

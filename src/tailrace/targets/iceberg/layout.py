@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,8 @@ from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files
 from tailrace.targets.lake.merge import Patch
 
-NOWHERE = -1
+NOWHERE: Final = -1
+HELD_ROWS_MAX: Final = 2_000_000  # of which keys and order keys are kept in memory, so that they need not be read twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,65 +43,90 @@ class Layout:
         self._access = access
         self._keys = keys
         self._threads = threads
-        self._unique = (*keys, "_tr_pos", "_tr_ts", "_tr_image_pos")
+        self._held: dict[int, pa.Table] = {}
+        self._room = HELD_ROWS_MAX
 
-    def candidates(self, keys: Sequence[tuple[Any, ...]]) -> list[int]:
-        """Files that may hold a row with one of these keys. `keys` are sorted."""
-        found = []
-        for number, held in enumerate(self.ranges):
-            if held.lower is None or held.upper is None:
-                found.append(number)
-                continue
-            first = bisect.bisect_left(keys, held.lower)
-            if first < len(keys) and keys[first] <= held.upper:
-                found.append(number)
-        return found
-
-    def narrow(self, numbers: Sequence[int], names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
-        """Some columns of all rows of these files, with ``place`` in front."""
+    def standing(self, keys: SortedKeys, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        """Some columns of at least all rows with one of these keys, with ``place`` in front. Reads files that may hold one."""
 
         def read(number: int) -> pa.Table:
-            rows = self._access.read(self.files[number].file_path, names, replaced)
-            return rows.add_column(0, "place", places(number, rows.num_rows))
+            held = self.ranges[number]
+            wanted = keys.within(held.lower, held.upper)
+            if not len(wanted):
+                return self.nothing(names)
+            rows = self._placed(number, names, replaced)
+            return rows.filter(pc.is_in(rows[self._keys[0]], value_set=wanted))
 
-        empty = pa.schema([pa.field("place", pa.int64()), *(self._fields.arrow.field(name) for name in names)])
+        return self._gathered(read, range(len(self.files)), names)
+
+    def all(self, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        """Some columns of all rows, with ``place`` in front."""
+        return self._gathered(lambda number: self._placed(number, names, replaced), range(len(self.files)), names)
+
+    def nothing(self, names: Sequence[str]) -> pa.Table:
+        """The same without a row."""
+        fields = [self._fields.arrow.field(name) for name in names]
+        return pa.schema([pa.field("place", pa.int64()), *fields]).empty_table()
+
+    def _placed(self, number: int, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
+        rows = self._access.read(self.files[number].file_path, names, replaced)
+        if rows.num_rows <= self._room:
+            self._room -= rows.num_rows
+            self._held[number] = rows
+        return rows.add_column(0, "place", places(number, rows.num_rows))
+
+    def _whole(self, number: int, replaced: Mapping[str, Replaced]) -> pa.Table:
+        """All columns of a file, those that were read before not again."""
+        held = self._held.pop(number, None)
+        have = [] if held is None else held.column_names
+        rest = [name for name in self._fields.arrow.names if name not in have]
+        read = self._access.read(self.files[number].file_path, rest, replaced)
+        columns = [read[name] if name in rest else held[name] for name in self._fields.arrow.names]
+        return pa.Table.from_arrays(columns, schema=self._fields.arrow)
+
+    def _gathered(self, read: Callable[[int], pa.Table], numbers: Sequence[int], names: Sequence[str]) -> pa.Table:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
-            return pa.concat_tables([empty.empty_table(), *pool.map(read, numbers)])
+            return pa.concat_tables([self.nothing(names), *pool.map(read, numbers)])
 
     def rewrite(
         self, patch: Patch, merged: Sequence[int], replaced: Mapping[str, Replaced], place: Place
     ) -> tuple[list[str], list[DataFile]]:
         """Write what the patch changes; the paths that go, and the files that come.
 
-        `merged`: files that become one run, together with rows that belong to no other file. `replaced`: all are written.
+        `merged`: files of one partition that become one run, together with rows that belong to no other file, if those go
+        there, too. `replaced`: all are written.
         """
+        patch = replace(patch, gone=patch.gone.sort())
         near = patch.near.to_pylist()
         touched = {value >> 32 for value in (*patch.gone.to_pylist(), *patch.changed["place"].to_pylist())}
         touched |= {value >> 32 for value in near if value is not None}
         touched |= set(range(len(self.files))) if replaced else set()
         touched |= set(merged)
         target = [NOWHERE if value is None else value >> 32 for value in near]
-        self._assign(patch.added, target, touched - set(merged))
+        if len(place.partition) == 0:  # else a neighbour may lie in another partition
+            self._assign(patch.added, target, touched - set(merged))
         lines: dict[int, list[int]] = {}
         for line, number in enumerate(target):
             lines.setdefault(number, []).append(line)
         per_file = self._per_file(patch)
 
         def patched(number: int) -> pa.Table:
-            rows = self._access.read(self.files[number].file_path, self._fields.arrow.names, replaced)
-            kept = _patched(rows, number, patch)
+            kept = _patched(self._whole(number, replaced), number, patch)
             more = lines.get(number)
             return kept if more is None else pa.concat_tables([kept, patch.added.take(pa.array(more, pa.int64()))])
 
         def rewritten(number: int) -> list[DataFile]:
-            return self._written(patched(number), per_file, _place_of(self.files[number], place), is_sorted=False)
+            return self._written(patched(number), per_file, _place_of(self.files[number], place))
 
         alone = sorted(touched - set(merged))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
             added = [file for files in pool.map(rewritten, alone) for file in files]
             loose = patch.added.take(pa.array(lines.get(NOWHERE, []), pa.int64()))
-            pooled = pa.concat_tables([*pool.map(patched, merged), loose])
-            added += self._written(pooled, per_file, place, is_sorted=False, is_loose=True)
+            pool_place = _place_of(self.files[merged[0]], place) if merged else place
+            pooled = pa.concat_tables([*pool.map(patched, merged), *([loose] if pool_place == place else [])])
+            added += self._written(pooled, per_file, pool_place, is_loose=True)
+            if pool_place != place:
+                added += self._written(loose, per_file, place, is_loose=True)
         return [self.files[number].file_path for number in sorted(touched)], added
 
     def _per_file(self, patch: Patch) -> int:
@@ -121,9 +147,7 @@ class Layout:
             if at >= 0 and order[at] in touched:
                 target[line] = order[at]
 
-    def _written(
-        self, rows: pa.Table, per_file: int, place: Place, *, is_sorted: bool, is_loose: bool = False
-    ) -> list[DataFile]:
+    def _written(self, rows: pa.Table, per_file: int, place: Place, *, is_loose: bool = False) -> list[DataFile]:
         """One file, or several of ranges that lie apart."""
         counts = cut(rows.num_rows, per_file)
         if len(counts) > 1 or is_loose:
@@ -131,9 +155,29 @@ class Layout:
         files, start = [], 0
         for count in counts:
             part = rows.slice(start, count)
-            files.append(self._access.write(part, place.folder, place.partition, place.spec_id, self._unique))
+            files.append(self._access.write(part, place.folder, place.partition, place.spec_id))
             start += count
         return files
+
+
+class SortedKeys(Sequence[tuple[Any, ...]]):
+    """Keys in order, out of their columns; a key is made into Python values only when it is looked at."""
+
+    def __init__(self, keys: pa.Table) -> None:
+        order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+        self._columns = [column.combine_chunks() for column in keys.take(order).columns]
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, at: Any) -> Any:
+        return tuple(column[at].as_py() for column in self._columns)
+
+    def within(self, lower: tuple[Any, ...] | None, upper: tuple[Any, ...] | None) -> pa.Array:
+        """The first parts of those between two keys, both included; None: no such border."""
+        first = 0 if lower is None else bisect.bisect_left(self, lower)
+        end = len(self) if upper is None else bisect.bisect_right(self, upper)
+        return self._columns[0].slice(first, max(0, end - first))
 
 
 def key_tuples(keys: pa.Table) -> list[tuple[Any, ...]]:
@@ -157,10 +201,24 @@ def _patched(rows: pa.Table, number: int, patch: Patch) -> pa.Table:
         for name in changed.column_names[1:]:
             column = pc.replace_with_mask(rows[name].combine_chunks(), mask, changed[name].combine_chunks())
             rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
-    gone = patch.gone.filter(_in_file(patch.gone, number))
+    first, end = (bisect.bisect_left(_Numbers(patch.gone), n << 32) for n in (number, number + 1))
+    gone = patch.gone.slice(first, end - first)
     if len(gone):
         rows = rows.filter(pc.invert(pc.is_in(own, value_set=gone)))
     return rows
+
+
+class _Numbers(Sequence[int]):
+    """An Arrow array as a sequence of Python numbers, made when they are looked at."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._array[at].as_py()
 
 
 def _of_file(table: pa.Table, place: pa.ChunkedArray, number: int) -> pa.Table:
@@ -179,7 +237,6 @@ def _range(file: DataFile, fields: Fields, keys: Sequence[str]) -> FileRange:
 
 def _place_of(file: DataFile, place: Place) -> Place:
     """A file that is written anew stays in its partition."""
-    if file.spec_id != place.spec_id or len(file.partition) == 0:
+    if file.spec_id != place.spec_id or len(file.partition) == 0 or file.partition == place.partition:
         return place
-    folder = file.file_path.rsplit("/", 2)[-2] if place.folder else ""
-    return Place(folder, file.partition, file.spec_id)
+    return Place(file.file_path.rsplit("/", 2)[-2], file.partition, file.spec_id)

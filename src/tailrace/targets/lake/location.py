@@ -18,7 +18,6 @@ class Location:
 
     path: str
     bucket: str = ""
-    endpoint: str | None = None
     login: Callable[[], Login] | None = None
 
     @classmethod
@@ -39,7 +38,8 @@ class Location:
         """One that is C++ all through: one in Python would be called by threads that outlive the interpreter."""
         if self.login is None:
             return pyarrow.fs.LocalFileSystem()
-        login, endpoint = self.login(), urlsplit(self.endpoint or "")
+        login = self.login()
+        endpoint = urlsplit(login.endpoint or "")
         return pyarrow.fs.S3FileSystem(
             access_key=login.access_key,
             secret_key=login.secret_key,
@@ -60,8 +60,8 @@ class Location:
             "aws_secret_access_key": login.secret_key,
             "aws_session_token": login.token,
             "aws_region": login.region,
-            "aws_endpoint_url": self.endpoint,
-            "aws_allow_http": "true" if (self.endpoint or "").startswith("http:") else None,
+            "aws_endpoint_url": login.endpoint,
+            "aws_allow_http": "true" if (login.endpoint or "").startswith("http:") else None,
             "aws_conditional_put": "etag",
         }
         return {name: value for name, value in options.items() if value is not None}

@@ -14,7 +14,7 @@ from tailrace.targets.planning import identity, moved_on, why_foreign
 from tailrace.targets.target import Ledger, LedgerRow, TableSpec
 
 FORMAT: Final = 2
-RECENT_MAX: Final = 100  # ledger rows that the document carries
+RECENT_MAX: Final = 100  # ledger rows that `Ledger.recent` carries
 
 
 @dataclass(frozen=True, slots=True)

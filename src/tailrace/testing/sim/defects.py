@@ -256,11 +256,11 @@ STREAM: Final = (
         "pass",
     ),
     _one(
-        "gap_counts_as_a_look",
-        "a gap told by time makes shards that are listed later seem younger than they are",
-        f"{LINEAGE}unread_beyond_retention",
-        'replace(shard, start="TRIM_HORIZON")',
-        'replace(shard, start="TRIM_HORIZON", since_ms=now_ms)',
+        "listed_late_is_young",
+        "a shard that listings lacked counts as born when one shows it, so what it lost before goes untold",
+        f"{LINEAGE}_born_after",
+        "    if parent in began_ms:\n        return began_ms[parent]\n",
+        "    if parent in began_ms:\n        return now_ms\n",
     ),
     _one(
         "poison_dropped",

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:cc6569aaa9fa30d1f6882a7926dd879dca3a8d9b931a8d8fba3b672f93228b99
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f393f1dd16993de151a00b5a416218562c3901443dd69ee4b5eb93c8e934e7f7
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -525,6 +525,24 @@ resource "aws_cloudwatch_metric_alarm" "prod_users8ff1665f_tick_silent" {
   evaluation_periods  = 1
   threshold           = 1
   comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "prod_users8ff1665f_behind" {
+  alarm_name        = "tailrace-prod-users-8ff1665f-behind"
+  alarm_description = "No export of Prod.Users is there in time: see `tailrace status`"
+  namespace         = "Tailrace"
+  metric_name       = "LagSeconds"
+  dimensions = {
+    Table = "Prod.Users"
+  }
+  statistic           = "Minimum"
+  period              = 900
+  evaluation_periods  = 1
+  threshold           = 5400
+  comparison_operator = "GreaterThanOrEqualToThreshold"
   treat_missing_data  = "breaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
