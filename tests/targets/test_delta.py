@@ -50,6 +50,7 @@ def tamper(place: Path, sql: str) -> None:
 
 class TestDelta(TargetContract):
     ignores_case = False
+    examples = 2
 
     def make_target(self, place: Path) -> DeltaTarget:
         return open_target(place)

@@ -58,13 +58,17 @@ def live_rows(
     table: TableSpec,
     columns: Sequence[Column],
     keys: Sequence[Sequence[str | bytes]] | None = None,
+    *,
+    in_order: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """All live rows, or those under these keys. Of a changelog the newest change of each key."""
+    """All live rows, or those under these keys. Of a changelog the newest change of each key. `in_order`: of the key."""
     with opened() as connection:
         _hold(connection, dataset, [*(column.name for column in columns), *META_NAMES[table.mode]])
         if keys is not None:
             connection.register("wanted", pa.table({"key": pa.array([key_text(key) for key in keys], pa.string())}))
         sql = _live_sql(columns, table, only_wanted=keys is not None)
+        if in_order:
+            sql += f" ORDER BY {', '.join(quote(column.name) for column in key_columns(columns, table.keys))}"
         yield from connection.execute(sql).to_arrow_reader(BATCH_ROWS)
 
 

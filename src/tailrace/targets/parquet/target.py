@@ -7,6 +7,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -53,6 +54,7 @@ from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, Lo
 
 TRIES: Final = 20  # loads that find another loader has been there
 PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of it
+SNAPSHOT_ROWS: Final = 1_000_000  # in one file of a snapshot
 GRACE_MS: Final = 3_600_000  # how long the files of a former version stay for those who read them
 MODES: Final[tuple[Mode, ...]] = ("changelog",)
 
@@ -68,14 +70,15 @@ class _Held:
 class ParquetTarget:
     """Keeps `tailrace.targets.target.Target` in a folder of Parquet files for each table, in mode ``changelog``.
 
-    `files` is the folder of the target, `location` the same place for pyarrow.
+    `files` is the folder of the target, `location` the same place for pyarrow. `snapshots`: keep each day's last state, too.
     """
 
     kind = "parquet"
     limits = Limits()
 
-    def __init__(self, name: str, files: Files, location: Location, clock: Clock) -> None:
+    def __init__(self, name: str, files: Files, location: Location, clock: Clock, *, snapshots: bool = False) -> None:
         self.name = name
+        self._snapshots = snapshots
         self._files = files
         self._location = location
         self._clock = clock
@@ -205,6 +208,9 @@ class ParquetTarget:
         skipped = len(load.segments) - len(segments)
         if held.version is not None and not segments:
             return Applied(0, skipped, 0, before.columns)
+        day = layout.snapshot_day(before, load.loaded_ms) if self._snapshots else None
+        if day is not None:
+            self._snapshot(table, before, day)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=layout.RESERVED)
         plan = spelled(plan, columns.spell, str.lower, layout.RESERVED)
         rows = self._rows(load, before, plan, segments, changes)
@@ -340,6 +346,26 @@ class ParquetTarget:
             data = layout.file_bytes(layout.widened(rows, plan.columns))
             self._files.create(f"{table.name}/v{begun.version}/{file.path}", data)
 
+    def _snapshot(self, table: TableSpec, ledger: LakeLedger, day: str) -> None:
+        """What lives now, as files of its own, which count once ``_SUCCESS`` lists them.
+
+        Two loaders that come here at once write the same bytes under the same names; what an older attempt left goes first.
+        """
+        folder = f"{table.name}/snapshots/dt={day}"
+        with suppress(NotFound):
+            self._files.read(f"{folder}/_SUCCESS")
+            return
+        names: list[str] = []
+        dataset = self._dataset(table.name, ledger, self._data_files(table.name, ledger))
+        for listed in list(self._files.list(f"{folder}/")):
+            if f"-{ledger.counter:x}." not in listed.name:
+                self._files.delete(listed.name)
+        for rows in _gathered(duck.live_rows(dataset, table, ledger.columns, in_order=True), SNAPSHOT_ROWS):
+            names.append(f"part-{len(names):05d}-{ledger.counter:x}.parquet")
+            self._files.create(f"{folder}/{names[-1]}", layout.file_bytes(rows))
+        document = {"files": names, "applied_through": ledger.applied_through, "through_ms": ledger.through_ms}
+        self._files.create(f"{folder}/_SUCCESS", json.dumps(document).encode() + b"\n")
+
     def _with(self, ledger: LakeLedger, begun: Begun, plan: ColumnPlan, entry: Entry, load: Load) -> LakeLedger:
         """The ledger that makes the load visible."""
         rows = ledger.rows + sum(file.rows for file in entry.files)
@@ -370,6 +396,18 @@ class ParquetTarget:
     def _remove(self, prefix: str) -> None:
         for listed in list(self._files.list(prefix)):
             self._files.delete(listed.name)
+
+
+def _gathered(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Tables of so many rows, the last one with fewer."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(b.num_rows for b in held) >= most:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _pieces(rows: pa.Table, load: Load, name: str) -> list[tuple[str, pa.Table]]:
