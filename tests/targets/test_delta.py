@@ -139,6 +139,28 @@ def test_a_commit_of_somebody_else_between_reading_and_committing_makes_the_load
     replica.check()
 
 
+@pytest.mark.parametrize("first", [(), ((1, [put(1)]),)], ids=["no table", "a new column"])
+def test_another_loader_between_the_commit_of_columns_and_that_of_rows_does_the_work_once(
+    tmp_path: Path, first: tuple[Any, ...]
+) -> None:
+    """Both bring the same segment; the slower one has made the columns, and finds the quicker one's rows."""
+    replica, other = (Replica(open_target(tmp_path), "changelog") for _ in range(2))
+    for each in first:
+        replica.apply(each)
+    segment = (2, [put(2, "b", x={"N": "1"})])
+    load = replica.load(segment)
+
+    def overtaken(name: str, effect: Any) -> Any:
+        effect()
+        if name == "columns":
+            assert other.apply(segment).segments == 1
+
+    applied = open_target(tmp_path, perform=overtaken).apply(load)
+    assert (applied.segments, applied.skipped) == (0, 1)
+    replica.applied.update([segment])
+    replica.check()
+
+
 # ---- what deltalake is known for
 
 
