@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from lake_faults import shows_all_or_nothing, struck_everywhere
 
 from tailrace.clock import SystemClock
-from tailrace.errors import ServiceUnavailable, UserFault
+from tailrace.errors import ServiceUnavailable, TailraceError, UserFault
 from tailrace.landing import LocalStore, Store
 from tailrace.targets.delta import DeltaTarget
 from tailrace.targets.delta import target as delta_target
@@ -159,6 +159,19 @@ def test_another_loader_between_the_commit_of_columns_and_that_of_rows_does_the_
     assert (applied.segments, applied.skipped) == (0, 1)
     replica.applied.update([segment])
     replica.check()
+
+
+def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1), put(2, "b")]))
+    load = replica.load((2, [put(3)]))
+    next((tmp_path / "orders").glob("*.parquet")).unlink()
+    for use in (replica.shown, lambda: replica.target.apply(load), lambda: replica.target.query("FROM orders")):
+        with pytest.raises(TailraceError) as caught:
+            use()
+        assert caught.value.hint
+    with pytest.raises(UserFault, match="is gone"):
+        replica.shown()
 
 
 # ---- what deltalake is known for

@@ -158,6 +158,17 @@ class Interrupting:
         return effect()
 
 
+def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path), "changelog")
+    replica.apply((1, [put(1)]))
+    replica.apply((2, [put(2, "b")]))
+    min((tmp_path / "orders" / "v1").rglob("*.parquet"), key=lambda file: file.name).unlink()
+    with pytest.raises(UserFault, match="is gone") as caught:
+        replica.shown()
+    assert "Restore" in caught.value.hint
+    replica.target.apply(replica.load((3, [put(3, "c")])))  # which needs none of the older files
+
+
 # ---- snapshots
 
 

@@ -37,7 +37,7 @@ from tailrace.errors import (
 from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.delta import rewriting
 from tailrace.targets.lake import columns, duck
-from tailrace.targets.lake.files import Files, check_folder, is_folder
+from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
 from tailrace.targets.lake.ledger import (
     RESTORE,
     DataFile,
@@ -400,7 +400,8 @@ class DeltaTarget:
         for name, hit in rewriting.touched(patch, standing, duck.FILE).items():
             path = name.removeprefix(f"{self._location.below(table.name)}/")
             path = next(known for known in sizes if unquote(known) == path)
-            rows = self._dataset(table.name, opened, [path]).to_table()
+            with reading():
+                rows = self._dataset(table.name, opened, [path]).to_table()
             lines = duck.lines(rows, hit, [*keys, POS])
             if lines.num_rows != hit.num_rows:
                 raise AssertionError(f"{lines.num_rows} rows of {path} were found again, of {hit.num_rows}")

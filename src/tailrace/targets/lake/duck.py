@@ -16,6 +16,7 @@ from tailrace.model.schema import Column
 from tailrace.targets.duckdb.dialect import quote
 from tailrace.targets.duckdb.file import Session, perform_plainly
 from tailrace.targets.duckdb.merge import key_expression, key_text
+from tailrace.targets.lake.files import reading
 from tailrace.targets.lake.reading import asked
 from tailrace.targets.planning import LIVE, META_NAMES, key_columns
 from tailrace.targets.target import Mode, TableSpec
@@ -33,7 +34,8 @@ def opened() -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-            yield connection
+            with reading(duckdb.Error):
+                yield connection
         finally:
             connection.close()
 

@@ -22,7 +22,7 @@ from tailrace.decide.schema import ColumnPlan, plan_columns
 from tailrace.errors import NotFound, StateContended, TargetContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
-from tailrace.targets.lake.files import Files, check_folder, is_folder
+from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
 from tailrace.targets.lake.ledger import (
     NAME,
     RESTORE,
@@ -149,7 +149,8 @@ class ParquetTarget:
 
     def _stands(self, name: str, ledger: LakeLedger, file: DataFile) -> bool:
         path = self._location.below(name, f"v{ledger.version}", file.path)
-        return bool(self._location.filesystem().get_file_info(path).is_file)
+        with reading():
+            return bool(self._location.filesystem().get_file_info(path).is_file)
 
     def _entries(self, name: str, ledger: LakeLedger, wanted: object = None) -> Iterator[Entry]:
         """All entries, oldest pages first; of pages only the `wanted` ones, a predicate."""
@@ -342,7 +343,8 @@ class ParquetTarget:
         """Every file once more, in today's types, in a folder that nobody reads yet."""
         folder, filesystem = self._location.below(table.name, f"v{ledger.version}"), self._location.filesystem()
         for file in self._data_files(table.name, ledger):
-            rows = pq.read_table(f"{folder}/{file.path}", filesystem=filesystem, partitioning=None)
+            with reading():
+                rows = pq.read_table(f"{folder}/{file.path}", filesystem=filesystem, partitioning=None)
             data = layout.file_bytes(layout.widened(rows, plan.columns))
             self._files.create(f"{table.name}/v{begun.version}/{file.path}", data)
 
