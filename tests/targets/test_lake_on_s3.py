@@ -39,7 +39,7 @@ def open_target(kind: str, url: str, prefix: str) -> Any:
     config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
     client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test",
                           aws_secret_access_key="test", config=config)  # fmt: skip
-    location = Location(prefix, "lake", url, lambda: Login("test", "test", None, "us-east-1"))
+    location = Location(prefix, "lake", lambda: Login("test", "test", None, "us-east-1", url))
     return KINDS[kind]("lake", S3Store(client, "lake", prefix), location, SystemClock())
 
 
