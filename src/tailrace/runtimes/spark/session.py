@@ -29,7 +29,7 @@ def session(settings: Mapping[str, str]) -> SparkSession:
     try:
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
-        if error.name != "pyspark":
+        if (error.name or "").partition(".")[0] != "pyspark":
             raise
         raise UsageInvalid("Spark is not installed", hint="pip install 'tailrace[spark]'") from error
     found = SparkSession.getActiveSession()
