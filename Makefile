@@ -26,6 +26,7 @@ test: setup  ## all tests that CI runs, those of Spark beside them where it is i
 
 setup-spark: setup  ## Spark beside it, 350 MB; from then on `make test` runs what needs it, with Java 17
 	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
+	@scripts/spark-jars
 
 test-spark: setup-spark  ## only what runs on Spark
 	@$(BIN)/python -m pytest tests/spark

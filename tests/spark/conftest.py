@@ -12,6 +12,7 @@ pytest.importorskip("pyspark", reason="Spark is not installed: make test-spark")
 
 from tailrace.runtimes.spark.session import session
 
+JARS = sorted((Path(__file__).parents[2] / ".venv" / "jars").glob("*.jar"))
 PATIENCE = [  # py4j leaves sockets to the garbage collector
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -26,6 +27,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    made = session({"spark.master": "local[2,4]", "spark.driver.memory": "1g"})
+    jars = {"spark.jars": ",".join(map(str, JARS))} if JARS else {}
+    made = session({"spark.master": "local[2,4]", "spark.driver.memory": "1g", **jars})
     yield made
     made.stop()
+
+
+@pytest.fixture
+def iceberg_spark(spark: Any) -> Any:
+    """A Spark with Iceberg's own reader."""
+    if not JARS:
+        pytest.skip("Iceberg's own reader is not there: make setup-spark, with Maven")
+    return spark

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import re
 import secrets
 import threading
 import zlib
@@ -36,7 +37,7 @@ from tailrace.errors import (
 from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.delta import rewriting
 from tailrace.targets.lake import columns, duck
-from tailrace.targets.lake.files import Files, check_folder, is_folder
+from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
 from tailrace.targets.lake.ledger import (
     RESTORE,
     DataFile,
@@ -71,8 +72,9 @@ PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of i
 HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
 ENDS_MAX: Final = 8  # files of deletes; more become one
 MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
-FILE_BYTES: Final = 128 << 20  # what small files are put together to
+FILE_BYTES: Final = 32 << 20  # what small files are put together to: a single change writes as much anew
 RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # in deltalake's messages
 _SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
 
 Perform: TypeAlias = Callable[[str, Callable[[], Any]], Any]
@@ -208,11 +210,20 @@ class DeltaTarget:
                 return document
         raise refused(name, f"has no ledger {counter}, neither beside its log nor in it", RESTORE)
 
-    def _history(self, name: str, table: DeltaTable) -> list[dict[str, Any]]:
-        try:
-            return table.history(HISTORY_COMMITS)
-        except Exception as error:
-            raise _translated(error, name) from error
+    def _history(self, name: str, table: DeltaTable) -> Iterator[dict[str, Any]]:
+        """What the newest commits say of themselves, newest first.
+
+        Read out of the log here: deltalake's own `history` keeps every other thread waiting meanwhile.
+        """
+        for version in range(table.version(), max(-1, table.version() - HISTORY_COMMITS), -1):
+            try:
+                log_file = self._files.read(f"{name}/_delta_log/{version:020d}.json")
+            except NotFound:
+                return  # the log is older than it is kept
+            for line in log_file.data.splitlines():
+                action = json.loads(line)
+                if "commitInfo" in action:
+                    yield action["commitInfo"]
 
     def _dataset(self, name: str, table: DeltaTable, paths: Sequence[str] | None = None) -> pyarrow.dataset.Dataset:
         """The table's files, or some, read by pyarrow alone: deltalake's own file system is called by threads that may
@@ -298,22 +309,25 @@ class DeltaTarget:
         else:
             return replace(held, ledger=replace(before, columns=plan.columns))  # only their numbers have more room
         self._commit("columns", table, ledger, act)
-        return self._held(table)
+        held = self._held(table)
+        if held.ledger != ledger:
+            raise StateContended(
+                "Another writer committed meanwhile", hint="Read it again and go on.", table=table.source
+            )
+        return held
 
     def _rewritten(self, table: TableSpec, opened: DeltaTable, plan: ColumnPlan) -> pa.RecordBatchReader:
         """All rows in the columns' new types; columns of somebody else stay as they are."""
         dataset = self._dataset(table.name, opened)
         wanted = {field.name: field for field in _schema(table, plan.columns)}
         fields = [wanted.pop(field.name, field) for field in dataset.schema]
-        schema = pa.schema([*fields, *wanted.values()])
+        schema, there = pa.schema([*fields, *wanted.values()]), set(dataset.schema.names)
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in dataset.to_batches():
                 rows = pa.Table.from_batches([batch])
                 arrays = [
-                    widen(rows[field.name], field.type)
-                    if field.name in rows.column_names
-                    else pa.nulls(rows.num_rows, field.type)
+                    widen(rows[field.name], field.type) if field.name in there else pa.nulls(rows.num_rows, field.type)
                     for field in schema
                 ]
                 yield from pa.Table.from_arrays(arrays, schema=schema).to_batches()
@@ -386,7 +400,8 @@ class DeltaTarget:
         for name, hit in rewriting.touched(patch, standing, duck.FILE).items():
             path = name.removeprefix(f"{self._location.below(table.name)}/")
             path = next(known for known in sizes if unquote(known) == path)
-            rows = self._dataset(table.name, opened, [path]).to_table()
+            with reading():
+                rows = self._dataset(table.name, opened, [path]).to_table()
             lines = duck.lines(rows, hit, [*keys, POS])
             if lines.num_rows != hit.num_rows:
                 raise AssertionError(f"{lines.num_rows} rows of {path} were found again, of {hit.num_rows}")
@@ -614,7 +629,7 @@ def _translated(error: Exception, name: str) -> TailraceError:
     """deltalake's errors in our words."""
     if isinstance(error, TailraceError):
         return error
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+    text = " ".join(_COLOURS.sub("", str(error)).split())[:500] or type(error).__name__
     if isinstance(error, SchemaMismatchError | DeltaProtocolError):
         return refused(name, f"is not as it was left: {text}", "Undo the change that was made to it.")
     return ServiceUnavailable(
