@@ -36,7 +36,7 @@ def test_a_large_table_has_larger_files_up_to_what_readers_like() -> None:
     assert rows_per_file(0, 0) == 1
     assert rows_per_file(1_000, 30_000) == FILE_ROWS_MIN
     assert rows_per_file(1_000_000, 30_000_000) == FILE_ROWS_MIN
-    assert rows_per_file(10_000_000, 300_000_000) == 312_500
+    assert rows_per_file(10_000_000, 300_000_000) == 156_250
     many = 10**10
     assert rows_per_file(many, 30 * many) == FILE_BYTES_MAX // 30
 

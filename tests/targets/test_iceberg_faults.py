@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -26,12 +28,24 @@ from pyiceberg.table import Table
 from pyiceberg.table.update import AddSnapshotUpdate
 
 from tailrace.clock import SystemClock
+from tailrace.decide import lake
 from tailrace.errors import OutcomeUnknown, TailraceError, TargetContended, UserFault
+from tailrace.model.keys import KeySchema
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg import IcebergTarget
 from tailrace.targets.iceberg.commit import Writer, head_of
 from tailrace.targets.iceberg.target import STATE
-from tailrace.testing.target_contract import HISTORY, Replica, delete, put
+from tailrace.testing.target_contract import (
+    BINARY,
+    HISTORY,
+    MIXED,
+    NUMBER,
+    PK,
+    Change,
+    Replica,
+    delete,
+    put,
+)
 
 # ---- faults at every effect
 
@@ -324,6 +338,44 @@ def test_old_ledger_rows_are_kept_in_a_table_of_their_own(tmp_path: Path) -> Non
     catalog_of(tmp_path).drop_table((*NAMESPACE, "tailrace_ledger"))
     with pytest.raises(UserFault, match="no longer has the ledger row of segment 1"):
         target.applied(replica.spec, 1)
+
+
+# ---- many files
+
+
+@pytest.mark.parametrize("keys", [PK, NUMBER, BINARY, MIXED], ids=["S", "N", "B", "NB"])
+@pytest.mark.parametrize("mode", ["current", "history"])
+def test_rows_are_found_in_the_file_that_holds_them_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, keys: KeySchema
+) -> None:
+    """With files of one or two rows every bound of a file is a key, and every merge and cut has its turn."""
+    monkeypatch.setattr(lake, "FILE_ROWS_MIN", 1)
+    monkeypatch.setattr(lake, "FILES_WANTED", 1000)
+    chance = random.Random(f"{mode}{keys}")
+    replica = Replica(open_target(tmp_path), mode, keys)
+    position, made = 10**21, [_key(chance, keys) for _ in range(40)]
+    for number in range(1, 9):
+        changes = []
+        for _ in range(12):
+            position += chance.randrange(1, 10**20)
+            key = chance.choice(made)
+            op = chance.choice("uuud")
+            values = {} if op == "d" else {"x": {"N": chance.choice(["1", "2.5", "-7", "1E-130"][: number // 3 + 1])}}
+            changes.append(Change(op, {**key, **values}, position))  # type: ignore[arg-type]
+        replica.apply((number, changes))
+        assert replica.shown() == replica.expected()
+    replica.check()
+    assert len(list(orders(tmp_path).scan().plan_files())) > 5
+
+
+def _key(chance: random.Random, keys: KeySchema) -> dict[str, dict[str, str]]:
+    numbers = ("0", "-0.5", "7", "-20", "100", "1E-7", "12345678901234567890", "0.25", "-1", "9.99", "1.5", "3", "-300")
+    made: dict[str, Callable[[], str]] = {
+        "S": lambda: "".join(chance.choices("aé\0\U0001f980zZ", k=chance.randrange(1, 4))),
+        "N": lambda: chance.choice(numbers),
+        "B": lambda: base64.b64encode(bytes(chance.choices([0, 65, 127, 128, 255], k=chance.randrange(1, 4)))).decode(),
+    }
+    return {a.name: {a.tag: made[a.tag]()} for a in keys.attributes}
 
 
 # ---- upkeep

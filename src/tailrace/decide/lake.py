@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-FILES_WANTED: Final = 32  # of a table: the part of it that a single change rewrites
+FILES_WANTED: Final = 64  # of a table: the part of it that a single change rewrites
 FILE_ROWS_MIN: Final = 50_000  # less is faster written than looked up
 FILE_BYTES_MAX: Final = 128 << 20  # what readers like
 RUNS_MERGED: Final = 4

@@ -78,10 +78,10 @@ class Layout:
     def _whole(self, number: int, replaced: Mapping[str, Replaced]) -> pa.Table:
         """All columns of a file, those that were read before not again."""
         held = self._held.pop(number, None)
-        have = [] if held is None else held.column_names
+        have = set() if held is None else set(held.column_names)
         rest = [name for name in self._fields.arrow.names if name not in have]
         read = self._access.read(self.files[number].file_path, rest, replaced)
-        columns = [read[name] if name in rest else held[name] for name in self._fields.arrow.names]
+        columns = [held[name] if name in have else read[name] for name in self._fields.arrow.names]
         return pa.Table.from_arrays(columns, schema=self._fields.arrow)
 
     def _gathered(self, read: Callable[[int], pa.Table], numbers: Sequence[int], names: Sequence[str]) -> pa.Table:
