@@ -61,9 +61,8 @@ PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
 AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
-SPREAD_LIMITS: Final = LoadLimits(
-    segments=1_000_000, rows=1 << 40, bytes=1 << 50
-)  # a load on Spark takes what there is
+# Of one load on Spark. Its ledger rows, one a segment, lie in the table's own document until the next load.
+SPREAD_LIMITS: Final = LoadLimits(segments=10_000, rows=1 << 40, bytes=1 << 50)
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long

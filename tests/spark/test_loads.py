@@ -56,3 +56,29 @@ def test_every_value_reaches_the_table_as_one_process_brings_it(spark: Any, tmp_
         assert lake.load(by_spark=by_spark).rows == len(items)
     assert lakes[0].digest == lakes[1].digest
     assert lakes[0].digest.rows == len(items)
+
+
+def test_two_thousand_attributes_are_two_thousand_columns(spark: Any, tmp_path: Path) -> None:
+    world = World(tmp_path, PK)
+    for first in range(0, 40, 20):
+        world.publish(
+            [
+                Change("r", {"pk": {"S": f"k{n}"}, **{f"a{n}-{m}": {"N": f"{m}.{n}"} for m in range(50)}})
+                for n in range(first, first + 20)
+            ]
+        )
+    lakes = [Lake(world, who, "current", spark) for who in ("spark", "process")]
+    for lake, by_spark in zip(lakes, (True, False), strict=True):
+        lake.load(by_spark=by_spark)
+    assert lakes[0].digest == lakes[1].digest
+    assert len(lakes[0].target.ledger(lakes[0].spec).columns) == 2001
+
+
+def test_items_of_400_kb_go_through(spark: Any, tmp_path: Path) -> None:
+    world = World(tmp_path, PK)
+    world.publish([Change("r", {"pk": {"S": f"k{n}"}, "text": {"S": f"{n} " * 90_000}}) for n in range(60)])
+    lakes = [Lake(world, who, "current", spark, range_bytes=8 << 20) for who in ("spark", "process")]
+    for lake, by_spark in zip(lakes, (True, False), strict=True):
+        lake.load(by_spark=by_spark)
+    assert lakes[0].digest == lakes[1].digest
+    assert lakes[0].digest.rows == 60

@@ -42,11 +42,13 @@ def splits(samples: Sequence[Key], rows: int, files: Sequence[FileRange], count:
     """
     each = max(1, rows // max(1, len(samples)))
     points = sorted([*((key, each) for key in samples), *((f.lower, f.rows) for f in files if f.lower is not None)])
-    total, seen, found = sum(weight for _, weight in points), 0, set()
+    total, seen, cut, found = sum(weight for _, weight in points), 0, 0, set()
     for key, weight in points:
-        before, seen = seen * count // max(1, total), seen + weight
-        if before and seen * count // total > before:
+        full = seen * count // max(1, total)  # as many ranges are filled by what is before this key
+        if full > cut and key > points[0][0]:
+            cut = full
             found.add(_outside(key, files))
+        seen += weight
     return tuple(sorted(found))
 
 

@@ -16,7 +16,7 @@ from tailrace.errors import DataInvalid, GapFound, TailraceError, UserFault
 from tailrace.model.schema import Column
 from tailrace.model.segments import Segment
 from tailrace.runtimes.spark.session import failures_in_words, types
-from tailrace.runtimes.spark.tasks import Job, Survey, rows, survey
+from tailrace.runtimes.spark.tasks import Job, Survey, rows, survey, together
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -63,8 +63,7 @@ def _answers(frame: DataFrame, tasks: Sequence[int]) -> list[Any]:
 
 def surveyed(spark: SparkSession, job: Job, parts: Sequence[Part]) -> Survey:
     """First pass: what all segments hold together, in their order."""
-    found = each(spark, len(parts), lambda number: survey(job, parts[number]))
-    return functools.reduce(Survey.and_, found, Survey())
+    return together(each(spark, len(parts), lambda number: survey(job, parts[number])))
 
 
 def decoded(spark: SparkSession, job: Job, columns: Sequence[Column], parts: Sequence[Part]) -> DataFrame:

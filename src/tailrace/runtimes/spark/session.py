@@ -21,6 +21,10 @@ LOCAL: Final[Mapping[str, str]] = {
     "spark.ui.showConsoleProgress": "false",
 }
 """Where nothing says otherwise: this machine, and nobody else's."""
+ARROW_ROWS: Final = (
+    "spark.sql.execution.arrow.maxRecordsPerBatch",
+    "1000",
+)  # an item has up to 400 KB, and a batch 2 GB
 LEVEL: Final = "ERROR"
 
 
@@ -29,12 +33,9 @@ def session(settings: Mapping[str, str]) -> SparkSession:
     try:
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
-        if error.name != "pyspark":
+        if (error.name or "").partition(".")[0] != "pyspark":
             raise
         raise UsageInvalid("Spark is not installed", hint="pip install 'tailrace[spark]'") from error
-    found = SparkSession.getActiveSession()
-    if found is not None:
-        return found
     is_submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # spark-submit, and EMR and Glue with it, say where to run
     if not is_submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # or workers begin another Python, without our packages
@@ -48,6 +49,8 @@ def session(settings: Mapping[str, str]) -> SparkSession:
             f"Spark does not start: {_last_line(error)}",
             hint="It needs Java 17 (JAVA_HOME), and settings that it knows in [spark].",
         ) from error
+    if ARROW_ROWS[0] not in settings:
+        made.conf.set(*ARROW_ROWS)
     made.sparkContext.setLogLevel(LEVEL)
     return made
 

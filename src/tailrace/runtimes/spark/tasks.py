@@ -6,10 +6,11 @@ Everything here may run twice, also at once, because Spark repeats what was lost
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 
@@ -26,7 +27,10 @@ from tailrace.model.segments import Segment
 from tailrace.targets.planning import incoming, unfit
 from tailrace.targets.target import Limits, LoadedSegment
 
-SAMPLES: Final = 50  # rows of a batch that are looked at: ranges of keys need not be of quite the same weight
+SAMPLES: Final = (
+    50  # rows of a batch, and of a part, that are looked at: ranges of keys need not be of quite the same weight
+)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +76,30 @@ class Survey:
     keys: tuple[tuple[Any, ...], ...] = ()
     moments: tuple[int | None, ...] = ()
 
-    def and_(self, other: Survey) -> Survey:
-        """Of both, this one's segments first."""
-        return Survey(
-            join_seen(self.seen, other.seen),
-            (*self.loaded, *other.loaded),
-            self.bytes + other.bytes,
-            (*self.keys, *other.keys),
-            (*self.moments, *other.moments),
-        )
+
+def together(found: Sequence[Survey]) -> Survey:
+    """Of all, in order."""
+    seen: Seen = {}
+    for one in found:
+        seen = join_seen(seen, one.seen)
+    return Survey(
+        seen,
+        tuple(itertools.chain.from_iterable(one.loaded for one in found)),
+        sum(one.bytes for one in found),
+        tuple(itertools.chain.from_iterable(one.keys for one in found)),
+        tuple(itertools.chain.from_iterable(one.moments for one in found)),
+    )
 
 
 def survey(job: Job, part: Sequence[Sequence[Segment]]) -> Survey:
     """Decode a part without keeping its rows. Raises SegmentMissing and SegmentCorrupt, with the segment in their facts."""
-    found = Survey()
-    for group in part:
-        found = found.and_(_survey(job, group))
-    return found
+    found = together([_survey(job, group) for group in part])
+    return replace(found, keys=_thinned(found.keys), moments=_thinned(found.moments))
+
+
+def _thinned(sample: tuple[T, ...]) -> tuple[T, ...]:
+    """At most `SAMPLES` of them, evenly spread: the driver holds those of all parts."""
+    return sample[:: -(-len(sample) // SAMPLES) or 1]
 
 
 def _survey(job: Job, group: Sequence[Segment]) -> Survey:
