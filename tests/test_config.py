@@ -358,6 +358,45 @@ def test_an_iceberg_target_says_what_is_missing(settings: dict[str, str], said: 
     assert error.hint
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kind": "parquet"}, "targets.lake.url is missing"),
+        ({"kind": "delta", "url": "gs://bucket"}, "begins with gs:"),
+        ({"kind": "delta", "url": "file:./landing/"}, "the url is that of the landing zone"),
+        ({"kind": "parquet", "url": "file:./lake", "mode": "current"}, "which keeps no mode 'current'"),
+        ({"kind": "parquet", "url": "file:./lake", "snapshots": 1}, "targets.lake.snapshots"),
+        ({"kind": "delta", "url": "file:./lake", "snapshots": True}, "targets.lake.snapshots is not a setting"),
+    ],
+)
+def test_a_folder_of_tables_says_what_is_wrong(settings: dict[str, Any], said: str) -> None:
+    error = refusal("targets__lake", settings)
+    assert said in error.message
+    assert error.hint
+
+
+def test_a_target_that_only_grows_keeps_changes_where_nothing_else_is_said() -> None:
+    lake = {"kind": "parquet", "url": "file:./lake"}
+    config = check_config(document(targets__lake=lake), Path("tailrace.toml"))
+    assert {target: config.mode_of("orders", target) for target in config.targets} == {
+        "local": "current",
+        "lake": "changelog",
+    }
+    with pytest.raises(ConfigInvalid, match="keeps no mode 'current'") as caught:
+        check_config(document(targets__lake=lake, defaults__mode="current"), Path("tailrace.toml"))
+    assert 'mode = "changelog" in [targets.lake]' in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_two_targets_may_not_write_one_folder(kind: str) -> None:
+    both = {
+        "targets__a": {"kind": "delta", "url": "file:./lake"},
+        "targets__b": {"kind": kind, "url": "file:./x/../lake"},
+    }
+    with pytest.raises(ConfigInvalid, match=r"targets\.a and b alike would write 'orders'"):
+        check_config(document(**both), Path("tailrace.toml"))
+
+
 REDSHIFT = {
     "kind": "redshift",
     "database": "dev",

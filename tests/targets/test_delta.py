@@ -174,6 +174,29 @@ def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Pat
         replica.shown()
 
 
+def test_a_load_writes_only_the_files_anew_that_hold_its_keys(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    for number, letter in enumerate("abcd", 1):
+        replica.apply((number, [put(10 * number + n, f"{letter}{n}", x={"N": "1"}) for n in range(5)]))
+    replica.apply((9, [put(100, "b3", x={"N": "2"}), delete(101, "b4"), put(102, "b9", x={"N": "3"})]))
+    replica.check()
+    log_file = max((tmp_path / "orders" / "_delta_log").glob("*.json"))
+    actions = [next(iter(json.loads(line))) for line in log_file.read_text().splitlines()]
+    assert sorted(actions) == ["add", "add", "commitInfo", "remove", "txn"]
+
+
+def test_keys_longer_than_the_bounds_of_the_log_are_found(tmp_path: Path) -> None:
+    """Who puts files together writes bounds of its own, and cuts them."""
+    replica = Replica(open_target(tmp_path))
+    keys = ["k" * 200 + f"{n:03}" for n in range(9)] + ["\U0001f980" * 50 + str(n) for n in range(3)]
+    for number, key in enumerate(keys, 1):
+        replica.apply((number, [put(number, key)]))
+    DeltaTable(tmp_path / "orders").optimize.compact()
+    replica.apply((50, [put(100 + n, key, x={"S": "new"}) for n, key in enumerate(keys)]))
+    replica.check()
+    assert len(replica.shown()) == len(keys)
+
+
 # ---- what deltalake is known for
 
 

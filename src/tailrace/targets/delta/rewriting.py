@@ -72,7 +72,12 @@ def stats(rows: pa.Table, keys: Sequence[str]) -> str:
 
 
 def may_hold(least: Any, greatest: Any, low: Any, high: Any) -> bool:
-    """Whether a file between two bounds, where they are known, may hold a key between `low` and `high`."""
-    if least is None or greatest is None or type(least) is not type(low):
+    """Whether a file between two bounds, where they are known, may hold a key between `low` and `high`.
+
+    Only texts and whole numbers are compared: the log spells decimals as JSON numbers, which some writers round.
+    """
+    if not all(isinstance(value, str) for value in (least, greatest, low, high)) and not all(
+        isinstance(value, int) for value in (least, greatest, low, high)
+    ):
         return True
     return bool(least <= high and low <= greatest)
