@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test setup-spark test-spark spark-base explore check lint types rust format bench kill faults golden backfill chains sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test setup-spark test-spark spark-base explore check lint types rust format bench kill faults lake golden backfill chains sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,9 @@ kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, 
 
 faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
 	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
+
+lake: setup  ## long: the whole target contract for Iceberg on S3 of the embedded AWS
+	@ICEBERG_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py
 
 golden: setup  ## write the golden files of SQL statements anew
 	@GOLDEN=write $(BIN)/python -m pytest -q tests/targets/test_statements.py -k golden

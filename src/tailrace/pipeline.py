@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from tailrace.aws import Aws
@@ -23,15 +23,7 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import (
-    Config,
-    DeltaConfig,
-    DuckDbConfig,
-    IcebergConfig,
-    ParquetConfig,
-    RedshiftConfig,
-    load_config,
-)
+from tailrace.config import Config, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
@@ -45,7 +37,7 @@ from tailrace.decide.load import (
     when_told,
 )
 from tailrace.decide.windows import moment_text, window_text
-from tailrace.errors import NotFound, PermissionMissing, TailraceError, UsageInvalid
+from tailrace.errors import NotFound, TailraceError, UsageInvalid
 from tailrace.jobs.backfill import Backfiller, BackfillReport, BackfillSettings
 from tailrace.jobs.base_export import BaseExporter
 from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
@@ -61,12 +53,9 @@ from tailrace.jobs.why import Destination, SegmentStory, find_orphan, find_segme
 from tailrace.landing import Landing, Store, open_store, split_url
 from tailrace.model.lease import Lease
 from tailrace.model.manifest import Gap, Manifest
+from tailrace.opening import open_target
 from tailrace.runtimes.holders import is_gone, new_holder
 from tailrace.targets.target import Layout, TableSpec, Target
-from tailrace.targets.warehouse.connection import Connection
-
-if TYPE_CHECKING:
-    from tailrace.targets.lake.location import Location
 
 PAGE_SECONDS: Final = 10.0  # an answer of Scan takes a fraction of one
 
@@ -211,128 +200,7 @@ class Pipeline:
 
     @functools.cache  # noqa: B019
     def target(self, name: str) -> Target:
-        config = self.config.targets[name]
-        if isinstance(config, DuckDbConfig):
-            from tailrace.targets.duckdb import DuckDbTarget
-
-            return DuckDbTarget(name, self.base / Path(config.path).expanduser(), self.clock)
-        if isinstance(config, RedshiftConfig):
-            from tailrace.targets.redshift import redshift_target
-
-            return redshift_target(name, self._redshift(name, config), config.schema_, self.clock)
-        if isinstance(config, IcebergConfig):
-            return self._iceberg(name, config)
-        if isinstance(config, ParquetConfig):
-            from tailrace.targets.parquet import ParquetTarget
-
-            return ParquetTarget(name, *self._lake(config.url), self.clock)
-        if isinstance(config, DeltaConfig):
-            return self._delta(name, config)
-        try:
-            from tailrace.targets.postgres import postgres_target
-        except ImportError as error:
-            raise UsageInvalid(
-                f"The target {name!r} needs psycopg, which is not installed", hint="pip install 'tailrace[postgres]'"
-            ) from error
-        return postgres_target(name, config.settings(), config.schema_, self.clock)
-
-    def _iceberg(self, name: str, config: IcebergConfig) -> Target:
-        """pyiceberg's settings out of ours; credentials are asked for anew each time, because they may expire."""
-        try:
-            from tailrace.targets.iceberg import IcebergTarget
-        except ModuleNotFoundError as error:
-            if error.name not in ("pyiceberg", "sqlalchemy"):
-                raise
-            raise UsageInvalid(
-                f"The target {name!r} needs pyiceberg, which is not installed", hint="pip install 'tailrace[iceberg]'"
-            ) from error
-        warehouse, uri = config.warehouse, config.uri
-        if config.is_local:
-            folder = (self.base / Path(warehouse or "").expanduser()).absolute()
-            folder.mkdir(parents=True, exist_ok=True)
-            warehouse = folder.as_uri() if " " not in str(folder) else str(folder)
-            if config.catalog == "sql" and uri is None:
-                uri = f"sqlite:///{folder}/catalog.db"
-        fixed = {"type": config.catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
-        fixed |= {} if uri is None else {"uri": uri}
-        fixed |= {} if warehouse is None else {"warehouse": warehouse}
-
-        def properties() -> dict[str, str]:
-            if config.is_local and config.catalog == "sql":
-                return fixed
-            return {**fixed, **self._access(config)}
-
-        namespace = tuple(config.namespace.split("."))
-        return IcebergTarget(name, properties, namespace, f"{uri} {warehouse}", self.clock)
-
-    def _access(self, config: IcebergConfig) -> dict[str, str]:
-        """AWS's credentials and region as pyiceberg takes them, for its catalog and its files."""
-        try:
-            login = self.aws.login()
-        except PermissionMissing:
-            if config.catalog == "rest":
-                return {}  # such a catalog may hand out what opens its files
-            raise
-        found = {
-            "client.access-key-id": login.access_key,
-            "client.secret-access-key": login.secret_key,
-            "client.session-token": login.token,
-            "client.region": login.region,
-            "s3.endpoint": login.endpoint,
-            "glue.endpoint": login.endpoint,
-        }
-        if config.signing is not None:
-            found |= {"rest.sigv4-enabled": "true", "rest.signing-name": config.signing}
-            found |= {"rest.signing-region": login.region}
-        return {name: value for name, value in found.items() if value is not None}
-
-    def _delta(self, name: str, config: DeltaConfig) -> Target:
-        try:
-            from tailrace.targets.delta import DeltaTarget
-        except ModuleNotFoundError as error:
-            if error.name != "deltalake":
-                raise
-            raise UsageInvalid(
-                f"The target {name!r} needs deltalake, which is not installed", hint="pip install 'tailrace[delta]'"
-            ) from error
-        return DeltaTarget(name, *self._lake(config.url), self.clock)
-
-    def _lake(self, url: str) -> tuple[Store, Location]:
-        """A lake's folder as a store, proved to honour conditional writes, and as other libraries reach it."""
-        from tailrace.targets.lake.location import Location
-
-        scheme, bucket, path = split_url(url)
-        store = open_store(url, self.aws.client("s3") if scheme == "s3" else None, self.base)
-        store.probe()
-        if scheme == "s3":
-            return store, Location(path, bucket, self.aws.login)
-        return store, Location.local((self.base / Path(path).expanduser()).absolute())
-
-    def _redshift(self, name: str, config: RedshiftConfig) -> Connection:
-        """By the Data API, or by the driver with whatever gives it a login."""
-        from tailrace.targets.redshift import DataApiConnection, Staging, Warehouse
-        from tailrace.targets.redshift.credentials import Credentials, login_from
-
-        staging = Staging(self.aws.client("s3"), config.staging, config.iam_role)
-        names = {"workgroup": config.workgroup, "cluster": config.cluster, "db_user": config.db_user}
-        if config.driver == "data-api":
-            warehouse = Warehouse(config.database, secret_arn=config.secret_arn, **names)
-            return DataApiConnection(self.aws.client("redshift-data"), warehouse, staging, self.clock)
-        try:
-            from tailrace.targets.redshift.connector import PORT, ConnectorConnection
-        except ModuleNotFoundError as error:
-            if error.name != "redshift_connector":
-                raise
-            raise UsageInvalid(
-                f"The target {name!r} needs redshift_connector, which is not installed",
-                hint="pip install 'tailrace[redshift]', or use the Data API, which needs nothing.",
-            ) from error
-        fetch = login_from(
-            self.aws.client, config.database, secret=config.secret_arn, parameter=config.ssm_parameter, **names
-        )
-        assert config.host is not None
-        credentials = Credentials(fetch, self.clock)
-        return ConnectorConnection(config.host, config.port or PORT, config.database, credentials, staging)
+        return open_target(name, self.config.targets[name], self.aws, self.base, self.clock)
 
     def capturer(self, table: str, on_published: Callable[[Manifest], None] = lambda manifest: None) -> AnyCapturer:
         if self.config.by_exports(table):

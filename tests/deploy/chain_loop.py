@@ -1,8 +1,8 @@
 """Read a base of 500,000 items through each deployed chain, in links of seconds, while they change: ``make chains ITEMS=500000``.
 
-The rendered template is deployed to the embedded AWS; but for the timeout of its function, which makes the chain hand over at
-least ten times, it is what users deploy. Exit code 0 and a line of JSON for each chain when `tailrace verify` finds nothing; an
-AssertionError else, with the folder kept.
+The rendered template is deployed to the embedded AWS, with a shorter timeout of the chain's function; that and slow pages of Scan
+make the chain hand over at least ten times. Exit code 0 and a line of JSON for each chain when `tailrace verify` finds nothing;
+an AssertionError else, with the folder kept.
 """
 
 from __future__ import annotations
@@ -27,12 +27,7 @@ from tailrace.gen.writer import Plan, Writer, ensure_table
 from tailrace.local.client import LocalAws
 
 TABLE = "events"
-RULES = """\
-capture = "lambda"
-flush_seconds = 5
-workers = 1  # each begins a page that no capacity is owed for yet, in every link
-backfill_units = {units}
-"""
+RULES = 'capture = "lambda"\nflush_seconds = 5\nworkers = 1\n'
 SWEEP_SECONDS = 300.0
 SWEEPS_MAX = 60
 CHAINS = ("step_functions", "chain_table")
@@ -43,7 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=500_000, help="in the table before anything is deployed")
     parser.add_argument("--link", type=int, default=20, help="seconds of the function's timeout; a quarter is reserve")
-    parser.add_argument("--units", type=int, default=50, help="read capacity units a second")
+    parser.add_argument(
+        "--page", type=float, default=3.0, help="seconds that a page of Scan takes longer than it would"
+    )
     parser.add_argument("--rate", type=float, default=50.0, help="changes a second meanwhile")
     parser.add_argument("--chain", choices=CHAINS, action="append", help="only this one")
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -65,9 +62,9 @@ def backfill(folder: Path, account: Account, kind: str, arguments: argparse.Name
     writer.write(arguments.items)
     aws.shards("trim", TABLE)
     print(f"{arguments.items} items are in the table, and none in its stream", file=sys.stderr)
-    configuration = alone(TABLE, RULES.format(units=arguments.units), f'backfill = "{kind}"\n')
-    stack = Stack(account, configuration, folder, link_seconds=arguments.link)
+    stack = Stack(account, alone(TABLE, RULES, f'backfill = "{kind}"\n'), folder, link_seconds=arguments.link)
     stack.create(TABLE)
+    aws.fault("slow", operation="Scan", table=TABLE, seconds=arguments.page, count=10**6)
 
     plan.mix = (20, 50, 30)  # from here on old and new items change and go
     stop = threading.Event()
@@ -78,6 +75,7 @@ def backfill(folder: Path, account: Account, kind: str, arguments: argparse.Name
         handovers = stack.backfilled(TABLE, 3600)
         seconds = time.monotonic() - begun
         print(f"the chain is done after {handovers} hand-overs, {seconds:.0f} s", file=sys.stderr)
+        aws.clear_faults()
         rows = base_rows(stack)
         settle(stack)  # it is still written to
     finally:
@@ -86,12 +84,13 @@ def backfill(folder: Path, account: Account, kind: str, arguments: argparse.Name
     settle(stack)
     sentence = verified(folder)
     assert handovers >= HANDOVERS_MIN, (
-        f"{handovers} hand-overs are not {HANDOVERS_MIN}: give it fewer --units or a shorter --link"
+        f"{handovers} hand-overs are not {HANDOVERS_MIN}: give it slower pages, or shorter links"
     )
     return {
         "items": arguments.items,
         "changes_meanwhile": writer.written.changes - arguments.items,
         "link_seconds": arguments.link,
+        "page_seconds": arguments.page,
         "handovers": handovers,
         "chain_seconds": round(seconds),
         "base_rows": rows,

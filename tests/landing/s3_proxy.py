@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         method = self.command
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
-        body = self.rfile.read(int(headers.get("Content-Length", "0")))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         fault = self.server.next_fault(method)
         self.server.seen.append((method, fault))
         self.server.headers_seen.append({name.lower(): value for name, value in headers.items()})

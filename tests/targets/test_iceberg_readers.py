@@ -11,11 +11,12 @@ from typing import Any
 import duckdb
 import polars
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from duckdb_extensions import import_extension
+from iceberg_place import NAMESPACE, catalog_of, open_target, orders
 from pyiceberg.table import Table
 from pyiceberg.types import LongType
-from test_iceberg import NAMESPACE, catalog_of, open_target
 
 from tailrace.errors import UserFault
 from tailrace.model.numbers import canonical_number
@@ -59,10 +60,6 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
 
     shown = [{name: value(held) for name, held in row.items()} for row in rows.to_pylist()]
     return sorted(shown, key=lambda row: (row["_tr_pos"], repr(row)))
-
-
-def orders(place: Path) -> Table:
-    return catalog_of(place).load_table((*NAMESPACE, "orders"))
 
 
 @pytest.mark.filterwarnings("ignore:Iceberg scan planning")
@@ -147,6 +144,23 @@ def test_a_column_of_ours_that_somebody_changed_is_refused(tmp_path: Path, chang
         assert error.value.hint
 
 
+def test_a_file_that_does_not_say_which_column_is_which_is_refused_and_not_read_as_nulls(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1, x={"N": "1"})]))
+    load = replica.load((2, [put(2)]))
+    rows = orders(tmp_path).scan().to_arrow()
+    pq.write_table(pa.table(rows.to_pydict(), schema=_without_ids(rows.schema)), tmp_path / "plain.parquet")
+    orders(tmp_path).add_files([f"file://{tmp_path}/plain.parquet"])
+    for use in (lambda: replica.target.apply(load), lambda: replica.target.query("SELECT 1"), replica.shown):
+        with pytest.raises(UserFault, match="without field ids") as error:
+            use()
+        assert error.value.hint
+
+
+def _without_ids(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(field.name, field.type) for field in schema])
+
+
 def test_a_ledger_that_is_no_document_is_refused(tmp_path: Path) -> None:
     replica = Replica(open_target(tmp_path))
     replica.apply((1, [put(1)]))
@@ -159,3 +173,12 @@ def test_a_ledger_that_is_no_document_is_refused(tmp_path: Path) -> None:
         transaction.remove_properties("tailrace.state")
     with pytest.raises(UserFault, match="ledger was emptied"):
         replica.target.ledger(replica.spec)
+
+
+def test_tables_of_others_in_the_namespace_can_be_asked_as_far_as_they_are_understood(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1)]))
+    rows = pa.table({"id": [1], "deep": [{"a": 1}], "at": pa.array([1], pa.time64("us")), "names": [["x"]]})
+    catalog_of(tmp_path).create_table((*NAMESPACE, "theirs"), rows.schema).append(rows)
+    asked = replica.target.query("SELECT t.*, o.pk FROM theirs t, orders o").to_pylist()
+    assert asked == [{"id": 1, "names": ["x"], "pk": "a"}]

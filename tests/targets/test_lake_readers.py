@@ -84,20 +84,27 @@ def by_pyarrow(folder: Path) -> list[dict[str, Any]]:
     return pa.dataset.dataset(folder, schema=schema).to_table().to_pylist()  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("read", [by_duckdb, by_polars, by_pyarrow])
-def test_a_folder_of_parquet_is_read_alike(tmp_path: Path, read: Callable[[Path], list[dict[str, Any]]]) -> None:
-    target = ParquetTarget("files", LocalStore(tmp_path), Location.local(tmp_path), SystemClock())
-    replica = loaded(target, "changelog")
-    [folder] = [f for f in (tmp_path / "orders").glob("v*") if f.name == "v3"]
-    ours = target.query("SELECT * FROM orders").to_pylist()
-    assert len(ours) == sum(len(changes) for changes in replica.applied.values())
-    assert shown(read(folder)) == shown(ours)
-
-
-def test_a_former_version_stays_as_it_was_for_who_reads_it(tmp_path: Path) -> None:
-    target = ParquetTarget("files", LocalStore(tmp_path), Location.local(tmp_path), SystemClock())
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> ParquetTarget:
+    place = tmp_path_factory.mktemp("files")
+    target = ParquetTarget("files", LocalStore(place), Location.local(place), SystemClock())
     loaded(target, "changelog")
-    first = by_duckdb(tmp_path / "orders" / "v1")
+    return target
+
+
+def folder_of(target: Any) -> Path:
+    return Path(target._location.path) / "orders"
+
+
+@pytest.mark.parametrize("read", [by_duckdb, by_polars, by_pyarrow])
+def test_a_folder_of_parquet_is_read_alike(files: ParquetTarget, read: Callable[[Path], list[dict[str, Any]]]) -> None:
+    ours = files.query("SELECT * FROM orders").to_pylist()
+    assert len(ours) == sum(len(changes) for _, changes in SURPRISES)
+    assert shown(read(folder_of(files) / "v3")) == shown(ours)
+
+
+def test_a_former_version_stays_as_it_was_for_who_reads_it(files: ParquetTarget) -> None:
+    first = by_duckdb(folder_of(files) / "v1")
     assert len(first) == 3
     assert {type(row["n"]) for row in first if row["n"] is not None} == {int}
 
@@ -126,11 +133,16 @@ def delta_by_pyarrow(folder: Path) -> list[dict[str, Any]]:
     return pa.dataset.dataset(table.file_uris(), schema=schema).to_table().to_pylist()  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.fixture(scope="module", params=MODES)
+def delta(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DeltaTarget:
+    place = tmp_path_factory.mktemp("delta")
+    target = DeltaTarget("lake", LocalStore(place), Location.local(place), SystemClock())
+    loaded(target, request.param)
+    return target
+
+
 @pytest.mark.parametrize("read", [delta_by_duckdb, delta_by_polars, delta_by_pyarrow])
-def test_a_delta_table_is_read_alike(tmp_path: Path, mode: Mode, read: Callable[[Path], list[dict[str, Any]]]) -> None:
-    target = DeltaTarget("lake", LocalStore(tmp_path), Location.local(tmp_path), SystemClock())
-    loaded(target, mode)
-    ours = target.query("SELECT * FROM orders").to_pylist()
+def test_a_delta_table_is_read_alike(delta: DeltaTarget, read: Callable[[Path], list[dict[str, Any]]]) -> None:
+    ours = delta.query("SELECT * FROM orders").to_pylist()
     assert len(ours) > 5
-    assert shown(read(tmp_path / "orders")) == shown(ours)
+    assert shown(read(folder_of(delta))) == shown(ours)

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import re
 import secrets
 import threading
 import zlib
@@ -73,6 +74,7 @@ ENDS_MAX: Final = 8  # files of deletes; more become one
 MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
 FILE_BYTES: Final = 128 << 20  # what small files are put together to
 RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # in deltalake's messages
 _SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
 
 Perform: TypeAlias = Callable[[str, Callable[[], Any]], Any]
@@ -208,11 +210,20 @@ class DeltaTarget:
                 return document
         raise refused(name, f"has no ledger {counter}, neither beside its log nor in it", RESTORE)
 
-    def _history(self, name: str, table: DeltaTable) -> list[dict[str, Any]]:
-        try:
-            return table.history(HISTORY_COMMITS)
-        except Exception as error:
-            raise _translated(error, name) from error
+    def _history(self, name: str, table: DeltaTable) -> Iterator[dict[str, Any]]:
+        """What the newest commits say of themselves, newest first.
+
+        Read out of the log here: deltalake's own `history` keeps every other thread waiting meanwhile.
+        """
+        for version in range(table.version(), max(-1, table.version() - HISTORY_COMMITS), -1):
+            try:
+                log_file = self._files.read(f"{name}/_delta_log/{version:020d}.json")
+            except NotFound:
+                return  # the log is older than it is kept
+            for line in log_file.data.splitlines():
+                action = json.loads(line)
+                if "commitInfo" in action:
+                    yield action["commitInfo"]
 
     def _dataset(self, name: str, table: DeltaTable, paths: Sequence[str] | None = None) -> pyarrow.dataset.Dataset:
         """The table's files, or some, read by pyarrow alone: deltalake's own file system is called by threads that may
@@ -614,7 +625,7 @@ def _translated(error: Exception, name: str) -> TailraceError:
     """deltalake's errors in our words."""
     if isinstance(error, TailraceError):
         return error
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+    text = " ".join(_COLOURS.sub("", str(error)).split())[:500] or type(error).__name__
     if isinstance(error, SchemaMismatchError | DeltaProtocolError):
         return refused(name, f"is not as it was left: {text}", "Undo the change that was made to it.")
     return ServiceUnavailable(

@@ -133,10 +133,10 @@ def _create_namespace(catalog: Catalog, namespace: tuple[str, ...]) -> None:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Errors of catalogs and of files in our words: nothing of ours depends on what was being done."""
+    """Errors of catalogs and of files in our words. What can only be a defect of ours stays what it is."""
     try:
         yield
-    except (TailraceError, Conflict):
+    except (TailraceError, Conflict, AssertionError, LookupError, AttributeError):
         raise
     except Exception as error:
         raise translate(error, doing) from error

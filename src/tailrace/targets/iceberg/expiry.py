@@ -1,23 +1,32 @@
-"""Snapshots that are old enough go, and with them the files that nothing else refers to."""
+"""Snapshots that are old enough go, and with them the files that nothing else refers to; so do files that nothing ever did."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pyarrow.fs import FileSelector, FileType
 from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.table import Table
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.table.update import RemoveSnapshotsUpdate
 
 from tailrace.decide.lake import to_expire
 from tailrace.targets.duckdb.file import Perform
-from tailrace.targets.iceberg.files import remove
+from tailrace.targets.iceberg.files import DATA_NAME, remove
 
 AGE: Final = "history.expire.max-snapshot-age-ms"  # Iceberg's own properties, which any engine can set
 LEAST: Final = "history.expire.min-snapshots-to-keep"
+ORPHAN_MS: Final = (
+    3 * 24 * 3_600_000
+)  # younger files may be part of a load that is under way, or of a commit that nobody knows of
+SWEEP_MS: Final = 24 * 3_600_000  # how often they are looked for
+_OURS: Final = re.compile(rf"{DATA_NAME.pattern}|[0-9a-f]{{32}}-m[0-9]+\.avro|snap-[0-9]+-0-[0-9a-f]{{32}}\.avro")
 AGE_MS: Final = 24 * 3_600_000  # where the property is absent
 
 
@@ -79,3 +88,34 @@ def clear(lines: Sequence[Line], io: FileIO, perform: Perform) -> None:
             if entry.status == ManifestEntryStatus.DELETED and entry.snapshot_id == s.snapshot_id
         ]
         remove(io, [*data, *sorted(gone), *(s.manifest_list for s in expired)], perform)
+
+
+def orphans(table: Table, before_ms: int) -> list[str]:
+    """Files that a load of ours wrote, that are older than a moment, and that no snapshot holds. Only names of ours count."""
+    io = table.io
+    assert isinstance(io, PyArrowFileIO)
+    provider = table.location_provider()
+    found: dict[str, str] = {}
+    for folder in (provider.data_path, provider.metadata_path):
+        scheme, netloc, path = PyArrowFileIO.parse_location(folder)
+        selector = FileSelector(path, allow_not_found=True, recursive=True)
+        for info in io.fs_by_scheme(scheme, netloc).get_file_info(selector):
+            is_old = info.mtime_ns is not None and info.mtime_ns // 1_000_000 < before_ms
+            if info.type == FileType.File and is_old and _OURS.fullmatch(info.base_name):
+                found[info.path.removeprefix(path).lstrip("/")] = f"{folder}/{info.path.removeprefix(path).lstrip('/')}"
+    held = _held(table) if found else set()
+    return sorted(path for path in found.values() if path not in held)
+
+
+def _held(table: Table) -> set[str]:
+    """All files of all snapshots, whichever branch or tag they are on."""
+    held: set[str] = set()
+    manifests: set[str] = set()
+    for snapshot in table.metadata.snapshots:
+        held.add(snapshot.manifest_list)
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path not in manifests:
+                manifests.add(manifest.manifest_path)
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+                held.update(entry.data_file.file_path for entry in entries)
+    return held | manifests

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,10 +93,6 @@ class Fields:
     def statistics(self) -> dict[str, Any]:
         """What pyiceberg needs to make statistics out of a file's footer."""
         return {"stats_columns": self._statistics, "parquet_column_mapping": self._paths}
-
-    def undictionaried(self, unique: Collection[str]) -> list[str]:
-        """Names in files of all columns but these, whose values hardly repeat."""
-        return [f.name for f, column in zip(self.written, self.arrow, strict=True) if column.name not in unique]
 
     def bounds(self, file: DataFile, names: Sequence[str]) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
         """The least and greatest value of each of these columns in a file; None where one is not known."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import data_file_statistics_from_parquet_metadata
@@ -19,7 +21,11 @@ from tailrace.codec import widen
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg.fields import FIELD_ID, Fields, Replaced
 
+SAMPLE_ROWS: Final = 2_000
 GROUP_ROWS: Final = 122_880  # of a row group: what DuckDB reads as one piece
+
+
+DATA_NAME: Final = re.compile(r"[0-9a-f]{32}(-[0-9]{5}-[0-9a-f]{8})?-[0-9]{5}\.parquet")  # of a file that we wrote
 
 
 class FileWithoutIds(Exception):
@@ -45,13 +51,11 @@ class Files:
     def _read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         with self._io.new_input(path).open() as source:
             file = pq.ParquetFile(source, pre_buffer=True)
-            held = {int(f.metadata[FIELD_ID]): f.name for f in file.schema_arrow if FIELD_ID in (f.metadata or {})}
-            if not held:
-                raise FileWithoutIds(path)
+            held = _fields_in(file, path)
             ids = {
                 name: replaced[name].id if name in replaced else self._fields.by_name[name].field_id for name in names
             }
-            rows = file.read(columns=[held[id_] for id_ in ids.values() if id_ in held])
+            rows = file.read(columns=[held[id_] for id_ in ids.values() if id_ in held], use_threads=False)
             count = file.metadata.num_rows
         columns = []
         for name, id_ in ids.items():
@@ -65,15 +69,15 @@ class Files:
             columns.append(column if column.type == type_ else column.cast(type_))
         return pa.table(columns, schema=pa.schema([self._fields.arrow.field(name) for name in names]))
 
-    def write(self, rows: pa.Table, place: str, partition: Record, spec_id: int, unique: Sequence[str]) -> DataFile:
-        """One file of whole rows. `place`: the partition's folder, or "". `unique`: columns whose values hardly repeat."""
+    def write(self, rows: pa.Table, place: str, partition: Record, spec_id: int) -> DataFile:
+        """One file of whole rows. `place`: the partition's folder, or ""."""
         path = "/".join(
             part for part in (self._folder, place, f"{self._prefix}-{next(self._numbers):05}.parquet") if part
         )
         self.made.append(path)
-        return self._perform(f"write {path}", lambda: self._write(rows, path, partition, spec_id, unique))  # type: ignore[no-any-return]
+        return self._perform(f"write {path}", lambda: self._write(rows, path, partition, spec_id))  # type: ignore[no-any-return]
 
-    def _write(self, rows: pa.Table, path: str, partition: Record, spec_id: int, unique: Sequence[str]) -> DataFile:
+    def _write(self, rows: pa.Table, path: str, partition: Record, spec_id: int) -> DataFile:
         table = pa.Table.from_arrays(
             [column.cast(field.type) for column, field in zip(rows.columns, self._fields.written, strict=True)],
             schema=self._fields.written,
@@ -84,7 +88,7 @@ class Files:
                 sink,
                 self._fields.written,
                 compression="zstd",
-                use_dictionary=self._fields.undictionaried(unique),
+                use_dictionary=_repeating(table),
                 store_schema=False,
             ) as writer:
                 writer.write_table(table, row_group_size=GROUP_ROWS)
@@ -103,6 +107,32 @@ class Files:
         )
         file.spec_id = spec_id
         return file
+
+
+def check_ids(io: FileIO, path: str) -> None:
+    """Whether a file says which column is which. Raises FileWithoutIds."""
+    with io.new_input(path).open() as source:
+        _fields_in(pq.ParquetFile(source), path)
+
+
+def _fields_in(file: pq.ParquetFile, path: str) -> dict[int, str]:
+    """Names of columns by field id."""
+    held = {int(f.metadata[FIELD_ID]): f.name for f in file.schema_arrow if FIELD_ID in (f.metadata or {})}
+    if not held:
+        raise FileWithoutIds(path)
+    return held
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """Columns for which a dictionary is worth its time, judged by their first values."""
+    names = []
+    for column, name in zip(table.columns, table.column_names, strict=True):
+        if pa.types.is_nested(column.type) or pa.types.is_boolean(column.type):
+            continue
+        head = column.slice(0, SAMPLE_ROWS)
+        if 2 * pc.count_distinct(head).as_py() <= len(head) or len(head) < SAMPLE_ROWS:
+            names.append(name)
+    return names
 
 
 def remove(io: FileIO, paths: Sequence[str], perform: Perform) -> None:

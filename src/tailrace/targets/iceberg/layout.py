@@ -5,8 +5,8 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,8 @@ from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files
 from tailrace.targets.lake.merge import Patch
 
-NOWHERE = -1
+NOWHERE: Final = -1
+HELD_ROWS_MAX: Final = 2_000_000  # of which keys and order keys are kept in memory, so that they need not be read twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Layout:
         self._access = access
         self._keys = keys
         self._threads = threads
-        self._unique = (*keys, "_tr_pos", "_tr_ts", "_tr_image_pos")
+        self._held: dict[int, pa.Table] = {}
+        self._room = HELD_ROWS_MAX
 
     def standing(self, keys: SortedKeys, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         """Some columns of at least all rows with one of these keys, with ``place`` in front. Reads files that may hold one."""
@@ -68,7 +70,19 @@ class Layout:
 
     def _placed(self, number: int, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         rows = self._access.read(self.files[number].file_path, names, replaced)
+        if rows.num_rows <= self._room:
+            self._room -= rows.num_rows
+            self._held[number] = rows
         return rows.add_column(0, "place", places(number, rows.num_rows))
+
+    def _whole(self, number: int, replaced: Mapping[str, Replaced]) -> pa.Table:
+        """All columns of a file, those that were read before not again."""
+        held = self._held.pop(number, None)
+        have = [] if held is None else held.column_names
+        rest = [name for name in self._fields.arrow.names if name not in have]
+        read = self._access.read(self.files[number].file_path, rest, replaced)
+        columns = [read[name] if name in rest else held[name] for name in self._fields.arrow.names]
+        return pa.Table.from_arrays(columns, schema=self._fields.arrow)
 
     def _gathered(self, read: Callable[[int], pa.Table], numbers: Sequence[int], names: Sequence[str]) -> pa.Table:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
@@ -82,21 +96,22 @@ class Layout:
         `merged`: files of one partition that become one run, together with rows that belong to no other file, if those go
         there, too. `replaced`: all are written.
         """
+        patch = replace(patch, gone=patch.gone.sort())
         near = patch.near.to_pylist()
         touched = {value >> 32 for value in (*patch.gone.to_pylist(), *patch.changed["place"].to_pylist())}
         touched |= {value >> 32 for value in near if value is not None}
         touched |= set(range(len(self.files))) if replaced else set()
         touched |= set(merged)
         target = [NOWHERE if value is None else value >> 32 for value in near]
-        self._assign(patch.added, target, touched - set(merged))
+        if len(place.partition) == 0:  # else a neighbour may lie in another partition
+            self._assign(patch.added, target, touched - set(merged))
         lines: dict[int, list[int]] = {}
         for line, number in enumerate(target):
             lines.setdefault(number, []).append(line)
         per_file = self._per_file(patch)
 
         def patched(number: int) -> pa.Table:
-            rows = self._access.read(self.files[number].file_path, self._fields.arrow.names, replaced)
-            kept = _patched(rows, number, patch)
+            kept = _patched(self._whole(number, replaced), number, patch)
             more = lines.get(number)
             return kept if more is None else pa.concat_tables([kept, patch.added.take(pa.array(more, pa.int64()))])
 
@@ -140,7 +155,7 @@ class Layout:
         files, start = [], 0
         for count in counts:
             part = rows.slice(start, count)
-            files.append(self._access.write(part, place.folder, place.partition, place.spec_id, self._unique))
+            files.append(self._access.write(part, place.folder, place.partition, place.spec_id))
             start += count
         return files
 
@@ -186,10 +201,24 @@ def _patched(rows: pa.Table, number: int, patch: Patch) -> pa.Table:
         for name in changed.column_names[1:]:
             column = pc.replace_with_mask(rows[name].combine_chunks(), mask, changed[name].combine_chunks())
             rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
-    gone = patch.gone.filter(_in_file(patch.gone, number))
+    first, end = (bisect.bisect_left(_Numbers(patch.gone), n << 32) for n in (number, number + 1))
+    gone = patch.gone.slice(first, end - first)
     if len(gone):
         rows = rows.filter(pc.invert(pc.is_in(own, value_set=gone)))
     return rows
+
+
+class _Numbers(Sequence[int]):
+    """An Arrow array as a sequence of Python numbers, made when they are looked at."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._array[at].as_py()
 
 
 def _of_file(table: pa.Table, place: pa.ChunkedArray, number: int) -> pa.Table:

@@ -30,7 +30,16 @@ from tailrace.targets.iceberg.commit import MAIN, Writer, head_of
 from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files, remove
 from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys, key_tuples
-from tailrace.targets.iceberg.target import ATTEMPTS, DELETES, IcebergTarget, _as_range, _lock_of, _with_op, _Work
+from tailrace.targets.iceberg.target import (
+    ATTEMPTS,
+    DELETES,
+    IcebergTarget,
+    _as_range,
+    _lock_of,
+    _understood,
+    _with_op,
+    _Work,
+)
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.planning import check_fence, key_columns, known_ms, needed
@@ -126,7 +135,7 @@ def _attempt(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: 
     if found is None:
         found = target._create(load.table, plan)
     rows = sum(s.rows for s in fresh)
-    with translated("load a table"), target._understood(load.table):
+    with translated("load a table"), _understood(load.table.name):
         work = _Work(target, load, found, plan, fresh, rows, "spark")
         heads = [head_of(found.table.metadata, branch, found.table.io, target._perform) for branch in (MAIN, DELETES)]
         typed = [_typed(key_columns(plan.columns, load.table.keys), key) for key in samples]

@@ -46,13 +46,13 @@ from tailrace.targets.duckdb.merge import key_expression, key_text
 from tailrace.targets.iceberg import pages
 from tailrace.targets.iceberg.catalog import CLEARED, Conflict, Tables, first_line, notes_of, remembered, translated
 from tailrace.targets.iceberg.commit import MAIN, Head, RowDeletesFound, Writer, head_of
-from tailrace.targets.iceberg.expiry import clear, line_of, lines_to_expire, removal
+from tailrace.targets.iceberg.expiry import ORPHAN_MS, SWEEP_MS, clear, line_of, lines_to_expire, orphans, removal
 from tailrace.targets.iceberg.fields import Fields, Replaced, ids_of, new_fields, spelled
-from tailrace.targets.iceberg.files import Files, FileWithoutIds, remove
+from tailrace.targets.iceberg.files import DATA_NAME, Files, FileWithoutIds, check_ids, remove
 from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys
 from tailrace.targets.lake.columns import RESERVED, table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
-from tailrace.targets.lake.reading import BATCH_ROWS, FilesOf, asked, opened
+from tailrace.targets.lake.reading import BATCH_ROWS, FilesOf, asked, is_known, opened
 from tailrace.targets.lake.state import RECENT_MAX, RESTORE, LakeState, new_state, refused, state_of
 from tailrace.targets.planning import (
     LIVE,
@@ -73,6 +73,7 @@ from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, Lo
 STATE: Final = "tailrace.state"  # the table's property that holds the ledger
 FIELDS: Final = "tailrace.fields"  # the ids of our columns, as we left them
 COMMIT: Final = "tailrace.commit"  # in a snapshot's summary: by which it is known again
+SWEPT: Final = "tailrace.swept-ms"  # when orphans were looked for
 THROUGH: Final = "tailrace.applied-through"
 ENGINE: Final = "tailrace.engine"  # there, too: who carried the load out
 DELETES: Final = "tailrace_deletes"  # the branch that holds deletes, which outlive their rows
@@ -126,6 +127,7 @@ class IcebergTarget:
         self._clock = clock
         self._threads = threads or min(THREADS_MAX, os.cpu_count() or 1)
         self._perform = perform
+        self._seen: set[str] = set()  # files of other engines that can be read
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         found = self._find(table)
@@ -191,16 +193,25 @@ class IcebergTarget:
 
     @contextmanager
     def _opened(self, tables: Sequence[Table]) -> Iterator[Session]:
-        with translated("read a table"):
-            described = [self._files_of(table) for table in tables]
+        described = [files for table in tables if (files := self._files_of(table)) is not None]
         with opened(described, functools.partial(_reach, tables)) as session:
             yield session
 
-    def _files_of(self, table: Table) -> FilesOf:
-        """A table as it stands now."""
-        fields = Fields(table.schema(), table.metadata.properties)
-        head = head_of(table.metadata, MAIN, table.io, self._perform)
-        columns = [(fields.by_name[f.name].field_id, f.name, f.type) for f in fields.arrow]
+    def _files_of(self, table: Table) -> FilesOf | None:
+        """A table as it stands now, without columns of types that we never make; None where it is not ours and cannot be read."""
+        with translated("read a table"), _understood(table.name()[-1]):
+            fields = Fields(table.schema(), table.metadata.properties)
+            try:
+                head = head_of(table.metadata, MAIN, table.io, self._perform)
+                for path in (file.file_path for file in head.files):
+                    if path not in self._seen and not DATA_NAME.fullmatch(path.rpartition("/")[-1]):
+                        self._perform(f"read {path}", functools.partial(check_ids, table.io, path))
+                        self._seen.add(path)
+            except (RowDeletesFound, FileWithoutIds):
+                if remembered(table, STATE) is None:
+                    return None
+                raise
+        columns = [(fields.by_name[f.name].field_id, f.name, f.type) for f in fields.arrow if is_known(f.type)]
         paths = tuple(_readable(file.file_path) for file in head.files)
         return FilesOf(table.name()[-1], paths, tuple(columns))
 
@@ -223,7 +234,7 @@ class IcebergTarget:
         rows = staged(changes, plan.columns, spec.keys, spec.mode, known_ms(load), is_replay=is_replay)
         if found is None:
             found = self._create(spec, plan)
-        with translated("load a table"), self._understood(spec):
+        with translated("load a table"), _understood(spec.name):
             work = _Work(self, load, found, plan, segments, changes.num_rows)
             work.run(rows, is_replay=is_replay)
         return Applied(
@@ -285,10 +296,12 @@ class IcebergTarget:
             raise refused(spec, "was rolled back to an older snapshot, and its ledger was not", RESTORE)
         names = [*(column.name for column in state.columns), *META_NAMES[spec.mode]]
         fields = {field.name: field for field in table.schema().fields}
-        ids = json.loads(remembered(table, FIELDS) or "[]")
+        ids = _ids_in(remembered(table, FIELDS))
+        if len(ids) != len(names):
+            raise refused(spec, f"has a property {FIELDS} that does not belong to its ledger", RESTORE)
         types = {field.name: field.type for field in table_schema(state.columns, spec.mode)}
         arrow = Fields(table.schema(), table.metadata.properties).arrow
-        for name, id_ in zip(names, ids, strict=False):
+        for name, id_ in zip(names, ids, strict=True):
             if name not in fields or fields[name].field_id != id_:
                 raise refused(spec, f"no longer has the column {name!r:.100} that Tailrace made", _UNDO)
             if arrow.field(name).type != types[name]:
@@ -302,21 +315,22 @@ class IcebergTarget:
     def _not_ours(self, spec: TableSpec) -> UserFault:
         return refused(spec, "exists, and Tailrace did not make it", "Rename it, or set another `name` for this table.")
 
-    @contextmanager
-    def _understood(self, spec: TableSpec) -> Iterator[None]:
-        """What other engines did to a table, and what can be done about it."""
-        try:
-            yield
-        except RowDeletesFound as error:
-            raise refused(
-                spec,
-                "has rows that another engine deleted by a file of deletes",
-                "Have that engine rewrite its data files, and let nothing but Tailrace write to the table.",
-            ) from error
-        except FileWithoutIds as error:
-            raise refused(
-                spec, f"has a file without field ids: {error}", "Remove it, or have an engine rewrite it."
-            ) from error
+
+@contextmanager
+def _understood(name: str) -> Iterator[None]:
+    """What other engines did to a table, and what can be done about it."""
+    try:
+        yield
+    except RowDeletesFound as error:
+        raise UserFault(
+            f"Table {name!r} in the target has rows that another engine deleted by a file of deletes",
+            hint="Have that engine rewrite its data files, and let nothing but Tailrace write to the table.",
+        ) from error
+    except FileWithoutIds as error:
+        raise UserFault(
+            f"Table {name!r} in the target has a file without field ids: {error}",
+            hint="Remove it, or have an engine rewrite it.",
+        ) from error
 
 
 _UNDO: Final = "Undo the change that was made to it, or load into another `name`."
@@ -348,6 +362,8 @@ class _Work:
         self.schema, self.replaced = evolved(found.table, found.state, plan, load.table)
         self.fields = Fields(self.schema, self._table.metadata.properties)
         self.keys = [column.name for column in key_columns(plan.columns, load.table.keys)]
+        # Deletes have nothing but keys; what else was replaced is NULL in them, and stays so.
+        self.replaced_keys = {name: old for name, old in self.replaced.items() if name in self.keys}
         folder = self._table.location_provider().data_path
         self._access = Files(self._table.io, self.fields, folder, self._commit_id, self._perform)
 
@@ -389,7 +405,7 @@ class _Work:
         standing = main.standing(keys, [*self.keys, *STANDING[self._mode]], self.replaced)
         ends = no_ends
         if ENDS[self._mode]:
-            ends = deletes.standing(keys, [*self.keys, *ENDS[self._mode]], self.replaced)
+            ends = deletes.standing(keys, [*self.keys, *ENDS[self._mode]], self.replaced_keys)
         return reckon.patch(rows, standing, ends, replayed=is_replay)
 
     def _write(
@@ -431,13 +447,18 @@ class _Work:
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
         properties = {STATE: state.to_json(), FIELDS: json.dumps(self._ids()), COMMIT: self._commit_id}
+        is_due = now_ms - int(remembered(self._table, SWEPT) or 0) >= SWEEP_MS
+        if is_due:
+            properties[SWEPT] = str(now_ms)
         expired = lines_to_expire(self._table.metadata, (MAIN, DELETES), now_ms)
         updates += (SetPropertiesUpdate(updates=properties), *removal(expired))
         self._commit(requirements, updates)
         try:
             clear(expired, self._table.io, self._perform)
+            if is_due and (table := self._target._tables.load(spec.name)) is not None:
+                remove(table.io, orphans(table, now_ms - ORPHAN_MS), self._perform)
         except Exception as error:  # the load is done, and what is left over harms nobody
-            log.warning("files of expired snapshots of %s are left over: %s", spec.name, first_line(error))
+            log.warning("files of %s that nothing refers to are left over: %s", spec.name, first_line(error))
 
     def _put_aside(self) -> tuple[LedgerRow, ...]:
         """The ledger rows of earlier loads that the document goes on carrying; the others are kept elsewhere first."""
@@ -452,15 +473,15 @@ class _Work:
         gone = pa.array([], pa.int64())
         if sweep and self._mode == "current":
             first = order_prefix(self._load.epoch, CLASS_BASE)
-            held = deletes.all([POS], self.replaced)
+            held = deletes.all([POS], self.replaced_keys)
             gone = held.filter(pc.less(held[POS], first))["place"].combine_chunks()
         patch = Patch(
             gone, pa.table({"place": pa.array([], pa.int64())}), ended, pa.nulls(ended.num_rows, pa.int64()), ended, 0
         )
-        if not (len(gone) or ended.num_rows or self.replaced):
+        if not (len(gone) or ended.num_rows or self.replaced_keys):
             return [], []
         merged = [n for n in to_merge([*deletes.ranges, *_as_range(patch)]) if n < len(deletes.files)]
-        return deletes.rewrite(patch, merged, self.replaced, Place(spec_id=self._table.spec().spec_id))
+        return deletes.rewrite(patch, merged, self.replaced_keys, Place(spec_id=self._table.spec().spec_id))
 
     def _partition(self) -> Place:
         spec = self._table.spec()
@@ -532,6 +553,14 @@ def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -
     fields += [field for field in table.schema().fields if field.name not in names]
     schema_id = max(schema.schema_id for schema in table.metadata.schemas) + 1
     return Schema(*fields, schema_id=schema_id), replaced
+
+
+def _ids_in(document: str | None) -> list[int]:
+    try:
+        ids = json.loads(document or "[]")
+    except ValueError:
+        return []
+    return ids if isinstance(ids, list) else []
 
 
 def _is_rolled_back(table: Table) -> bool:

@@ -65,10 +65,8 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 def whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """All columns of a schema; those that are absent are NULL."""
-    columns = [
-        table[field.name] if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
+    held = set(table.column_names)
+    columns = [table[field.name] if field.name in held else pa.nulls(table.num_rows, field.type) for field in schema]
     return pa.Table.from_arrays(
         [column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
     )
@@ -317,9 +315,9 @@ class Arithmetic:
         """New rows: the lines that were chosen, with the metadata that goes with them, else their own."""
         taken = rows.take(chosen["line"])
         own = {"_tr_op": "op", "_tr_ts": "ts", POS: "pos", "_tr_expired": "expired"}
-        columns = []
+        columns, attributes = [], set(taken.column_names)
         for number, field in enumerate(self._schema):
-            if f"c{number}" in taken.column_names:
+            if f"c{number}" in attributes:
                 column = taken[f"c{number}"]
             elif field.name == "_tr_loaded_at":
                 column = pa.repeat(self._loaded, taken.num_rows)

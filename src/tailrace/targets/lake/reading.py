@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -13,7 +14,7 @@ from tailrace.errors import UsageInvalid
 from tailrace.targets.duckdb.dialect import quote
 from tailrace.targets.duckdb.file import Session, perform_plainly
 
-BATCH_ROWS = 50_000  # rows in a batch that is read
+BATCH_ROWS: Final = 50_000  # rows in a batch that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ def _select(table: FilesOf) -> str:
     return f"SELECT * FROM read_parquet([{', '.join(map(_text, table.paths))}], schema = MAP {{{schema}}})"
 
 
+def is_known(type_: pa.DataType) -> bool:
+    """Whether a column of this type can be shown."""
+    return pa.types.is_decimal128(type_) or type_ in _TYPES or (pa.types.is_list(type_) and is_known(type_.value_type))
+
+
 def sql_type(type_: pa.DataType) -> str:
     """DuckDB's name of a type."""
     if pa.types.is_list(type_):
@@ -74,7 +80,7 @@ def sql_type(type_: pa.DataType) -> str:
     return _TYPES[type_]
 
 
-_TYPES = {
+_TYPES: Final = {
     pa.string(): "VARCHAR",
     pa.large_string(): "VARCHAR",
     pa.int64(): "BIGINT",
