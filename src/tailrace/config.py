@@ -332,6 +332,7 @@ class ParquetConfig(_LakeConfig):
     """A folder of Parquet files for each table, which only grows."""
 
     kind: Literal["parquet"]
+    snapshots: bool = False
     modes: ClassVar[tuple[Mode, ...]] = ("changelog",)
 
 

@@ -35,7 +35,7 @@ def open_target(name: str, config: AnyTarget, aws: Aws, base: Path, clock: Clock
         case ParquetConfig():
             from tailrace.targets.parquet import ParquetTarget
 
-            return ParquetTarget(name, *_lake(config.url, aws, base), clock)
+            return ParquetTarget(name, *_lake(config.url, aws, base), clock, snapshots=config.snapshots)
         case DeltaConfig():
             with _needing(name, "deltalake", "delta"):
                 from tailrace.targets.delta import DeltaTarget

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from functions import Lambda
+from functions import Lambda, zipped
 from stream_reader import Account
 
 from tailrace.errors import UserFault
@@ -17,6 +15,7 @@ from tailrace.local.client import LocalAws
 from tailrace.model.manifest import Manifest
 from tailrace.pipeline import Pipeline
 
+HANDLERS = "tailrace.runtimes.aws_lambda"
 CONFIG = """
 [landing]
 url = "s3://{bucket}/zone"
@@ -64,30 +63,32 @@ class Site:
     def pipeline(self) -> Pipeline:
         return Pipeline.from_config(self.folder / "tailrace.toml")
 
-    def function(self, handler: str, **settings: Any) -> str:
-        """One of ours; its name."""
+    def function(self, handler: str, code: str | None = None, **settings: Any) -> str:
+        """One of ours, or `code` that has a `handler` in its place; its name."""
         name = f"{self.name}-{handler.replace('_', '-')}"
         variables = {"TAILRACE_LANDING": f"s3://{self.name}/zone", "TAILRACE_CONFIG": f"{self.folder}/tailrace.toml"}
         variables |= settings.pop("variables", {})
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("empty.txt", "the package is installed")
         self.functions.client.create_function(
             FunctionName=name,
             Runtime="python3.11",
-            Handler=f"tailrace.runtimes.aws_lambda.{handler}",
+            Handler="handler.handler" if code else f"{HANDLERS}.{handler}",
             Role="arn:aws:iam::000000000000:role/tests",
             Timeout=settings.pop("Timeout", 60),
-            Code={"ZipFile": buffer.getvalue()},
+            Code={"ZipFile": zipped(code or "# the package is installed")},
             Environment={"Variables": variables},
             **settings,
         )
         return name
 
-    def capture(self, **settings: Any) -> None:
+    def update(self, handler: str) -> None:
+        """What is installed takes the place of a function's own code."""
+        name = f"{self.name}-{handler.replace('_', '-')}"
+        self.functions.client.update_function_configuration(FunctionName=name, Handler=f"{HANDLERS}.{handler}")
+
+    def capture(self, code: str | None = None, **settings: Any) -> None:
         """The function behind the stream, mapped as docs/aws.md says."""
         self.functions.map(
-            self.function("capture"),
+            self.function("capture", code),
             self.table,
             FunctionResponseTypes=["ReportBatchItemFailures"],
             BisectBatchOnFunctionError=True,

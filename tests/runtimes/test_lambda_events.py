@@ -52,6 +52,7 @@ def test_whatever_becomes_of_the_events_the_target_ends_alike(site: Site) -> Non
     schedule = site.function("on_schedule")
     until(lambda: site.call(schedule, {}) and site.value("SELECT count(*) AS n FROM orders") == 70, 60)
     assert site.value("SELECT count(DISTINCT pk) AS n FROM orders") == 70
+    assert listed() == 70, "each file once"
     site.verify()
 
 

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from functions import until
 from lambda_site import Site
 
 pytestmark = pytest.mark.embedded
+
+OLDER_RELEASE = """
+from tailrace.capture import lambda_events
+from tailrace.errors import RecordInvalid
+from tailrace.runtimes.aws_lambda import capture as handler
+
+known = lambda_events.line_of
+
+def line_of(record):
+    if record["dynamodb"]["Keys"]["pk"]["S"] == "k4711":
+        raise RecordInvalid("not known yet", hint="A later release knows it.")
+    return known(record)
+
+lambda_events.line_of = line_of
+"""
 
 
 def test_a_write_reaches_the_target_by_functions_alone(site: Site) -> None:
@@ -56,6 +72,31 @@ def test_a_bad_record_among_ten_thousand(site: Site) -> None:
     (aside,) = (record for file in landing.quarantined() for record in file.records)
     assert (aside.sequence_number, "Keys" in aside.reason) == (str(10**20 + 4711), True)
     assert json.loads(aside.payload) == records[4711]
+
+
+def test_a_record_that_an_older_release_refused_is_replayed_after_the_update(site: Site) -> None:
+    """Of 10,000 in a live stream: the others arrive, no shard waits, and in the end the table is whole."""
+    site.configure('base = "none"')
+    site.capture(code=OLDER_RELEASE)
+    site.account.put_many(site.table, 10_000)
+    schedule = site.function("on_schedule")
+
+    def arrived() -> Any:
+        site.call(schedule, {})
+        return site.value("SELECT count(*) AS n FROM orders")
+
+    until(lambda: arrived() == 9_999, 120)
+    (file,) = site.pipeline.landing(site.table).quarantined()
+    assert [(record.reason, "k4711" in record.payload.decode()) for record in file.records] == [("not known yet", True)]
+    (report,) = site.pipeline.verify()
+    assert (report.missing, report.extra, report.different) == (1, 0, 0)
+    site.update("capture")
+    site.account.put_many(site.table, 25, prefix="later")
+    until(lambda: arrived() == 10_024, 60)
+    assert site.pipeline.replay(site.table, file.name).landed == 1
+    assert arrived() == 10_025
+    site.verify()
+    assert list(site.pipeline.landing(site.table).quarantined()) == []
 
 
 def test_failures_duplicates_and_other_borders_change_nothing(site: Site) -> None:

@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from lake_faults import shows_all_or_nothing, struck_everywhere
 
 from tailrace.clock import SystemClock
-from tailrace.errors import ServiceUnavailable, UserFault
+from tailrace.errors import ServiceUnavailable, TailraceError, UserFault
 from tailrace.landing import LocalStore, Store
 from tailrace.targets.delta import DeltaTarget
 from tailrace.targets.delta import target as delta_target
@@ -50,6 +50,7 @@ def tamper(place: Path, sql: str) -> None:
 
 class TestDelta(TargetContract):
     ignores_case = False
+    examples = 2
 
     def make_target(self, place: Path) -> DeltaTarget:
         return open_target(place)
@@ -136,6 +137,41 @@ def test_a_commit_of_somebody_else_between_reading_and_committing_makes_the_load
     replica.applied.update([segment])
     assert (applied.segments, tries) == (1, ["rows", "rows"])
     replica.check()
+
+
+@pytest.mark.parametrize("first", [(), ((1, [put(1)]),)], ids=["no table", "a new column"])
+def test_another_loader_between_the_commit_of_columns_and_that_of_rows_does_the_work_once(
+    tmp_path: Path, first: tuple[Any, ...]
+) -> None:
+    """Both bring the same segment; the slower one has made the columns, and finds the quicker one's rows."""
+    replica, other = (Replica(open_target(tmp_path), "changelog") for _ in range(2))
+    for each in first:
+        replica.apply(each)
+    segment = (2, [put(2, "b", x={"N": "1"})])
+    load = replica.load(segment)
+
+    def overtaken(name: str, effect: Any) -> Any:
+        effect()
+        if name == "columns":
+            assert other.apply(segment).segments == 1
+
+    applied = open_target(tmp_path, perform=overtaken).apply(load)
+    assert (applied.segments, applied.skipped) == (0, 1)
+    replica.applied.update([segment])
+    replica.check()
+
+
+def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1), put(2, "b")]))
+    load = replica.load((2, [put(3)]))
+    next((tmp_path / "orders").glob("*.parquet")).unlink()
+    for use in (replica.shown, lambda: replica.target.apply(load), lambda: replica.target.query("FROM orders")):
+        with pytest.raises(TailraceError) as caught:
+            use()
+        assert caught.value.hint
+    with pytest.raises(UserFault, match="is gone"):
+        replica.shown()
 
 
 # ---- what deltalake is known for

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 from lake_faults import shows_all_or_nothing, struck_everywhere
 
-from tailrace.clock import SystemClock
+from tailrace.clock import ManualClock, SystemClock
 from tailrace.errors import UserFault
 from tailrace.landing import LocalStore, Store
+from tailrace.targets.lake import duck
 from tailrace.targets.lake.ledger import NAME
 from tailrace.targets.lake.location import Location
 from tailrace.targets.parquet import ParquetTarget
+from tailrace.targets.parquet import target as parquet_target
+from tailrace.targets.parquet.layout import DAY_MS
 from tailrace.targets.target import Mode
-from tailrace.testing.faults import FaultyStore
-from tailrace.testing.target_contract import HISTORY, Change, Replica, TargetContract, put
+from tailrace.testing.faults import FaultPlan, FaultyStore, effects_of, stopped
+from tailrace.testing.target_contract import HISTORY, LOADED_MS, Change, Replica, TargetContract, delete, put
 
 
 def open_target(place: Path, store: Store | None = None) -> ParquetTarget:
@@ -89,7 +92,7 @@ def open_faulty(place: Path, store: Any = None, plan: Any = None) -> ParquetTarg
 
 
 def test_a_fault_at_any_call_leaves_the_load_whole_or_absent_and_no_row_twice(tmp_path: Path) -> None:
-    for struck in struck_everywhere(open_faulty, "changelog", tmp_path, (0, 1, 3)):
+    for struck in struck_everywhere(open_faulty, "changelog", tmp_path, (0, 1)):
         number, replica = struck.number, struck.replica
         shows_all_or_nothing(struck)
         seen = plain_rows(struck.place)
@@ -153,3 +156,84 @@ class Interrupting:
             self.done = True
         self.calls += 1
         return effect()
+
+
+def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path), "changelog")
+    replica.apply((1, [put(1)]))
+    replica.apply((2, [put(2, "b")]))
+    min((tmp_path / "orders" / "v1").rglob("*.parquet"), key=lambda file: file.name).unlink()
+    with pytest.raises(UserFault, match="is gone") as caught:
+        replica.shown()
+    assert "Restore" in caught.value.hint
+    replica.target.apply(replica.load((3, [put(3, "c")])))  # which needs none of the older files
+
+
+# ---- snapshots
+
+
+def on_day(replica: Replica, clock: ManualClock, day: int, *segments: tuple[int, Sequence[Change]]) -> None:
+    clock.ms = LOADED_MS // DAY_MS * DAY_MS + day * DAY_MS + 1000
+    replica.target.apply(replace(replica.load(*segments), loaded_ms=clock.ms))
+    replica.applied.update(segments)
+
+
+def snapshots(place: Path) -> dict[str, list[tuple[str, int]]]:
+    """Complete ones: keys and values by day."""
+    found = {}
+    for success in sorted((place / "orders").glob("snapshots/*/_SUCCESS")):
+        tables = [pq.read_table(success.parent / name) for name in json.loads(success.read_bytes())["files"]]
+        assert {file.name for file in success.parent.glob("*.parquet")} == set(
+            json.loads(success.read_bytes())["files"]
+        )
+        found[success.parent.name] = [
+            row for t in tables for row in zip(*t.select(["pk", "x"]).to_pydict().values(), strict=True)
+        ]
+    return found
+
+
+SNAPSHOT_DAYS = (
+    [(1, [put(1, x={"N": "1"}), put(2, "b", x={"N": "2"})])],
+    [(2, [put(3, x={"N": "3"})])],
+    [(3, [delete(4, "b"), put(5, "c", x={"N": "5"})])],
+    [(4, [put(6, "d", x={"N": "6"})])],
+)
+KEPT = {
+    "dt=2026-09-21": [("a", 1), ("b", 2)],
+    "dt=2026-09-22": [("a", 3), ("b", 2)],
+    "dt=2026-09-24": [("a", 3), ("c", 5)],
+}
+
+
+def load_days(place: Path, store: Store, start: int = 0) -> None:
+    clock = ManualClock()
+    target = ParquetTarget("lake", store, Location.local(place), clock, snapshots=True)
+    for day, segments in list(zip((0, 1, 3, 4), SNAPSHOT_DAYS, strict=True))[start:]:
+        on_day(Replica(target, "changelog"), clock, day, *segments)
+
+
+def test_the_first_load_of_a_day_keeps_what_lived_at_the_end_of_the_last_one(tmp_path: Path) -> None:
+    load_days(tmp_path, LocalStore(tmp_path))
+    assert snapshots(tmp_path) == KEPT
+    load_days(tmp_path, LocalStore(tmp_path))  # everything once more: nothing new
+    assert snapshots(tmp_path) == KEPT
+
+
+def test_a_snapshot_that_breaks_off_anywhere_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_target, "SNAPSHOT_ROWS", 1)
+    monkeypatch.setattr(duck, "BATCH_ROWS", 1)
+    stage = tmp_path / "stage"
+    load_days(stage, LocalStore(stage))
+    names = effects_of(
+        lambda plan: load_days(tmp_path / "counted", FaultyStore(LocalStore(tmp_path / "counted"), plan))
+    )
+    strikes = [at for at, (name, _) in enumerate(names, 1) if "snapshots/" in name and name.startswith("create")]
+    assert len(strikes) >= 6
+    for at in strikes:
+        for fault in ("crash_after", "lost_answer"):
+            place = tmp_path / f"{at}-{fault}"
+            with stopped():
+                load_days(place, FaultyStore(LocalStore(place), FaultPlan(at, fault)))  # type: ignore[arg-type]
+            assert snapshots(place).items() <= KEPT.items()
+            load_days(place, LocalStore(place))
+            assert snapshots(place) == KEPT

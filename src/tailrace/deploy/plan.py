@@ -294,7 +294,7 @@ def _notes(config: Config) -> Iterator[str]:
 
 def config_file(config: Config) -> str:
     """The configuration that the functions read: every variable replaced, without what only holds on this machine."""
-    document = config.model_dump(by_alias=True, exclude_none=True, exclude={"deploy"})
+    document = config.model_dump(by_alias=True, exclude_none=True, exclude={"deploy", "spark"})
     document["source"] = {"region": config.source.region}
     kept = [name for table in config.tables for name in _deployed_targets(config, table)]
     for table, section in document["tables"].items():

@@ -37,7 +37,7 @@ from tailrace.errors import (
 from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.delta import rewriting
 from tailrace.targets.lake import columns, duck
-from tailrace.targets.lake.files import Files, check_folder, is_folder
+from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
 from tailrace.targets.lake.ledger import (
     RESTORE,
     DataFile,
@@ -72,7 +72,7 @@ PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of i
 HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
 ENDS_MAX: Final = 8  # files of deletes; more become one
 MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
-FILE_BYTES: Final = 128 << 20  # what small files are put together to
+FILE_BYTES: Final = 32 << 20  # what small files are put together to: a single change writes as much anew
 RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # in deltalake's messages
 _SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
@@ -309,22 +309,25 @@ class DeltaTarget:
         else:
             return replace(held, ledger=replace(before, columns=plan.columns))  # only their numbers have more room
         self._commit("columns", table, ledger, act)
-        return self._held(table)
+        held = self._held(table)
+        if held.ledger != ledger:
+            raise StateContended(
+                "Another writer committed meanwhile", hint="Read it again and go on.", table=table.source
+            )
+        return held
 
     def _rewritten(self, table: TableSpec, opened: DeltaTable, plan: ColumnPlan) -> pa.RecordBatchReader:
         """All rows in the columns' new types; columns of somebody else stay as they are."""
         dataset = self._dataset(table.name, opened)
         wanted = {field.name: field for field in _schema(table, plan.columns)}
         fields = [wanted.pop(field.name, field) for field in dataset.schema]
-        schema = pa.schema([*fields, *wanted.values()])
+        schema, there = pa.schema([*fields, *wanted.values()]), set(dataset.schema.names)
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in dataset.to_batches():
                 rows = pa.Table.from_batches([batch])
                 arrays = [
-                    widen(rows[field.name], field.type)
-                    if field.name in rows.column_names
-                    else pa.nulls(rows.num_rows, field.type)
+                    widen(rows[field.name], field.type) if field.name in there else pa.nulls(rows.num_rows, field.type)
                     for field in schema
                 ]
                 yield from pa.Table.from_arrays(arrays, schema=schema).to_batches()
@@ -397,7 +400,8 @@ class DeltaTarget:
         for name, hit in rewriting.touched(patch, standing, duck.FILE).items():
             path = name.removeprefix(f"{self._location.below(table.name)}/")
             path = next(known for known in sizes if unquote(known) == path)
-            rows = self._dataset(table.name, opened, [path]).to_table()
+            with reading():
+                rows = self._dataset(table.name, opened, [path]).to_table()
             lines = duck.lines(rows, hit, [*keys, POS])
             if lines.num_rows != hit.num_rows:
                 raise AssertionError(f"{lines.num_rows} rows of {path} were found again, of {hit.num_rows}")

@@ -16,6 +16,7 @@ from tailrace.model.schema import Column
 from tailrace.targets.duckdb.dialect import quote
 from tailrace.targets.duckdb.file import Session, perform_plainly
 from tailrace.targets.duckdb.merge import key_expression, key_text
+from tailrace.targets.lake.files import reading
 from tailrace.targets.lake.reading import asked
 from tailrace.targets.planning import LIVE, META_NAMES, key_columns
 from tailrace.targets.target import Mode, TableSpec
@@ -33,7 +34,8 @@ def opened() -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-            yield connection
+            with reading(duckdb.Error):
+                yield connection
         finally:
             connection.close()
 
@@ -58,13 +60,17 @@ def live_rows(
     table: TableSpec,
     columns: Sequence[Column],
     keys: Sequence[Sequence[str | bytes]] | None = None,
+    *,
+    in_order: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """All live rows, or those under these keys. Of a changelog the newest change of each key."""
+    """All live rows, or those under these keys. Of a changelog the newest change of each key. `in_order`: of the key."""
     with opened() as connection:
         _hold(connection, dataset, [*(column.name for column in columns), *META_NAMES[table.mode]])
         if keys is not None:
             connection.register("wanted", pa.table({"key": pa.array([key_text(key) for key in keys], pa.string())}))
         sql = _live_sql(columns, table, only_wanted=keys is not None)
+        if in_order:
+            sql += f" ORDER BY {', '.join(quote(column.name) for column in key_columns(columns, table.keys))}"
         yield from connection.execute(sql).to_arrow_reader(BATCH_ROWS)
 
 

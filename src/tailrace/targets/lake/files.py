@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-from tailrace.errors import UserFault
+import pyarrow as pa
+
+from tailrace.errors import ServiceUnavailable, TailraceError, UserFault
 from tailrace.targets.target import TableSpec
 
 _FOLDER: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,255}")
@@ -56,3 +59,25 @@ def check_folder(table: TableSpec) -> None:
             hint="Give the table a `name` of letters, digits, hyphens, underscores and dots.",
             table=table.source,
         )
+
+
+_ABSENT: Final = re.compile(
+    r"No such file|does not exist|NoSuchKey|NO_SUCH_KEY|HTTP 404|response code 404", re.IGNORECASE
+)
+
+
+@contextmanager
+def reading(*more: type[Exception]) -> Iterator[None]:
+    """What pyarrow (and `more`) says of files that cannot be read, in our words: UserFault for those that are gone."""
+    try:
+        yield
+    except TailraceError:
+        raise
+    except (OSError, pa.ArrowException, *more) as error:
+        text = " ".join(str(error).split())[:500]
+        if _ABSENT.search(text):
+            raise UserFault(
+                f"A file of the table is gone: {text}",
+                hint="Restore it from a backup; or remove the table's folder, and it is loaded again from the landing zone.",
+            ) from error
+        raise ServiceUnavailable(f"Files of the table cannot be read: {text}", hint="Nothing was changed.") from error

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 from tailrace.codec import arrow_type, widen
 from tailrace.model.schema import Column
 from tailrace.targets.lake import columns
-from tailrace.targets.lake.ledger import DataFile
+from tailrace.targets.lake.ledger import DataFile, LakeLedger
 from tailrace.targets.planning import META_NAMES, META_TYPES
 
 ROW_GROUP_ROWS: Final = 122_880  # what DuckDB and most readers work on at once
 PARTITIONS: Final = ("dt", "hr")
 RESERVED: Final = (*PARTITIONS, *columns.RESERVED)  # names that no attribute may take
+DAY_MS: Final = 86_400_000
 _HOUR_US: Final = 3_600_000_000
 MOMENT: Final = pa.timestamp("us", "UTC")
 
@@ -70,3 +71,11 @@ def widened(rows: pa.Table, attributes: Sequence[Column]) -> pa.Table:
         for field in wanted
     ]
     return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def snapshot_day(ledger: LakeLedger, now_ms: int) -> str | None:
+    """The day (UTC) whose last state is to be kept: that of the newest load, once another day has begun."""
+    newest_ms = max((row.applied_ms for entry in ledger.tail for row in entry.rows), default=None)
+    if newest_ms is None or newest_ms // DAY_MS >= now_ms // DAY_MS:
+        return None
+    return datetime.fromtimestamp(newest_ms / 1000, UTC).strftime("%Y-%m-%d")

@@ -7,6 +7,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -21,7 +22,7 @@ from tailrace.decide.schema import ColumnPlan, plan_columns
 from tailrace.errors import NotFound, StateContended, TargetContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
-from tailrace.targets.lake.files import Files, check_folder, is_folder
+from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
 from tailrace.targets.lake.ledger import (
     NAME,
     RESTORE,
@@ -53,6 +54,7 @@ from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, Lo
 
 TRIES: Final = 20  # loads that find another loader has been there
 PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of it
+SNAPSHOT_ROWS: Final = 1_000_000  # in one file of a snapshot
 GRACE_MS: Final = 3_600_000  # how long the files of a former version stay for those who read them
 MODES: Final[tuple[Mode, ...]] = ("changelog",)
 
@@ -68,14 +70,15 @@ class _Held:
 class ParquetTarget:
     """Keeps `tailrace.targets.target.Target` in a folder of Parquet files for each table, in mode ``changelog``.
 
-    `files` is the folder of the target, `location` the same place for pyarrow.
+    `files` is the folder of the target, `location` the same place for pyarrow. `snapshots`: keep each day's last state, too.
     """
 
     kind = "parquet"
     limits = Limits()
 
-    def __init__(self, name: str, files: Files, location: Location, clock: Clock) -> None:
+    def __init__(self, name: str, files: Files, location: Location, clock: Clock, *, snapshots: bool = False) -> None:
         self.name = name
+        self._snapshots = snapshots
         self._files = files
         self._location = location
         self._clock = clock
@@ -146,7 +149,8 @@ class ParquetTarget:
 
     def _stands(self, name: str, ledger: LakeLedger, file: DataFile) -> bool:
         path = self._location.below(name, f"v{ledger.version}", file.path)
-        return bool(self._location.filesystem().get_file_info(path).is_file)
+        with reading():
+            return bool(self._location.filesystem().get_file_info(path).is_file)
 
     def _entries(self, name: str, ledger: LakeLedger, wanted: object = None) -> Iterator[Entry]:
         """All entries, oldest pages first; of pages only the `wanted` ones, a predicate."""
@@ -205,6 +209,9 @@ class ParquetTarget:
         skipped = len(load.segments) - len(segments)
         if held.version is not None and not segments:
             return Applied(0, skipped, 0, before.columns)
+        day = layout.snapshot_day(before, load.loaded_ms) if self._snapshots else None
+        if day is not None:
+            self._snapshot(table, before, day)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=layout.RESERVED)
         plan = spelled(plan, columns.spell, str.lower, layout.RESERVED)
         rows = self._rows(load, before, plan, segments, changes)
@@ -336,9 +343,30 @@ class ParquetTarget:
         """Every file once more, in today's types, in a folder that nobody reads yet."""
         folder, filesystem = self._location.below(table.name, f"v{ledger.version}"), self._location.filesystem()
         for file in self._data_files(table.name, ledger):
-            rows = pq.read_table(f"{folder}/{file.path}", filesystem=filesystem, partitioning=None)
+            with reading():
+                rows = pq.read_table(f"{folder}/{file.path}", filesystem=filesystem, partitioning=None)
             data = layout.file_bytes(layout.widened(rows, plan.columns))
             self._files.create(f"{table.name}/v{begun.version}/{file.path}", data)
+
+    def _snapshot(self, table: TableSpec, ledger: LakeLedger, day: str) -> None:
+        """What lives now, as files of its own, which count once ``_SUCCESS`` lists them.
+
+        Two loaders that come here at once write the same bytes under the same names; what an older attempt left goes first.
+        """
+        folder = f"{table.name}/snapshots/dt={day}"
+        with suppress(NotFound):
+            self._files.read(f"{folder}/_SUCCESS")
+            return
+        names: list[str] = []
+        dataset = self._dataset(table.name, ledger, self._data_files(table.name, ledger))
+        for listed in list(self._files.list(f"{folder}/")):
+            if f"-{ledger.counter:x}." not in listed.name:
+                self._files.delete(listed.name)
+        for rows in _gathered(duck.live_rows(dataset, table, ledger.columns, in_order=True), SNAPSHOT_ROWS):
+            names.append(f"part-{len(names):05d}-{ledger.counter:x}.parquet")
+            self._files.create(f"{folder}/{names[-1]}", layout.file_bytes(rows))
+        document = {"files": names, "applied_through": ledger.applied_through, "through_ms": ledger.through_ms}
+        self._files.create(f"{folder}/_SUCCESS", json.dumps(document).encode() + b"\n")
 
     def _with(self, ledger: LakeLedger, begun: Begun, plan: ColumnPlan, entry: Entry, load: Load) -> LakeLedger:
         """The ledger that makes the load visible."""
@@ -370,6 +398,18 @@ class ParquetTarget:
     def _remove(self, prefix: str) -> None:
         for listed in list(self._files.list(prefix)):
             self._files.delete(listed.name)
+
+
+def _gathered(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[pa.Table]:
+    """Tables of so many rows, the last one with fewer."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(b.num_rows for b in held) >= most:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _pieces(rows: pa.Table, load: Load, name: str) -> list[tuple[str, pa.Table]]:
