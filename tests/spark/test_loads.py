@@ -67,7 +67,7 @@ def test_two_thousand_attributes_are_two_thousand_columns(spark: Any, tmp_path: 
                 for n in range(first, first + 20)
             ]
         )
-    lakes = [Lake(world, who, "current", spark) for who in ("spark", "process")]
+    lakes = [Lake(world, who, "current", spark, range_bytes=1 << 20) for who in ("spark", "process")]
     for lake, by_spark in zip(lakes, (True, False), strict=True):
         lake.load(by_spark=by_spark)
     assert lakes[0].digest == lakes[1].digest
