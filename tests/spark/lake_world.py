@@ -44,7 +44,7 @@ class Lake:
     @property
     def engines(self) -> list[str]:
         """Who made each snapshot of the table, oldest first."""
-        table = self.target._tables.load("orders")
+        table = self.target.lake.tables.load("orders")
         assert table is not None
         snapshots = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number)
         notes = (s.summary.additional_properties for s in snapshots if s.summary is not None)
@@ -56,7 +56,7 @@ class Lake:
 
     def listed_files(self) -> set[str]:
         """Those that a snapshot of any branch refers to."""
-        table = self.target._tables.load("orders")
+        table = self.target.lake.tables.load("orders")
         assert table is not None
         paths = (
             entry.data_file.file_path

@@ -94,7 +94,7 @@ class Site:
     def engines(self) -> list[str]:
         """Who made each snapshot, oldest first."""
         target = Pipeline.from_config(self.folder / "tailrace.toml").target("ice")
-        snapshots = sorted(target._tables.load("Orders").metadata.snapshots, key=lambda s: s.sequence_number)  # type: ignore[attr-defined]
+        snapshots = sorted(target.lake.tables.load("Orders").metadata.snapshots, key=lambda s: s.sequence_number)  # type: ignore[attr-defined]
         notes = [snapshot.summary.additional_properties for snapshot in snapshots]
         return [note["tailrace.engine"] for note in notes if "tailrace.engine" in note]
 

@@ -25,7 +25,7 @@ def plain(value: Any) -> Any:
 
 def read_by_spark(spark: Any, lake: Lake) -> list[str]:
     """All rows of the table as Iceberg's reader finds them by its metadata file."""
-    table = lake.target._tables.load("orders")
+    table = lake.target.lake.tables.load("orders")
     assert table is not None
     frame = spark.read.format("iceberg").load(table.metadata_location)
     return sorted(

@@ -17,7 +17,7 @@ from pyiceberg.table import Table
 from tailrace.clock import Clock, SystemClock
 from tailrace.local.client import LocalAws
 from tailrace.targets.iceberg import IcebergTarget
-from tailrace.targets.iceberg.target import STATE
+from tailrace.targets.iceberg.found import STATE
 
 NAMESPACE = ("lake",)
 BUCKET = "lake"

@@ -34,7 +34,7 @@ from tailrace.model.keys import KeySchema
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg import IcebergTarget
 from tailrace.targets.iceberg.commit import Writer, head_of
-from tailrace.targets.iceberg.target import STATE
+from tailrace.targets.iceberg.found import STATE
 from tailrace.testing.target_contract import (
     BINARY,
     HISTORY,
@@ -192,13 +192,13 @@ def interrupted(place: Path, other: Callable[[], Any], times: int = 1) -> Iceber
 
 def elsewhere(effect: Callable[[], Any]) -> None:
     """As another process would: not behind this one's locks."""
-    from tailrace.targets.iceberg import target
+    from tailrace.targets.iceberg import loading
 
-    held, target._locks = target._locks, {}
+    held, loading._locks = loading._locks, {}
     try:
         effect()
     finally:
-        target._locks = held
+        loading._locks = held
 
 
 def test_a_load_that_meets_another_one_is_made_anew_against_its_snapshot(stages: Path) -> None:

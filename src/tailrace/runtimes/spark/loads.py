@@ -61,7 +61,7 @@ class SparkLoads:
             frame = by_range(self.spark, job, share.columns, cut, share.key_places, share.splits)
             return worked(frame, share.splits, functools.partial(_work, self.site.aws, share))
 
-        applied = spread.apply(self.target, load, found.keys, ranges, run)
+        applied = spread.apply(self.target.lake, load, found.keys, ranges, run)
         return found.loaded, applied
 
     def _parts(self, segments: Sequence[Segment]) -> list[list[Sequence[Segment]]]:

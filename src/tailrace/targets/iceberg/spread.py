@@ -19,27 +19,19 @@ from pyiceberg.schema import Schema
 from tailrace.aws import Login
 from tailrace.decide.lake import Key, rows_per_file, to_merge
 from tailrace.decide.spread import range_of, share_of, splits
-from tailrace.errors import OutcomeUnknown, TargetContended
+from tailrace.errors import OutcomeUnknown
 from tailrace.model.keys import KeySchema
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column
 from tailrace.model.segments import Segment
 from tailrace.targets.duckdb.file import perform_plainly
-from tailrace.targets.iceberg.catalog import Conflict, translated
+from tailrace.targets.iceberg.catalog import translated
 from tailrace.targets.iceberg.commit import MAIN, Writer, head_of
 from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files, remove
+from tailrace.targets.iceberg.found import DELETES, Lake, create, find, planned, understood
 from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys, key_tuples
-from tailrace.targets.iceberg.target import (
-    ATTEMPTS,
-    DELETES,
-    IcebergTarget,
-    _as_range,
-    _lock_of,
-    _understood,
-    _with_op,
-    _Work,
-)
+from tailrace.targets.iceberg.loading import Work, applied, as_range, settled, with_op
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.planning import check_fence, key_columns, known_ms, needed
@@ -81,6 +73,12 @@ class Share:
         """The numbers of the key's columns, HASH first."""
         return [self.columns.index(column) for column in key_columns(self.columns, self.keys)]
 
+    @property
+    def replaced_keys(self) -> dict[str, Replaced]:
+        """What is replaced in deletes, which have nothing but keys."""
+        keys = {self.columns[place].name for place in self.key_places}
+        return {name: old for name, old in self.replaced.items() if name in keys}
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -102,7 +100,7 @@ def can_be_spread(mode: Mode, segments: Sequence[Segment]) -> bool:
     return not any(s.kind == "sweep" or (mode == "changelog" and s.may_repeat) for s in segments)
 
 
-def apply(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: int, run: Run) -> Applied:
+def apply(lake: Lake, load: Load, samples: Sequence[Key], ranges: int, run: Run) -> Applied:
     """`IcebergTarget.apply`, with the rows where `run` reaches them. Raises what it raises, and what `run` raises.
 
     Args:
@@ -110,34 +108,24 @@ def apply(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: int
         samples: keys out of all changes, HASH first, as they were decoded.
         ranges: how many workers are wanted.
     """
-    with _lock_of((target._place, *target._tables.namespace, load.table.name)):
-        for _ in range(ATTEMPTS):
-            try:
-                return _attempt(target, load, samples, ranges, run)
-            except Conflict as error:
-                conflict = error
-    raise TargetContended(
-        f"Other writers committed to the table {ATTEMPTS} times in a row while a load was made: {conflict}",
-        hint="It is repeated. Let nothing else write to the table, or not so often.",
-        table=load.table.source,
-    )
+    return settled(lake, load, lambda: _attempt(lake, load, samples, ranges, run))
 
 
-def _attempt(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: int, run: Run) -> Applied:
-    found = target._find(load.table)
+def _attempt(lake: Lake, load: Load, samples: Sequence[Key], ranges: int, run: Run) -> Applied:
+    found = find(lake, load.table)
     if found is not None:
         check_fence(load, found.state.fence)
     fresh = [s for s in load.segments if found is None or not found.state.holds(s.segment.number)]
     skipped = len(load.segments) - len(fresh)
     if found is not None and not fresh:
         return Applied(0, skipped, 0, found.state.columns)
-    plan = target._plan(load, found)
+    plan = planned(load, found)
     if found is None:
-        found = target._create(load.table, plan)
-    rows = sum(s.rows for s in fresh)
-    with translated("load a table"), _understood(load.table.name):
-        work = _Work(target, load, found, plan, fresh, rows, "spark")
-        heads = [head_of(found.table.metadata, branch, found.table.io, target._perform) for branch in (MAIN, DELETES)]
+        found = create(lake, load.table, plan)
+    rows, io = sum(s.rows for s in fresh), found.table.io
+    with translated("load a table"), understood(load.table.name):
+        work = Work(lake, load, found, plan, fresh, rows, "spark")
+        heads = [head_of(found.table.metadata, branch, io, lake.perform) for branch in (MAIN, DELETES)]
         typed = [_typed(key_columns(plan.columns, load.table.keys), key) for key in samples]
         share = _share(work, heads[0].files, heads[1].files, typed, rows, ranges)
     outcomes = run(share, fresh)
@@ -145,23 +133,16 @@ def _attempt(target: IcebergTarget, load: Load, samples: Sequence[Key], ranges: 
     added = [file for o in outcomes for file in o.added]
     ends = [file for o in outcomes for file in o.added_deletes]
     gone, gone_ends = _all(o.removed for o in outcomes), _all(o.removed_deletes for o in outcomes)
-    writer = Writer(found.table, work.schema, work._commit_id, target._perform)
+    writer = Writer(found.table, work.schema, work.commit_id, lake.perform)
     try:
         with translated("load a table"):
-            work._finish(heads, (gone, added), (gone_ends, ends), sum(o.live for o in outcomes), writer)
+            work.finish(heads, (gone, added), (gone_ends, ends), sum(o.live for o in outcomes), writer)
     except OutcomeUnknown:
         raise  # what was written may be referred to
     except BaseException:
-        remove(found.table.io, [*writer.made, *(file.file_path for file in (*added, *ends))], target._perform)
+        remove(io, [*writer.made, *(file.file_path for file in (*added, *ends))], lake.perform)
         raise
-    return Applied(
-        segments=len(fresh),
-        skipped=skipped,
-        rows=rows,
-        columns=plan.columns,
-        added=tuple(column.name for column in plan.added),
-        widened=tuple(column.name for column in plan.widened),
-    )
+    return applied(plan, len(fresh), skipped, rows)
 
 
 def _typed(columns: Sequence[Column], key: Key) -> Key:
@@ -177,19 +158,19 @@ def _all(paths: Any) -> list[str]:
 
 
 def _share(
-    work: _Work, rows: Sequence[DataFile], deletes: Sequence[DataFile], samples: Sequence[Key], count: int, ranges: int
+    work: Work, rows: Sequence[DataFile], deletes: Sequence[DataFile], samples: Sequence[Key], count: int, ranges: int
 ) -> Share:
-    table, load = work._table, work._load
-    standing = Layout(rows, work.fields, work._access, work.keys, 1).ranges
+    table, load = work.table, work.load
+    standing = Layout(rows, work.fields, work.access, work.keys, 1).ranges
     size = sum(file.bytes for file in standing)
     held = sum(file.rows for file in standing)
     total = held + count
-    is_appended = work._mode == "changelog"
+    is_appended = work.mode == "changelog"
     return Share(
-        mode=work._mode,
+        mode=work.mode,
         keys=load.table.keys,
-        columns=work._plan.columns,
-        is_replay=any(s.segment.may_repeat for s in work._segments),
+        columns=work.plan.columns,
+        is_replay=any(s.segment.may_repeat for s in work.segments),
         loaded_ms=load.loaded_ms,
         known_ms=known_ms(load),
         splits=splits(samples, count, [] if is_appended else standing, ranges),
@@ -198,8 +179,8 @@ def _share(
         replaced=work.replaced,
         io=table.io,
         folder=table.location_provider().data_path,
-        prefix=work._commit_id,
-        place=work._partition(),
+        prefix=work.commit_id,
+        place=work.partition(),
         per_file=rows_per_file(total, size * total // held if held else 0),
         rows=() if is_appended and not work.replaced else tuple(rows),
         deletes=tuple(deletes),
@@ -238,26 +219,26 @@ def work(share: Share, number: int, rows: pa.Table) -> Outcome:
     if share.mode != "changelog":
         standing = main.standing(wanted, [*keys, *STANDING[share.mode]], share.replaced)
     if ENDS[share.mode]:
-        ends = deletes.standing(wanted, [*keys, *ENDS[share.mode]], share.replaced)
+        ends = deletes.standing(wanted, [*keys, *ENDS[share.mode]], share.replaced_keys)
     patch = reckon.patch(rows, standing, ends)
     patch = replace(patch, added=whole(patch.added, fields.arrow))
     removed, added = main.rewrite(patch, _merged(share, main, shared, patch), share.replaced, share.place)
-    ended = whole(_with_op(patch.ended, share.loaded_ms), fields.arrow)
+    ended = whole(with_op(patch.ended, share.loaded_ms), fields.arrow)
     gone_ends: list[str] = []
     new_ends: list[DataFile] = []
-    if ended.num_rows or shared_deletes or share.replaced:
+    if ended.num_rows or shared_deletes or share.replaced_keys:
         nothing = pa.array([], pa.int64())
         more = Patch(nothing, pa.table({"place": nothing}), ended, pa.nulls(ended.num_rows, pa.int64()), ended, 0)
         place = Place(spec_id=share.place.spec_id)
         gone_ends, new_ends = deletes.rewrite(
-            more, _merged(share, deletes, shared_deletes, more), share.replaced, place
+            more, _merged(share, deletes, shared_deletes, more), share.replaced_keys, place
         )
     return Outcome(tuple(removed), tuple(added), tuple(gone_ends), tuple(new_ends), patch.live)
 
 
 def _merged(share: Share, layout: Layout, shared: Sequence[int], patch: Patch) -> list[int]:
     """Files that become one run: those that other ranges have a part of always, or their rows would stand twice."""
-    merged = () if share.mode == "changelog" else to_merge([*layout.ranges, *_as_range(patch)])
+    merged = () if share.mode == "changelog" else to_merge([*layout.ranges, *as_range(patch)])
     return sorted({*shared, *(n for n in merged if n < len(layout.files))})
 
 
