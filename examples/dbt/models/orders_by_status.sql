@@ -1,0 +1,1 @@
+SELECT status, count(*) AS items FROM {{ ref('orders') }} GROUP BY status
