@@ -294,7 +294,7 @@ def test_a_loader_that_is_killed_leaves_the_old_state_or_the_new(stages: Path, n
 
 
 def test_a_reader_sees_no_half_applied_load_and_no_key_that_goes_back(tmp_path: Path) -> None:
-    loads, keys = 40, [f"k{n}" for n in range(5)]
+    loads, keys = 200, [f"k{n}" for n in range(5)]
     replica = Replica(open_target(tmp_path))
     replica.apply((1, [put(n, key, x={"N": "0"}) for n, key in enumerate(keys, 1)]))
     done, seen = threading.Event(), []

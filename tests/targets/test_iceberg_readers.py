@@ -84,7 +84,7 @@ def test_every_engine_sees_the_same_rows(
 def test_every_engine_reads_surprises_of_a_schema(tmp_path: Path, engine: duckdb.DuckDBPyConnection, read: Any) -> None:
     replica = Replica(open_target(tmp_path))
     replica.apply((1, [put(1, price={"N": "1"}, Price={"N": "2"}, **{"a.b": {"S": "x"}, "l": {"SS": ["x"]}})]))
-    names = {f"x{n}": {"N": str(n)} for n in range(300)}
+    names = {f"x{n}": {"N": str(n)} for n in range(2000)}
     replica.apply((2, [put(2, "b", price={"S": "dear"}, **{"l.element": {"S": "x"}}, **names)]))
     replica.apply((3, [put(3, "c", price={"N": "1E-130"}, x1={"N": "0.5"})]))
     replica.check()
