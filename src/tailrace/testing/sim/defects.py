@@ -412,33 +412,29 @@ LOAD: Final = (
         "unknown_commit_is_done",
         "a commit without an answer counts as done",
         f"{LOADER}._load",
-        "        applied = self._target.apply(\n"
-        "            Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),\n"
-        "            budget,\n"
-        "        )\n",
+        "        applied = self._target.apply(\n",
         "        from tailrace.errors import OutcomeUnknown\n"
         "        from tailrace.targets.target import Applied\n"
-        "        try:\n"
-        "            applied = self._target.apply(\n"
-        "                Load(table, epoch, loaded, decoded.table, decoded.seen, loaded_ms=now_ms, fence=ledger.fence),\n"
-        "                budget,\n"
-        "            )\n"
-        "        except OutcomeUnknown:\n"
-        "            applied = Applied(len(loaded), 0, 0, ledger.columns)\n",
+        "        def hopefully(*load):\n"
+        "            try:\n"
+        "                return self._target.apply(*load)\n"
+        "            except OutcomeUnknown:\n"
+        "                return Applied(len(loaded), 0, 0, ledger.columns)\n"
+        "        applied = hopefully(\n",
     ),
     _one(
         "bad_lines_dropped",
         "lines that cannot be decoded are left out and not set aside",
-        f"{LOADER}._set_aside",
-        "            if rejected:\n",
-        "            if False:\n",
+        "tailrace.jobs.load:set_aside",
+        "    if records:\n",
+        "    if False:\n",
     ),
     _one(
         "bad_lines_after_commit",
         "lines that cannot be decoded are set aside after the commit that leaves them out",
         f"{LOADER}._load",
-        "        self._set_aside(groups, decoded)\n",
-        "",
+        "            set_aside(self._landing, segment, rejected)\n",
+        "            pass\n",
     ),
     _one(
         "decoded_ahead_of_something_else",
