@@ -8,7 +8,6 @@ import json
 import logging
 import re
 import secrets
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,6 @@ from tailrace.errors import (
     ServiceUnavailable,
     StateContended,
     TailraceError,
-    TargetContended,
 )
 from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.delta import rewriting
@@ -52,6 +50,7 @@ from tailrace.targets.lake.ledger import (
 )
 from tailrace.targets.lake.location import Location
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
+from tailrace.targets.lake.turns import Turns
 from tailrace.targets.planning import (
     check_fence,
     fresh,
@@ -67,8 +66,6 @@ from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, Lo
 log = logging.getLogger(__name__)
 
 APP: Final = "tailrace"  # whose transactions they are
-TRIES: Final = 20  # loads that find another writer has been there
-PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of it
 HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
 ENDS_MAX: Final = 8  # files of deletes; more become one
 MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
@@ -111,8 +108,7 @@ class DeltaTarget:
         self._location = location
         self._clock = clock
         self._perform = perform
-        self._locks: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
+        self._turns = Turns(clock)
 
     # ---- the port
 
@@ -135,18 +131,7 @@ class DeltaTarget:
         return next((row for entry in entries for row in entry.rows if row.number == number), None)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        with self._lock(load.table.name):
-            for attempt in range(TRIES):
-                try:
-                    return self._apply(load)
-                except StateContended:
-                    pause = PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100)
-                    self._clock.wait(pause, threading.Event())
-        raise TargetContended(
-            f"Other writers were first {TRIES} times",
-            hint="Nothing of this load was applied, and it is repeated. Let one loader do the work.",
-            table=load.table.source,
-        )
+        return self._turns.take(load, lambda: self._apply(load))
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
         yield from self._live(table, None)
@@ -250,11 +235,6 @@ class DeltaTarget:
         return None if table is None else self._dataset(name, table).scanner()
 
     # ---- loading
-
-    def _lock(self, name: str) -> threading.Lock:
-        """Loads of one table by one program come one after the other; commits order those of several."""
-        with self._guard:
-            return self._locks.setdefault(name, threading.Lock())
 
     def _apply(self, load: Load) -> Applied:
         table, held = load.table, self._held(load.table)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +17,7 @@ import pyarrow.parquet as pq
 from tailrace import __version__
 from tailrace.clock import Budget, Clock
 from tailrace.decide.schema import ColumnPlan, plan_columns
-from tailrace.errors import NotFound, StateContended, TargetContended, UserFault
+from tailrace.errors import NotFound, StateContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
 from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
@@ -39,6 +37,7 @@ from tailrace.targets.lake.ledger import (
     to_bytes,
 )
 from tailrace.targets.lake.location import Location
+from tailrace.targets.lake.turns import Turns
 from tailrace.targets.parquet import layout
 from tailrace.targets.planning import (
     check_fence,
@@ -52,8 +51,6 @@ from tailrace.targets.planning import (
 )
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, LoadedSegment, Mode, TableSpec
 
-TRIES: Final = 20  # loads that find another loader has been there
-PAUSE_SECONDS: Final = 0.05  # times the number of tries, and a random part of it
 SNAPSHOT_ROWS: Final = 1_000_000  # in one file of a snapshot
 GRACE_MS: Final = 3_600_000  # how long the files of a former version stay for those who read them
 MODES: Final[tuple[Mode, ...]] = ("changelog",)
@@ -82,8 +79,7 @@ class ParquetTarget:
         self._files = files
         self._location = location
         self._clock = clock
-        self._locks: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
+        self._turns = Turns(clock)
 
     # ---- the port
 
@@ -99,18 +95,7 @@ class ParquetTarget:
         return next((row for entry in entries for row in entry.rows if row.number == number), None)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
-        with self._lock(load.table.name):
-            for attempt in range(TRIES):
-                try:
-                    return self._apply(load, self._held(load.table))
-                except StateContended:
-                    pause = PAUSE_SECONDS * attempt * (1 + secrets.randbelow(100) / 100)
-                    self._clock.wait(pause, threading.Event())
-        raise TargetContended(
-            f"Other loaders were first {TRIES} times",
-            hint="Nothing of this load was applied, and it is repeated. Let one loader do the work.",
-            table=load.table.source,
-        )
+        return self._turns.take(load, lambda: self._apply(load, self._held(load.table)))
 
     def rows(self, table: TableSpec) -> Iterator[pa.RecordBatch]:
         yield from self._live(table, None)
@@ -196,11 +181,6 @@ class ParquetTarget:
         return self._dataset(name, ledger, self._data_files(name, ledger))
 
     # ---- loading
-
-    def _lock(self, name: str) -> threading.Lock:
-        """Loads of one table by one program come one after the other; the ledger orders those of several."""
-        with self._guard:
-            return self._locks.setdefault(name, threading.Lock())
 
     def _apply(self, load: Load, held: _Held) -> Applied:
         table, before = load.table, held.ledger
