@@ -14,6 +14,7 @@ from tailrace.decide.lineage import (
     CHILDLESS_MS,
     RETENTION_MS,
     RETIRE_MS,
+    UNREAD_MS,
     absent_since,
     closed_leaves,
     first_discovery,
@@ -256,7 +257,7 @@ def test_a_shard_that_is_its_own_ancestor_is_read_and_its_broken_order_is_a_gap(
 # ---- time alone
 
 
-@pytest.mark.parametrize(("looked", "is_gap"), [(T0 - RETENTION_MS - 1, True), (T0 - RETENTION_MS, False)])
+@pytest.mark.parametrize(("looked", "is_gap"), [(T0 - UNREAD_MS - 1, True), (T0 - UNREAD_MS, False)])
 def test_a_shard_without_a_mark_that_nobody_looked_at_for_a_day_is_a_gap(looked: int, is_gap: bool) -> None:
     shards = {"a": state(since_ms=looked - 5), "b": state(since_ms=looked, mark=N(3)), "c": state(finished_ms=T0)}
     found = unread_beyond_retention(shards, [], looked, T0)
@@ -265,6 +266,12 @@ def test_a_shard_without_a_mark_that_nobody_looked_at_for_a_day_is_a_gap(looked:
         assert found.shards["a"].start == "TRIM_HORIZON"
         assert unread_beyond_retention(found.shards, found.gaps, looked, T0 + 1) is None
         assert unread_beyond_retention(found.shards, found.gaps, looked, T0 + RETENTION_MS + 1) is not None
+
+
+def test_two_clocks_that_aws_lets_in_do_not_hide_what_was_trimmed() -> None:
+    """One worker looked, and its clock is five minutes ahead; a day later another one comes, five minutes behind."""
+    ahead_ms, behind_ms = T0 + 300_000, T0 + RETENTION_MS + 1 - 300_000
+    assert unread_beyond_retention({"a": state(since_ms=ahead_ms)}, [], ahead_ms, behind_ms) is not None
 
 
 def test_a_gap_of_a_shard_is_no_look_at_the_listing() -> None:

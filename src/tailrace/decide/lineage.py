@@ -15,6 +15,9 @@ from tailrace.model.positions import SequenceNumber
 from tailrace.model.shards import ShardInfo
 
 RETENTION_MS: Final = 24 * 3600 * 1000  # of a stream
+# One worker counts from another one's look. AWS refuses a clock that is more than five minutes off, so two differ by no more than
+# this, and what may have been lost is told: better a gap where nothing is missing than a missing row without a gap.
+UNREAD_MS: Final = RETENTION_MS - 10 * 60 * 1000
 RETIRE_MS: Final = 2 * RETENTION_MS  # a finished shard is remembered so long; forgetting it earlier replays the lineage
 ABSENT_MS: Final = (
     60 * 1000
@@ -213,7 +216,7 @@ def _childless_too_long(shards: Mapping[str, ShardState], gaps: Sequence[Gap], n
 def unread_beyond_retention(
     shards: Mapping[str, ShardState], gaps: Sequence[Gap], captured_through_ms: int | None, now_ms: int
 ) -> Lineage | None:
-    """Gaps of shards that have no mark to notice trimming with, when nobody has looked for longer than the stream keeps.
+    """Gaps of shards that have no mark to notice trimming with, when nobody has looked for as long as the stream keeps.
 
     Those shards begin anew, at what is left; the gap's own moment counts as a look at them, but not at the listing, so
     `since_ms` stays. None: there are none.
@@ -223,11 +226,11 @@ def unread_beyond_retention(
     for shard_id, shard in sorted(shards.items()):
         looks = (captured_through_ms, shard.since_ms, told_ms.get(shard_id))
         looked_ms = max((ms for ms in looks if ms is not None), default=now_ms)
-        if shard.finished_ms is None and shard.mark is None and now_ms - looked_ms > RETENTION_MS:
+        if shard.finished_ms is None and shard.mark is None and now_ms - looked_ms > UNREAD_MS:
             changed[shard_id] = replace(shard, start="TRIM_HORIZON")
     if not changed:
         return None
-    reason = "nobody read the stream for longer than the 24 hours it keeps"
+    reason = "nobody read the stream for the 24 hours that it keeps (less 10 minutes, by which clocks may differ)"
     return Lineage({**shards, **changed}, tuple(Gap("stream_trimmed", reason, now_ms, i) for i in changed))
 
 

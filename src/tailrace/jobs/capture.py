@@ -16,7 +16,7 @@ from tailrace.clock import Budget, Clock
 from tailrace.decide.base import base_of, base_stage
 from tailrace.decide.lineage import (
     LATEST_MARGIN_MS,
-    RETENTION_MS,
+    UNREAD_MS,
     Lineage,
     absent_since,
     closed_leaves,
@@ -400,7 +400,7 @@ class Capturer:
         unread = {
             reader.shard_id: self._manifest.shards[reader.shard_id]
             for reader in readers
-            if reader.read_to is None and now_ms - (reader.through_ms or 0) > RETENTION_MS
+            if reader.read_to is None and now_ms - (reader.through_ms or 0) > UNREAD_MS
         }
         if not unread:
             return

@@ -222,9 +222,8 @@ def _draw_setup(dice: random.Random, capture: Capture, *, has_leases: bool) -> S
     some = dice.choice([0.1, 0.3, 0.6])
     processes = dice.choice([1, 2, 2, 3])
     is_skewed = dice.random() < 0.1
-    skew_ms = (
-        300_000 if capture == "repair" else 3_600_000
-    )  # more than five minutes AWS would refuse, and a repair be wrong
+    # More than five minutes AWS would refuse. Where time alone tells what was lost or belongs to a repair, they are relied on.
+    skew_ms = 3_600_000 if capture in ("tiling", "sliding") else 300_000
     chosen = [name for name in troubles if dice.random() < some]
     if capture == "repair":
         chosen += [name for name in ALWAYS_IN_REPAIRS if name not in chosen]
