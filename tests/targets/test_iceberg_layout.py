@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pytest
 from iceberg_place import open_target, orders
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
@@ -23,7 +24,6 @@ from tailrace.targets.iceberg.files import Files
 from tailrace.targets.target import Load, LoadedSegment, TableSpec
 
 ROWS: Final = 110_000  # of a load: three files
-CUSTOMERS: Final = 7  # so few that files begin and end within one
 SEEN: Final[Seen] = {
     ("customer", "S"): AttributeSeen(1),
     ("order", "N"): AttributeSeen(1, NumberRange(True, 9, 0)),
@@ -34,7 +34,7 @@ SPEC: Final = TableSpec(
 )
 
 
-def load(number: int, orders_: range | list[int]) -> Load:
+def load(number: int, orders_: range | list[int], customers: int = 7) -> Load:
     schema, count = decoded_schema(SEEN), len(orders_)
     spread = [n * 7_919 % 1_000_003 for n in orders_]  # a prime number of places, so each has its own
     columns = [
@@ -42,7 +42,7 @@ def load(number: int, orders_: range | list[int]) -> Load:
         pa.array([1_790_000_000_000_000] * count, pa.int64()),
         pa.array([f"0001|1|{number * 10**9 + n:040d}" for n in range(count)]),
         pa.nulls(count, pa.bool_()),
-        pa.array([f"c{n % CUSTOMERS}" for n in spread]),
+        pa.array([f"c{n % customers}" for n in spread]),
         pa.array(spread, pa.int64()),
         pa.array([number] * count, pa.int64()),
     ]
@@ -72,15 +72,16 @@ def span(keys: pa.Table) -> tuple[Any, Any]:
     return min(found), max(found)
 
 
-def test_runs_become_one_while_a_few_of_their_files_are_held(tmp_path: Path) -> None:
+@pytest.mark.parametrize("customers", [1, 7])
+def test_runs_become_one_while_a_few_of_their_files_are_held(tmp_path: Path, customers: int) -> None:
     steps = Steps()
     target = open_target(tmp_path, threads=1, perform=steps)
     for number in range(RUNS_MERGED - 1):
-        target.apply(load(number + 1, range(number * ROWS, (number + 1) * ROWS)))
+        target.apply(load(number + 1, range(number * ROWS, (number + 1) * ROWS), customers))
     before = len(orders(tmp_path).inspect.files())
     steps.done.clear()
     changed = list(range(0, 3 * ROWS, 1_000))  # rows of files that are merged are replaced in passing
-    target.apply(load(RUNS_MERGED, [*changed, *range(3 * ROWS, 4 * ROWS - len(changed))]))
+    target.apply(load(RUNS_MERGED, [*changed, *range(3 * ROWS, 4 * ROWS - len(changed))], customers))
 
     table = orders(tmp_path)
     files = held_files(table)
