@@ -7,8 +7,8 @@ and by a composite one; and 10,000 changes of neighbouring keys into 1,000,000 a
 decoding gives, repeated keys included, keeps an order key and deletes, and ends with the commit. The others get ready-made
 columns, folded to one change per key, in tables that have no other column: ``deltalake`` its MERGE with all three branches;
 ``overwrite`` pyiceberg's overwrite of the whole table with what DuckDB joins; ``upsert`` pyiceberg's own, without the
-deletes, which it cannot do. Tables are made once, in ``results/tmp``; every run works on a fresh copy, made before the clock
-starts.
+deletes, which it cannot do. Of 100,000 composite keys that makes one filter and dies of a segmentation fault: "failed" in
+the table. Tables are made once, in ``results/tmp``; every run works on a fresh copy, made before the clock starts.
 """
 
 from __future__ import annotations
@@ -273,8 +273,8 @@ TOOLS = {"tailrace": tailrace, "deltalake": merge, "overwrite": overwrite, "upse
 
 
 def skipped(tool: str, case: str) -> bool:
-    """pyiceberg's upsert is measured by the text key; ten million rows are for the tools that need not hold them."""
-    return (tool == "upsert" and "string" not in case) or (tool == "overwrite" and case.endswith("10M"))
+    """pyiceberg's upsert is measured by random keys; ten million rows are for the tools that need not hold them."""
+    return (tool == "upsert" and "clustered" in case) or (tool == "overwrite" and case.endswith("10M"))
 
 
 if __name__ == "__main__":
