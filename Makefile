@@ -60,8 +60,8 @@ kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, 
 faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
 	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
 
-lake: setup  ## long: the whole target contract for Iceberg on S3 of the embedded AWS
-	@ICEBERG_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py
+lake: setup  ## long: the whole target contract for Iceberg, Delta and Parquet on S3 of the embedded AWS
+	@LAKES_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py tests/targets/test_delta.py::TestDelta tests/targets/test_parquet.py::TestParquet
 
 golden: setup  ## write the golden files of SQL statements anew
 	@GOLDEN=write $(BIN)/python -m pytest -q tests/targets/test_statements.py -k golden

@@ -1,13 +1,13 @@
-"""Iceberg as a target: the contract, on local disk; with ICEBERG_ON=s3 on S3 of the embedded AWS (``make lake``)."""
+"""Iceberg as a target: the contract, on local disk; with LAKES_ON=s3 on S3 of the embedded AWS (``make lake``)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from iceberg_place import NAMESPACE, catalog_of, change_state, open_target, tables_on_s3
+from iceberg_place import NAMESPACE, catalog_of, change_state, open_target
+from lake_place import lakes_where_asked
 from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField, StringType
 
@@ -17,10 +17,7 @@ from tailrace.testing.target_contract import TargetContract
 
 @pytest.fixture(scope="module", autouse=True)
 def _where() -> Iterator[None]:
-    if os.environ.get("ICEBERG_ON") != "s3":
-        yield
-        return
-    with tables_on_s3():
+    with lakes_where_asked():
         yield
 
 
