@@ -60,8 +60,9 @@ kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, 
 faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
 	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
 
-lake: setup  ## long: the whole target contract for Iceberg, Delta and Parquet on S3 of the embedded AWS
+lake: setup  ## long: the whole target contract for Iceberg, Delta and Parquet on S3 of the embedded AWS; readers who poll 200 loads
 	@LAKES_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py tests/targets/test_delta.py::TestDelta tests/targets/test_parquet.py::TestParquet
+	@LOADS=200 $(BIN)/python -m pytest -q tests/targets/test_lake_readers.py -k polls
 
 golden: setup  ## write the golden files of SQL statements anew
 	@GOLDEN=write $(BIN)/python -m pytest -q tests/targets/test_statements.py -k golden
