@@ -114,7 +114,7 @@ class DeltaTarget:
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         held = self._held(table)
-        return Ledger() if held.table is None else held.ledger.shown(held.ledger.rows)
+        return Ledger() if held.table is None else held.ledger.as_ledger()
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
         ledger = self._held(table).ledger
@@ -337,7 +337,7 @@ class DeltaTarget:
             standing = self._standing(table, held, keys, rows, is_replay=is_replay)
             patch = arithmetic.patch(rows, standing, self._ends(table, ledger), replayed=is_replay)
         entry = Entry(tuple(ledger_rows(load, segments, changes, self._clock.now_ms())))
-        after = ledger.applied(entry, load.fence, identity(table), ledger.rows + patch.live)
+        after = ledger.applied(table, entry, ledger.columns, patch.live, load.fence)
         after = replace(after, counter=ledger.counter + 1)
         first = order_prefix(load.epoch, CLASS_BASE) if is_sweep and table.mode == "current" else ""
         after = replace(after, ends=self._ends_with(table, after, patch.ended, first))

@@ -129,7 +129,7 @@ def create(lake: Lake, spec: TableSpec, plan: ColumnPlan) -> Found:
     full = {f"write.metadata.metrics.column.{name}": "full" for name in (*(key.name for key in keys), POS)}
     state = replace(new_state(spec), columns=tuple(keys))
     ids = {FIELDS: json.dumps([field.field_id for field in fields])}
-    lake.tables.create(spec.name, schema, partition, {**_PROPERTIES, **full, STATE: state.to_json(), **ids})
+    lake.tables.create(spec.name, schema, partition, {**_PROPERTIES, **full, STATE: state.to_document(), **ids})
     found = find(lake, spec)
     if found is None:
         raise Conflict("the table that was made is gone")
