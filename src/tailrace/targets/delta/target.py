@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import widen
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import (
     NotFound,
     OutcomeUnknown,
@@ -246,7 +246,7 @@ class DeltaTarget:
             return Applied(0, skipped, 0, before.columns)
         foreign = [] if held.table is None else _foreign(held.table, before)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=[*RESERVED, *foreign])
-        plan = spelled(plan, _spell, str.lower, [*RESERVED, *foreign])
+        plan = spelled(plan, _spell, folded, [*RESERVED, *foreign])
         is_replay = any(s.segment.may_repeat for s in segments)
         rows = staged(changes, plan.columns, table.keys, table.mode, known_ms(load), is_replay=is_replay)
         held = self._evolved(table, held, plan)

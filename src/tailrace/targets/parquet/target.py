@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tailrace import __version__
 from tailrace.clock import Budget, Clock
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import NotFound, StateContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
@@ -193,7 +193,7 @@ class ParquetTarget:
         if day is not None:
             self._snapshot(table, before, day)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=layout.RESERVED)
-        plan = spelled(plan, columns.spell, str.lower, layout.RESERVED)
+        plan = spelled(plan, columns.spell, folded, layout.RESERVED)
         rows = self._rows(load, before, plan, segments, changes)
         held, begun, pieces = self._begin(load, held, plan, segments, rows)
         try:
