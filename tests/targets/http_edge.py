@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import urlsplit
 
+HOP = ("connection", "keep-alive", "transfer-encoding", "expect")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -58,8 +60,8 @@ def edge_before(upstream: str) -> Iterator[Edge]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, self.path, dict(self.headers), body)
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
+            request = Request(self.command, self.path, headers, self.body())
             edge.seen.append(request)
             answer = edge.rule(request, send)
             self.close_connection = True
@@ -67,13 +69,25 @@ def edge_before(upstream: str) -> Iterator[Edge]:
                 return
             self.send_response(answer.status)
             for name, value in answer.headers.items():
-                if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
+                if name.lower() not in (*HOP, "content-length", "date", "server"):
                     self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            told = {name.lower(): value for name, value in answer.headers.items()}
+            length = told.get("content-length", "0") if self.command == "HEAD" else str(len(answer.body))
+            self.send_header("Content-Length", length)
             self.send_header("Connection", "close")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
+
+        def body(self) -> bytes:
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
 
         do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer  # noqa: N815  # as http.server finds them
 
