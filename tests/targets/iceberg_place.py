@@ -1,12 +1,16 @@
-"""An Iceberg lake for each folder: its catalog is a SQLite file there, its tables lie beside it, or on S3 (`lake_place`)."""
+"""An Iceberg lake for each folder. Its catalog is a SQLite file there and its tables lie beside it, unless a test moves
+tables to S3 of an embedded AWS (`lake_place`), or the catalog to Glue there or to a REST server.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lake_place import BUCKET, KEY, REGION, prefix_of, s3
+from lake_place import BUCKET, KEY, REGION, lakes_on_s3, prefix_of, s3
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.table import Table
 
@@ -15,6 +19,24 @@ from tailrace.targets.iceberg import IcebergTarget
 from tailrace.targets.iceberg.found import STATE
 
 NAMESPACE = ("lake",)
+moved: dict[str, str] = {}  # pyiceberg's settings of what lies elsewhere, while it does
+
+
+@contextmanager
+def elsewhere(**settings: str) -> Iterator[None]:
+    """Meanwhile lakes have these settings, too."""
+    moved.update(settings)
+    try:
+        yield
+    finally:
+        moved.clear()
+
+
+@contextmanager
+def catalog_in_glue() -> Iterator[Any]:
+    """Meanwhile the catalog is Glue, and tables lie on S3; gives a client for that."""
+    with lakes_on_s3() as client, elsewhere(type="glue", **{"glue.endpoint": client.meta.endpoint_url}):
+        yield client
 
 
 def properties(place: Path) -> dict[str, str]:
@@ -30,11 +52,18 @@ def properties(place: Path) -> dict[str, str]:
             "client.secret-access-key": KEY,
         }
     catalog = {"type": "sql", "uri": f"sqlite:///{place}/catalog.db"}
-    return {**catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO", **lies}
+    return {**catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO", **lies, **moved}
+
+
+def namespace_of(place: Path) -> tuple[str, ...]:
+    """A catalog of its own has the namespace that all have; of one that all share each folder has a namespace."""
+    return (f"lake_{prefix_of(place)}",) if "type" in moved else NAMESPACE
 
 
 def open_target(place: Path, clock: Clock | None = None, **options: Any) -> IcebergTarget:
-    return IcebergTarget("ice", lambda: properties(place), NAMESPACE, str(place), clock or SystemClock(), **options)
+    return IcebergTarget(
+        "ice", lambda: properties(place), namespace_of(place), str(place), clock or SystemClock(), **options
+    )
 
 
 def catalog_of(place: Path) -> Catalog:
@@ -44,7 +73,7 @@ def catalog_of(place: Path) -> Catalog:
 
 def orders(place: Path) -> Table:
     """The table under test, as it is now."""
-    return catalog_of(place).load_table((*NAMESPACE, "orders"))
+    return catalog_of(place).load_table((*namespace_of(place), "orders"))
 
 
 def change_state(place: Path, **values: Any) -> None:

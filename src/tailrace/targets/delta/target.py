@@ -117,7 +117,7 @@ class DeltaTarget:
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         held = self._held(table)
-        return Ledger() if held.table is None else held.ledger.shown(held.ledger.rows)
+        return Ledger() if held.table is None else held.ledger.as_ledger()
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
         ledger = self._held(table).ledger
@@ -341,7 +341,7 @@ class DeltaTarget:
             ends = self._ends(table, ledger, ledger.ends, _firsts(ledger, keys, rows))
             patch = arithmetic.patch(rows, standing, ends, replayed=is_replay)
         entry = Entry(tuple(ledger_rows(load, segments, changes, self._clock.now_ms())))
-        after = ledger.applied(entry, load.fence, identity(table), ledger.rows + patch.live)
+        after = ledger.applied(table, entry, ledger.columns, patch.live, load.fence)
         after = replace(after, counter=ledger.counter + 1)
         first = order_prefix(load.epoch, CLASS_BASE) if is_sweep and table.mode == "current" else ""
         after = replace(after, ends=self._ends_with(table, after, patch.ended, first))
