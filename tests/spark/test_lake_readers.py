@@ -15,10 +15,14 @@ from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.testing.target_contract import Change, Replica
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "lake"
+WITHIN_OTHERS = (
+    "a new attribute",
+    "whole numbers, then decimals, then text",
+)  # every mode has both; Spark takes seconds
 ORDER = KeySchema(KeyAttribute("order_id", "S"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.surprise not in WITHIN_OTHERS], ids=str)
 def test_spark_reads_every_lake_alike(lake_spark: Any, tmp_path: Path, case: Case) -> None:
     lake = loaded(case, tmp_path)
     assert shown(by_spark(lake_spark, lake)) == lake.rows

@@ -1,4 +1,4 @@
-"""Glue of the embedded AWS as the catalog, tables on its S3. The whole contract: ``make lake ON=glue``."""
+"""Glue of the embedded AWS as the catalog, tables on its S3. The whole contract: ``make lake-glue``."""
 
 from __future__ import annotations
 

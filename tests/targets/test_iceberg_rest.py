@@ -1,6 +1,6 @@
 """Iceberg's own REST catalog as the catalog, across a network that loses and repeats. Skipped where it is not installed.
 
-The whole contract: ``make lake ON=rest``.
+The whole contract: ``make lake-rest``.
 """
 
 from __future__ import annotations
