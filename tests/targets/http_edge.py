@@ -42,6 +42,11 @@ class Edge:
     seen: list[Request] = field(default_factory=list)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what these tests are about."""
+
+
 @contextmanager
 def edge_before(upstream: str) -> Iterator[Edge]:
     """A proxy before this address."""
@@ -94,10 +99,10 @@ def edge_before(upstream: str) -> Iterator[Edge]:
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     edge = Edge(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield edge

@@ -16,7 +16,11 @@ from http_edge import Answer, Edge, Request, Send, edge_before
 from iceberg_place import catalog_of, elsewhere, open_target, orders
 from rest_server import rest_server
 
+from tailrace.aws import Aws, AwsSettings
+from tailrace.clock import SystemClock
+from tailrace.config import IcebergConfig
 from tailrace.errors import OutcomeUnknown, PermissionMissing, ServiceUnavailable, UserFault
+from tailrace.opening import open_target as open_configured
 from tailrace.targets.iceberg import clients, loading
 from tailrace.testing.target_contract import HISTORY, MODES, Replica, delete, put
 
@@ -79,6 +83,21 @@ def test_a_load_that_meets_another_one_is_made_anew(
     assert sum(is_commit(request) for request in edge.seen) == 4, "three loads, and one of them twice"
     replica.applied[2] = SECOND[1]
     replica.check()
+
+
+def test_a_configured_target_gives_the_catalog_its_warehouse_by_name(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    settings = {"kind": "iceberg", "catalog": "rest", "uri": edge.uri, "warehouse": "sales", "namespace": "by_name"}
+    config, aws = IcebergConfig.model_validate(settings), Aws(AwsSettings(region="eu-west-1"))
+    replica = Replica(open_configured("ice", config, aws, tmp_path, SystemClock()))
+    replica.apply((1, [put(1)]))
+    replica.check()
+    assert any(request.path.endswith("/config?warehouse=sales") for request in edge.seen)
+    assert not list(tmp_path.iterdir())
 
 
 def twice(request: Request, send: Send) -> Answer | None:

@@ -36,6 +36,10 @@ from tailrace.targets.iceberg.files import remove
 CLEARED: Final = "write.metadata.delete-after-commit.enabled"
 _INVALID: Final = re.compile(r"\((InvalidInput|Validation|ResourceNumberLimitExceeded)Exception\)")  # Glue's words
 _REFUSED: Final = re.compile(rf"{_INVALID.pattern}|\(AccessDeniedException\)")
+_AGAIN: Final = (
+    "Nothing was applied; it is tried again. If that lasts, see whether the catalog runs, and whether it and the files can be"
+    " reached from here."
+)
 _DENIED: Final = PermissionError | UnauthorizedError | ForbiddenError | AuthorizationExpiredError | OAuthError
 
 
@@ -170,7 +174,7 @@ def translate(error: Exception, doing: str) -> TailraceError:
             f"The lake cannot {doing}: {text}",
             hint="A file or a bucket that the table needs is gone. Restore it, or drop the table and load it again.",
         )
-    return ServiceUnavailable(f"The lake could not {doing}: {text}", hint="Nothing was applied; it is tried again.")
+    return ServiceUnavailable(f"The lake could not {doing}: {text}", hint=_AGAIN)
 
 
 def first_line(error: Exception) -> str:

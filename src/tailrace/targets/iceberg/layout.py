@@ -153,38 +153,44 @@ class Layout:
         no more is in memory than a few of its files.
         """
         per_file = self._per_file_of_run(loose.num_rows + sum(self.ranges[n].rows for n in merged), per_file)
+        if not merged:
+            return self._cut(loose.combine_chunks(), cut(loose.num_rows, per_file), place, pool)[1]
         unread = sorted(merged, key=lambda n: self.ranges[n].lower or ())
-        held, files = loose.slice(0, 0), []
-        if unread:
-            loose = self._sorted(loose)
+        keys = SortedKeys(loose.select(list(self._keys)))
+        first, held = 0, loose.slice(0, 0)
+        files: list[DataFile] = []
         while unread:
             held = pa.concat_tables([held, *pool.map(patched, unread[: self._threads])])
             unread = unread[self._threads :]
             border = self.ranges[unread[0]].lower if unread else None
             if border is None:
                 continue
-            is_ready = self._before(held, border)
-            of_loose = pc.sum(self._before(loose, border)).as_py() or 0
-            count = ((pc.sum(is_ready).as_py() or 0) + of_loose) // per_file - 1  # what is left over is a file, too
+            is_ready, end = self._before(held, border), bisect.bisect_left(keys, border)
+            count = ((pc.sum(is_ready).as_py() or 0) + end - first) // per_file - 1  # what is left over is a file, too
             if count < self._threads:
                 continue
-            ready = self._sorted(pa.concat_tables([held.filter(is_ready), loose.slice(0, of_loose)]))
-            loose = loose.slice(of_loose)
-            files += self._cut(ready, [per_file] * count, place, pool)
-            held = pa.concat_tables([held.filter(pc.invert(is_ready)), ready.slice(per_file * count)])
-        ready = self._sorted(pa.concat_tables([held, loose]))
-        return files + self._cut(ready, cut(ready.num_rows, per_file), place, pool)
+            ready = pa.concat_tables([held.filter(is_ready), loose.take(keys.order.slice(first, end - first))])
+            held, first = held.filter(pc.invert(is_ready)), end
+            rest, more = self._cut(ready, [per_file] * count, place, pool)
+            held, ready, files = pa.concat_tables([held, rest]), None, files + more  # the others are let go now
+        ready = pa.concat_tables([held, loose.take(keys.order.slice(first))])
+        return files + self._cut(ready, cut(ready.num_rows, per_file), place, pool)[1]
 
-    def _cut(self, rows: pa.Table, counts: Sequence[int], place: Place, pool: ThreadPoolExecutor) -> list[DataFile]:
-        """Write so many rows to each file, from the first one on."""
+    def _cut(
+        self, rows: pa.Table, counts: Sequence[int], place: Place, pool: ThreadPoolExecutor
+    ) -> tuple[pa.Table, list[DataFile]]:
+        """Write so many of the rows to each file, in the order of keys; the rows that are left over, and the files."""
+        order = self._order(rows)
 
         def write(first: int, count: int) -> DataFile:
-            return self._access.write(rows.slice(first, count), place.folder, place.partition, place.spec_id)
+            part = rows.take(order.slice(first, count))
+            return self._access.write(part, place.folder, place.partition, place.spec_id)
 
-        return list(pool.map(write, [sum(counts[:n]) for n in range(len(counts))], counts))
+        files = list(pool.map(write, [sum(counts[:n]) for n in range(len(counts))], counts))
+        return rows.take(order.slice(sum(counts))), files
 
-    def _sorted(self, rows: pa.Table) -> pa.Table:
-        return rows.take(pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in self._keys]))
+    def _order(self, rows: pa.Table) -> pa.Array:
+        return pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in self._keys])
 
     def _before(self, rows: pa.Table, border: tuple[Any, ...]) -> pa.ChunkedArray:
         """Which rows have a key less than this one."""
@@ -221,7 +227,7 @@ class Layout:
         """One file, or several whose ranges lie apart."""
         counts = cut(rows.num_rows, per_file)
         if len(counts) > 1:
-            rows = self._sorted(rows)
+            rows = rows.take(self._order(rows))
         files, start = [], 0
         for count in counts:
             files.append(self._access.write(rows.slice(start, count), place.folder, place.partition, place.spec_id))
@@ -230,11 +236,11 @@ class Layout:
 
 
 class SortedKeys(Sequence[tuple[Any, ...]]):
-    """Keys in order, out of their columns; a key is made into Python values only when it is looked at."""
+    """Keys in order, out of their columns; a key is made into Python values only when it is looked at. `order`: their places."""
 
     def __init__(self, keys: pa.Table) -> None:
-        order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
-        self._columns = [column.combine_chunks() for column in keys.take(order).columns]
+        self.order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+        self._columns = [column.combine_chunks() for column in keys.take(self.order).columns]
 
     def __len__(self) -> int:
         return len(self._columns[0])
