@@ -27,6 +27,7 @@ from tailrace.config import Config, load_config
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
+    BASE_LIMITS,
     Every,
     LoadLimits,
     LoadRule,
@@ -297,7 +298,8 @@ class Pipeline:
         lease = LoaderLease(
             self.landing(table), target, new_holder(), self.clock, is_gone=is_gone, takes_over=take_over, keeps=True
         )
-        limits = LoadLimits(bytes=self.config.rule(table, "load_bytes", LoadLimits().bytes))
+        size = self.config.rule(table, "load_bytes", LoadLimits().bytes)
+        limits = LoadLimits(bytes=size, base_times=BASE_LIMITS if self.target(target).kind == "iceberg" else 1)
         mode = self.config.mode_of(table, target)
         engine = None
         if self.config.engine_of(table, target) == "spark":

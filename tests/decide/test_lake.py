@@ -13,6 +13,7 @@ from tailrace.decide.lake import (
     FILE_BYTES_MAX,
     FILE_ROWS_MIN,
     MERGE_BYTES_MAX,
+    RUN_FILES,
     RUNS_MERGED,
     SMALL_BYTES,
     SMALL_FILES,
@@ -20,6 +21,7 @@ from tailrace.decide.lake import (
     cut,
     hour_to_merge,
     rows_per_file,
+    rows_per_file_of_run,
     runs,
     to_expire,
     to_merge,
@@ -39,6 +41,12 @@ def test_a_large_table_has_larger_files_up_to_what_readers_like() -> None:
     assert rows_per_file(10_000_000, 300_000_000) == 156_250
     many = 10**10
     assert rows_per_file(many, 30 * many) == FILE_BYTES_MAX // 30
+
+
+def test_a_run_has_smaller_files_than_a_table_of_many_runs() -> None:
+    assert rows_per_file_of_run(4_000_000, 781_250) == 4_000_000 // RUN_FILES
+    assert rows_per_file_of_run(100_000, 781_250) == FILE_ROWS_MIN
+    assert rows_per_file_of_run(10_000_000, 156_250) == 156_250, "the table is one run"
 
 
 @given(st.integers(0, 10**7), st.integers(1, 10**6))

@@ -74,6 +74,12 @@ def test_a_load_keeps_its_limits_and_is_never_empty(limits: LoadLimits, taken: l
     assert numbers(pending([segment(n, 10, 100) for n in range(1, 5)], 0, (), limits)) == taken
 
 
+def test_of_base_rows_a_load_may_take_more() -> None:
+    limits = LoadLimits(rows=20, base_times=2)
+    assert numbers(pending([segment(n, 10, kind="base") for n in range(1, 7)], 0, (), limits)) == [1, 2, 3, 4]
+    assert numbers(pending([segment(n, 10) for n in range(1, 7)], 0, (), limits)) == [1, 2]
+
+
 def test_applied_segments_do_not_count_towards_the_limits() -> None:
     segments = [segment(n, 10) for n in range(1, 7)]
     assert numbers(pending(segments, 0, {1, 2, 3}, LoadLimits(rows=20))) == [4, 5]

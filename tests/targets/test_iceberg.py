@@ -1,4 +1,4 @@
-"""Iceberg as a target: the contract, on local disk; with ICEBERG_ON elsewhere (``make lake``)."""
+"""Iceberg as a target: the contract, on local disk; with LAKES_ON elsewhere (``make lake``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from iceberg_place import catalog_in_glue, catalog_of, change_state, namespace_of, open_target, tables_on_s3
+from iceberg_place import catalog_in_glue, catalog_of, change_state, namespace_of, open_target
+from lake_place import lakes_on_s3
 from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField, StringType
 from rest_server import rest_catalog
@@ -16,12 +17,12 @@ from rest_server import rest_catalog
 from tailrace.targets.iceberg import IcebergTarget
 from tailrace.testing.target_contract import TargetContract
 
-_PLACES = {"disk": nullcontext, "s3": tables_on_s3, "glue": catalog_in_glue, "rest": rest_catalog}
+_PLACES = {"disk": nullcontext, "s3": lakes_on_s3, "glue": catalog_in_glue, "rest": rest_catalog}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _where() -> Iterator[None]:
-    with _PLACES[os.environ.get("ICEBERG_ON", "disk")]():
+    with _PLACES[os.environ.get("LAKES_ON", "disk")]():
         yield
 
 

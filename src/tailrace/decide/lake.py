@@ -16,7 +16,8 @@ FILES_WANTED: Final = 64  # of a table: the part of it that a single change rewr
 FILE_ROWS_MIN: Final = 50_000  # less is faster written than looked up
 FILE_BYTES_MAX: Final = 128 << 20  # what readers like
 RUNS_MERGED: Final = 4
-MERGE_BYTES_MAX: Final = 128 << 20  # compressed, of what is merged at once: it is held in memory
+RUN_FILES: Final = 16  # of a run: what is held of it while it is merged is one of them, or two
+MERGE_BYTES_MAX: Final = 192 << 20  # compressed, of what is merged at once: it takes time
 
 SMALL_FILES: Final = 16  # of one hour of a changelog that become one
 SMALL_BYTES: Final = 16 << 20  # what is no more is small
@@ -39,6 +40,11 @@ def rows_per_file(rows: int, size: int) -> int:
     """How many rows a file gets in a table of so many rows and bytes."""
     most = FILE_BYTES_MAX * rows // size if rows and size else rows
     return max(1, min(max(FILE_ROWS_MIN, rows // FILES_WANTED), max(most, 1)))
+
+
+def rows_per_file_of_run(rows: int, per_file: int) -> int:
+    """The same for a run of so many rows in a table whose files get `per_file`."""
+    return min(per_file, max(FILE_ROWS_MIN, rows // RUN_FILES))
 
 
 def cut(rows: int, per_file: int) -> list[int]:

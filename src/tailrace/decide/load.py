@@ -13,16 +13,21 @@ from tailrace.model.positions import CLASS_BASE, CLASS_CHANGE, order_prefix
 from tailrace.model.segments import Place, Segment
 
 WINDOW_LIMITS: Final = 8  # times as much as other loads: memory has an end
+BASE_LIMITS: Final = 4  # the same for base rows, where each load looks at the keys of all rows that stand
 DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """How much one load takes at most; a single segment is taken whatever its size. `bytes` are compressed ones."""
+    """How much one load takes at most; a single segment is taken whatever its size. `bytes` are compressed ones.
+
+    `base_times`: of base rows a load takes so many times as much.
+    """
 
     segments: int = 500
     rows: int = 250_000
     bytes: int = 10 << 20
+    base_times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def pending(
         if segment.number <= applied_through or segment.number in applied_beyond:
             continue
         rows, size = rows + segment.rows, size + segment.bytes
-        times = 1 if segment.window_end is None else WINDOW_LIMITS
+        times = limits.base_times if segment.kind == "base" else 1 if segment.window_end is None else WINDOW_LIMITS
         full = len(chosen) >= times * limits.segments or rows > times * limits.rows or size > times * limits.bytes
         is_begun = bool(chosen) and chosen[0].number <= begun_through < segment.number
         if chosen and (full or is_begun or _company(segment, one_each) != _company(chosen[0], one_each)):

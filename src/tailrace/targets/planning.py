@@ -252,7 +252,7 @@ def needed(
         return incoming.append_column("moment", moment).take(fold_latest(incoming, [*key, place], place))
     top = fold_latest(incoming, key, place)
     if mode == "current":
-        return incoming.take(top)
+        return incoming if len(top) == incoming.num_rows else incoming.take(top)
     lines = pa.array(range(incoming.num_rows), pa.uint64()).filter(pc.not_equal(incoming["op"], "d"))
     image = lines.take(fold_latest(incoming.take(lines), key, place))
     chosen = pa.array(sorted({*top.to_pylist(), *image.to_pylist()}), pa.uint64())

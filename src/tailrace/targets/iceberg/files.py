@@ -44,19 +44,40 @@ class Files:
         self._numbers = itertools.count()
         self.made: list[str] = []
 
-    def read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced] | None = None) -> pa.Table:
+    def read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         """These columns of a file, in this order and in the types that the table has now. What a file has not is NULL."""
-        return self._perform(f"read {path}", lambda: self._read(path, names, replaced or {}))
+        return self._perform(f"read {path}", lambda: self._read(path, names, replaced))
 
     def _read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         with self._io.new_input(path).open() as source:
             file = pq.ParquetFile(source, pre_buffer=True)
+            return self._columns(file, _fields_in(file, path), names, replaced)
+
+    def search(
+        self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced], values: pa.Array
+    ) -> tuple[pa.Table, pa.ChunkedArray] | None:
+        """The same, and which rows have one of these values in the first column. None: no row has; nothing else was read then."""
+        return self._perform(f"read {path}", lambda: self._search(path, names, replaced, values))  # type: ignore[no-any-return]
+
+    def _search(
+        self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced], values: pa.Array
+    ) -> tuple[pa.Table, pa.ChunkedArray] | None:
+        with self._io.new_input(path).open() as source:
+            file = pq.ParquetFile(source, pre_buffer=True)
             held = _fields_in(file, path)
-            ids = {
-                name: replaced[name].id if name in replaced else self._fields.by_name[name].field_id for name in names
-            }
-            rows = file.read(columns=[held[id_] for id_ in ids.values() if id_ in held], use_threads=False)
-            count = file.metadata.num_rows
+            first = self._columns(file, held, names[:1], replaced)
+            found = pc.is_in(first.column(0), value_set=values)
+            if not pc.any(found).as_py():
+                return None
+            rest = self._columns(file, held, names[1:], replaced)
+        return rest.add_column(0, first.schema.field(0), first.column(0)), found
+
+    def _columns(
+        self, file: pq.ParquetFile, held: Mapping[int, str], names: Sequence[str], replaced: Mapping[str, Replaced]
+    ) -> pa.Table:
+        ids = {name: replaced[name].id if name in replaced else self._fields.by_name[name].field_id for name in names}
+        rows = file.read(columns=[held[id_] for id_ in ids.values() if id_ in held], use_threads=False)
+        count = file.metadata.num_rows
         columns = []
         for name, id_ in ids.items():
             type_ = self._fields.arrow.field(name).type

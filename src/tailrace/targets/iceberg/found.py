@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import HourTransform
 
 from tailrace.clock import Clock
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import UserFault
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg import pages
@@ -121,7 +121,7 @@ def planned(load: Load, found: Found | None) -> ColumnPlan:
     """The columns after a load."""
     reserved = [*RESERVED, *(found.foreign if found else ())]
     plan = plan_columns(found.state.columns if found else (), load.seen, load.table.keys, reserved=reserved)
-    return spell_plan(plan, spelled, str.lower, reserved)
+    return spell_plan(plan, spelled, folded, reserved)
 
 
 def create(lake: Lake, spec: TableSpec, plan: ColumnPlan) -> Found:
@@ -137,7 +137,7 @@ def create(lake: Lake, spec: TableSpec, plan: ColumnPlan) -> Found:
     full = {f"write.metadata.metrics.column.{name}": "full" for name in (*(key.name for key in keys), POS)}
     state = replace(new_state(spec), columns=tuple(keys))
     ids = {FIELDS: json.dumps([field.field_id for field in fields])}
-    lake.tables.create(spec.name, schema, partition, {**_PROPERTIES, **full, STATE: state.to_json(), **ids})
+    lake.tables.create(spec.name, schema, partition, {**_PROPERTIES, **full, STATE: state.to_document(), **ids})
     found = find(lake, spec)
     if found is None:
         raise Conflict("the table that was made is gone")

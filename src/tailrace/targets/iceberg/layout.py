@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyiceberg.manifest import DataFile
 from pyiceberg.typedef import Record
 
-from tailrace.decide.lake import FileRange, cut, rows_per_file
+from tailrace.decide.lake import FileRange, cut, rows_per_file, rows_per_file_of_run
 from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files
 from tailrace.targets.lake.merge import Patch
@@ -48,28 +48,38 @@ class Layout:
 
     def standing(self, keys: SortedKeys, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         """Some columns of at least all rows with one of these keys, with ``place`` in front. Reads files that may hold one."""
+        names = [
+            self._keys[0],
+            *(name for name in names if name != self._keys[0]),
+        ]  # by which it is seen whether one does
 
         def read(number: int) -> pa.Table:
             held = self.ranges[number]
             wanted = keys.within(held.lower, held.upper)
             if not len(wanted):
                 return self.nothing(names)
-            rows = self._placed(number, names, replaced)
-            return rows.filter(pc.is_in(rows[self._keys[0]], value_set=wanted))
+            found = self._access.search(self.files[number].file_path, names, replaced, wanted)
+            if found is None:
+                return self.nothing(names)
+            rows, mask = found
+            return self._placed(number, rows).filter(mask)
 
         return self._gathered(read, range(len(self.files)), names)
 
     def all(self, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         """Some columns of all rows, with ``place`` in front."""
-        return self._gathered(lambda number: self._placed(number, names, replaced), range(len(self.files)), names)
+
+        def read(number: int) -> pa.Table:
+            return self._placed(number, self._access.read(self.files[number].file_path, names, replaced))
+
+        return self._gathered(read, range(len(self.files)), names)
 
     def nothing(self, names: Sequence[str]) -> pa.Table:
         """The same without a row."""
         fields = [self._fields.arrow.field(name) for name in names]
         return pa.schema([pa.field("place", pa.int64()), *fields]).empty_table()
 
-    def _placed(self, number: int, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
-        rows = self._access.read(self.files[number].file_path, names, replaced)
+    def _placed(self, number: int, rows: pa.Table) -> pa.Table:
         if rows.num_rows <= self._room:
             self._room -= rows.num_rows
             self._held[number] = rows
@@ -97,23 +107,21 @@ class Layout:
         there, too. `replaced`: all are written.
         """
         patch = replace(patch, gone=patch.gone.sort())
-        near = patch.near.to_pylist()
-        touched = {value >> 32 for value in (*patch.gone.to_pylist(), *patch.changed["place"].to_pylist())}
-        touched |= {value >> 32 for value in near if value is not None}
+        near = pc.shift_right(patch.near, 32)
+        whose = (pc.shift_right(patch.gone, 32), pc.shift_right(patch.changed["place"], 32), near.drop_null())
+        touched = {number for numbers in whose for number in numbers.unique().to_pylist()}
         touched |= set(range(len(self.files))) if replaced else set()
         touched |= set(merged)
-        target = [NOWHERE if value is None else value >> 32 for value in near]
+        target = pc.fill_null(near, NOWHERE)
         if len(place.partition) == 0:  # else a neighbour may lie in another partition
-            self._assign(patch.added, target, touched - set(merged))
-        lines: dict[int, list[int]] = {}
-        for line, number in enumerate(target):
-            lines.setdefault(number, []).append(line)
+            target = self._assigned(patch.added, target, touched - set(merged))
+        lines = _places_of(target)
         per_file = self._per_file(patch)
 
         def patched(number: int) -> pa.Table:
             kept = _patched(self._whole(number, replaced), number, patch)
             more = lines.get(number)
-            return kept if more is None else pa.concat_tables([kept, patch.added.take(pa.array(more, pa.int64()))])
+            return kept if more is None else pa.concat_tables([kept, patch.added.take(more)])
 
         def rewritten(number: int) -> list[DataFile]:
             return self._written(patched(number), per_file, _place_of(self.files[number], place))
@@ -121,51 +129,118 @@ class Layout:
         alone = sorted(touched - set(merged))
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
             added = [file for files in pool.map(rewritten, alone) for file in files]
-            loose = patch.added.take(pa.array(lines.get(NOWHERE, []), pa.int64()))
+            loose = lines.get(NOWHERE, pa.array([], pa.uint64()))
+            rows = patch.added if len(loose) == len(target) else patch.added.take(loose)
             pool_place = _place_of(self.files[merged[0]], place) if merged else place
-            pooled = pa.concat_tables([*pool.map(patched, merged), *([loose] if pool_place == place else [])])
-            added += self._written(pooled, per_file, pool_place, is_loose=True)
             if pool_place != place:
-                added += self._written(loose, per_file, place, is_loose=True)
+                added += self._one_run([], patched, rows, per_file, place, pool)
+                rows = rows.slice(0, 0)
+            added += self._one_run(merged, patched, rows, per_file, pool_place, pool)
         return [self.files[number].file_path for number in sorted(touched)], added
+
+    def _one_run(
+        self,
+        merged: Sequence[int],
+        patched: Callable[[int], pa.Table],
+        loose: pa.Table,
+        per_file: int,
+        place: Place,
+        pool: ThreadPoolExecutor,
+    ) -> list[DataFile]:
+        """Write the rows of some files, and those that belong to none, to files whose ranges lie apart.
+
+        Files are read in the order of their ranges, and what comes before all that are left is written and let go. So of a run
+        no more is in memory than a few of its files.
+        """
+        per_file = self._per_file_of_run(loose.num_rows + sum(self.ranges[n].rows for n in merged), per_file)
+        if not merged:
+            return self._cut(loose.combine_chunks(), cut(loose.num_rows, per_file), place, pool)[1]
+        unread = sorted(merged, key=lambda n: self.ranges[n].lower or ())
+        keys = SortedKeys(loose.select(list(self._keys)))
+        first, held = 0, loose.slice(0, 0)
+        files: list[DataFile] = []
+        while unread:
+            held = pa.concat_tables([held, *pool.map(patched, unread[: self._threads])])
+            unread = unread[self._threads :]
+            border = self.ranges[unread[0]].lower if unread else None
+            if border is None:
+                continue
+            is_ready, end = self._before(held, border), bisect.bisect_left(keys, border)
+            count = ((pc.sum(is_ready).as_py() or 0) + end - first) // per_file - 1  # what is left over is a file, too
+            if count < self._threads:
+                continue
+            ready = pa.concat_tables([held.filter(is_ready), loose.take(keys.order.slice(first, end - first))])
+            held, first = held.filter(pc.invert(is_ready)), end
+            rest, more = self._cut(ready, [per_file] * count, place, pool)
+            held, ready, files = pa.concat_tables([held, rest]), None, files + more  # the others are let go now
+        ready = pa.concat_tables([held, loose.take(keys.order.slice(first))])
+        return files + self._cut(ready, cut(ready.num_rows, per_file), place, pool)[1]
+
+    def _cut(
+        self, rows: pa.Table, counts: Sequence[int], place: Place, pool: ThreadPoolExecutor
+    ) -> tuple[pa.Table, list[DataFile]]:
+        """Write so many of the rows to each file, in the order of keys; the rows that are left over, and the files."""
+        order = self._order(rows)
+
+        def write(first: int, count: int) -> DataFile:
+            part = rows.take(order.slice(first, count))
+            return self._access.write(part, place.folder, place.partition, place.spec_id)
+
+        files = list(pool.map(write, [sum(counts[:n]) for n in range(len(counts))], counts))
+        return rows.take(order.slice(sum(counts))), files
+
+    def _order(self, rows: pa.Table) -> pa.Array:
+        return pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in self._keys])
+
+    def _before(self, rows: pa.Table, border: tuple[Any, ...]) -> pa.ChunkedArray:
+        """Which rows have a key less than this one."""
+        found = pa.scalar(value=False)
+        for name, value in reversed(list(zip(self._keys, border, strict=True))):
+            limit = pa.scalar(value, rows[name].type)
+            found = pc.or_(pc.less(rows[name], limit), pc.and_(pc.equal(rows[name], limit), found))
+        return pc.fill_null(found, False)
 
     def _per_file(self, patch: Patch) -> int:
         rows = sum(file.record_count for file in self.files)
         size = sum(file.file_size_in_bytes for file in self.files)
         return rows_per_file(rows + patch.added.num_rows, size * (rows + patch.added.num_rows) // rows if rows else 0)
 
-    def _assign(self, added: pa.Table, target: list[int], touched: set[int]) -> None:
+    def _per_file_of_run(self, rows: int, per_file: int) -> int:
+        return rows_per_file_of_run(rows, per_file)
+
+    def _assigned(self, added: pa.Table, target: pa.Array, touched: set[int]) -> pa.Array:
         """Rows of new keys go where their neighbours are, if that file is written anyway."""
-        if not touched or NOWHERE not in target or any(held.lower is None for held in self.ranges):
-            return
+        wanted = pc.indices_nonzero(pc.equal(target, NOWHERE))
+        if not touched or not len(wanted) or any(held.lower is None for held in self.ranges):
+            return target
         order = sorted(range(len(self.files)), key=lambda n: self.ranges[n].lower or ())
         lowers = [self.ranges[n].lower or () for n in order]
-        wanted = [line for line, number in enumerate(target) if number == NOWHERE]
-        keys = key_tuples(added.select(list(self._keys)).take(pa.array(wanted, pa.int64())))
-        for line, key in zip(wanted, keys, strict=True):
+        numbers = target.to_pylist()
+        keys = key_tuples(added.select(list(self._keys)).take(wanted))
+        for line, key in zip(wanted.to_pylist(), keys, strict=True):
             at = bisect.bisect_right(lowers, key) - 1
             if at >= 0 and order[at] in touched:
-                target[line] = order[at]
+                numbers[line] = order[at]
+        return pa.array(numbers, pa.int64())
 
-    def _written(self, rows: pa.Table, per_file: int, place: Place, *, is_loose: bool = False) -> list[DataFile]:
-        """One file, or several of ranges that lie apart."""
+    def _written(self, rows: pa.Table, per_file: int, place: Place) -> list[DataFile]:
+        """One file, or several whose ranges lie apart."""
         counts = cut(rows.num_rows, per_file)
-        if len(counts) > 1 or is_loose:
-            rows = rows.take(pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in self._keys]))
+        if len(counts) > 1:
+            rows = rows.take(self._order(rows))
         files, start = [], 0
         for count in counts:
-            part = rows.slice(start, count)
-            files.append(self._access.write(part, place.folder, place.partition, place.spec_id))
+            files.append(self._access.write(rows.slice(start, count), place.folder, place.partition, place.spec_id))
             start += count
         return files
 
 
 class SortedKeys(Sequence[tuple[Any, ...]]):
-    """Keys in order, out of their columns; a key is made into Python values only when it is looked at."""
+    """Keys in order, out of their columns; a key is made into Python values only when it is looked at. `order`: their places."""
 
     def __init__(self, keys: pa.Table) -> None:
-        order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
-        self._columns = [column.combine_chunks() for column in keys.take(order).columns]
+        self.order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
+        self._columns = [column.combine_chunks() for column in keys.take(self.order).columns]
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -183,6 +258,15 @@ class SortedKeys(Sequence[tuple[Any, ...]]):
 def key_tuples(keys: pa.Table) -> list[tuple[Any, ...]]:
     """Keys as bounds compare with them."""
     return list(zip(*(column.to_pylist() for column in keys.columns), strict=True))
+
+
+def _places_of(numbers: pa.Array) -> dict[int, pa.Array]:
+    """Where each of the numbers stands."""
+    order, found, first = pc.sort_indices(numbers), {}, 0
+    for number, count in sorted((c["values"], c["counts"]) for c in numbers.value_counts().to_pylist()):
+        found[number] = order.slice(first, count)
+        first += count
+    return found
 
 
 def places(number: int, count: int) -> pa.Array:

@@ -57,7 +57,8 @@ from tailrace.targets.iceberg.found import (
 from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
-from tailrace.targets.lake.state import RECENT_MAX, LakeState, new_state
+from tailrace.targets.lake.progress import RECENT_MAX
+from tailrace.targets.lake.state import LakeState, new_state
 from tailrace.targets.planning import (
     META_NAMES,
     META_TYPES,
@@ -246,7 +247,7 @@ class Work:
         outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id))
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
-        properties = {STATE: state.to_json(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
+        properties = {STATE: state.to_document(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
         if any(ends):
             properties[BRANCH] = DELETES
         is_due = now_ms - int(remembered(self.table, SWEPT) or 0) >= SWEEP_MS

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.manifest import DataFile
 from pyiceberg.schema import Schema
@@ -275,6 +276,9 @@ class _Range(Layout):
     def _per_file(self, patch: Patch) -> int:
         return self._rows_per_file
 
+    def _per_file_of_run(self, rows: int, per_file: int) -> int:
+        return per_file  # a run is what all ranges write together
+
 
 class _Part(Files):
     """Reads of some files only the rows in one range, always the same ones in the same order."""
@@ -287,10 +291,18 @@ class _Part(Files):
         """From now on this file has only the rows of range `number`."""
         self._limits[path] = keys, splits, number
 
-    def read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced] | None = None) -> pa.Table:
+    def read(self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         if path not in self._limits:
             return super().read(path, names, replaced)
         keys, splits, number = self._limits[path]
         rows = super().read(path, [*names, *(key for key in keys if key not in names)], replaced)
         mine = [range_of(splits, key) == number for key in key_tuples(rows.select(list(keys)))]
         return rows.filter(pa.array(mine, pa.bool_())).select(list(names))
+
+    def search(
+        self, path: str, names: Sequence[str], replaced: Mapping[str, Replaced], values: pa.Array
+    ) -> tuple[pa.Table, pa.ChunkedArray] | None:
+        if path not in self._limits:
+            return super().search(path, names, replaced, values)
+        rows = self.read(path, names, replaced)
+        return rows, pc.is_in(rows.column(0), value_set=values)

@@ -313,7 +313,9 @@ class Arithmetic:
 
     def _added(self, rows: pa.Table, chosen: pa.Table, live: int, **more: Any) -> Patch:
         """New rows: the lines that were chosen, with the metadata that goes with them, else their own."""
-        taken = rows.take(chosen["line"])
+        lines = chosen["line"].combine_chunks()
+        is_all = lines.equals(pa.array(range(rows.num_rows), lines.type))  # nearly always, and a copy may be large
+        taken = rows if is_all else rows.take(lines)
         own = {"_tr_op": "op", "_tr_ts": "ts", POS: "pos", "_tr_expired": "expired"}
         columns, attributes = [], set(taken.column_names)
         for number, field in enumerate(self._schema):
