@@ -128,7 +128,9 @@ def _target(pipeline: Pipeline, identity: Identity | Unknown, name: str) -> Iter
     if isinstance(config, ParquetConfig | DeltaConfig):
         places = list(_lake_place(pipeline, config.url))
         yield from places
-        if rules.worst(places) != "error":
+        scheme, _, path = split_url(config.url)
+        is_there = scheme == "s3" or (pipeline.base / Path(path).expanduser()).exists()  # opening makes a folder
+        if is_there and rules.worst(places) != "error":
             opened = found("open", lambda: pipeline.target(name))
             yield rules.check_lake(name, config.url, opened if isinstance(opened, Unknown) else None)
         return

@@ -493,6 +493,9 @@ def test_lakes(patient: Patient) -> None:
         assert {"bucket", "writes", "lifecycle", "target"} <= {f["check"] for f in found}
         assert any(says in f["message"] for f in found if f["check"] == "target")
         assert ("rights" in {f["check"] for f in found}) == (kind == "iceberg")
+    lake(patient, "parquet", 'url = "file:./new"')
+    assert patient.findings(0, "--problems") == []
+    assert not (patient.site.folder / "new").exists()
     lake(patient, "parquet", 'url = "s3://no-such-lake/x"')
     found_bucket = patient.problem(4)
     assert (found_bucket["check"], found_bucket["fix"]) == ("bucket", "aws s3 mb s3://no-such-lake")

@@ -18,7 +18,7 @@ from permissions import Call, is_allowed
 import tailrace
 from tailrace.deploy.iam import documents
 from tailrace.deploy.model import Role, Statement
-from tailrace.deploy.plan import plan, plan_for_server
+from tailrace.deploy.plan import plan, plan_for_readers, plan_for_server
 from tailrace.deploy.policies import CALLS, action_of
 from tailrace.errors import UsageInvalid
 
@@ -215,6 +215,20 @@ def test_who_loads_a_lake_may_write_to_its_own_place(lakes: str, action: str, re
     for duty in ("load", "tick"):
         assert is_allowed(Call(action, resource, OWN), role_of(HEAD + lakes + ORDERS, duty)) is allowed
     assert not is_allowed(Call(action, resource, OWN), role_of(HEAD + lakes + ORDERS, "capture"))
+
+
+def test_who_reads_a_lake_may_do_nothing_else() -> None:
+    for lakes in (LAKES, IN_S3_TABLES):
+        deployment = plan_for_readers(config_of(HEAD + REDSHIFT + lakes + ORDERS), "0")
+        (role,) = deployment.roles
+        reading = re.compile(r"(s3|glue|s3tables):(Get|List)[A-Za-z]+")
+        assert all(reading.fullmatch(action) for statement in role.statements for action in statement.actions)
+        assert all(statement.actions for statement in role.statements)
+    read = statements_of(plan_for_readers(config_of(HEAD + LAKES + ORDERS), "0").roles[0], HEAD + LAKES + ORDERS)
+    assert is_allowed(Call("s3:GetObject", f"{BUCKET}/files/orders/data/x.parquet", OWN), read)
+    assert is_allowed(Call("glue:GetTable", "arn:aws:glue:eu-west-1:111122223333:table/orders_lake/orders"), read)
+    assert not is_allowed(Call("s3:GetObject", f"{BUCKET}/tailrace/orders/manifest.json", OWN), read)
+    assert plan_for_readers(config_of(HEAD + REDSHIFT + ORDERS), "0").roles == ()
 
 
 def test_a_server_may_write_where_no_function_can() -> None:

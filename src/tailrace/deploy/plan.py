@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -128,19 +128,32 @@ def plan_for_server(config: Config, version: str) -> Deployment:
     """Of a server on which `tailrace run` works, only what it may do: a role for each table. Raises ConfigInvalid."""
     _check_place(config)
     planner = _Planner(config)
-    roles = tuple(
+    statements = {table: planner.serving(table, _served_targets(config, table)) for table in config.tables}
+    return _deployment(config, version, planner, _roles(planner, "run", statements))
+
+
+def plan_for_readers(config: Config, version: str) -> Deployment:
+    """Of whoever queries lakes, only what he may do: a role for each table that is in one on AWS. Raises ConfigInvalid."""
+    _check_place(config)
+    planner = _Planner(config)
+    statements = {table: tuple(planner.lakes(table)) for table in config.tables}
+    return _deployment(config, version, planner, _roles(planner, "read", statements))
+
+
+def _roles(planner: _Planner, duty: Duty, statements: Mapping[str, tuple[Statement, ...]]) -> tuple[Role, ...]:
+    return tuple(
         Role(
-            f"{id_of_slug(slug_of(table))}Run",
-            f"{planner.name}-{slug_of(table)}-run",
+            f"{id_of_slug(slug_of(table))}{duty.capitalize()}",
+            f"{planner.name}-{slug_of(table)}-{duty}",
             service="",
             trust=(),
-            statements=planner.serving(table, _served_targets(config, table)),
+            statements=allowed,
             of=table,
-            duty="run",
+            duty=duty,
         )
-        for table in config.tables
+        for table, allowed in statements.items()
+        if allowed
     )
-    return _deployment(config, version, planner, roles)
 
 
 def _deployment(config: Config, version: str, planner: _Planner, resources: tuple[Resource, ...]) -> Deployment:
@@ -608,10 +621,22 @@ class _Planner:
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
                 yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
-            elif isinstance(target, ParquetConfig | DeltaConfig):
-                yield from policies.lake(_folder(f"Lake{number}", target, self.config.name_of(table)))
-            elif isinstance(target, IcebergConfig):
-                yield from policies.lake(_namespace(f"Lake{number}", target))
+            elif (lake := self.lake(f"Lake{number}", table, name)) is not None:
+                yield from policies.lake(lake)
+
+    def lakes(self, table: str) -> Iterator[Statement]:
+        """What reading a table needs of its lakes."""
+        for number, name in enumerate(self.config.targets_of(table), 1):
+            if (lake := self.lake(f"Lake{number}", table, name)) is not None:
+                yield from policies.lake(lake, writes=False)
+
+    def lake(self, sid: str, table: str, name: str) -> policies.Lake | None:
+        match self.config.targets[name]:
+            case ParquetConfig() | DeltaConfig() as target:
+                return _folder(sid, target, self.config.name_of(table))
+            case IcebergConfig() as target:
+                return _namespace(sid, target)
+        return None
 
     def reading(self, table: str) -> tuple[Statement, ...]:
         """Its source in every way: the stream, a base by scan or export, single items for a repair."""

@@ -296,12 +296,16 @@ class Lake:
     table_bucket: str | None = None
 
 
-def lake(lake: Lake) -> tuple[Statement, ...]:
+def lake(lake: Lake, *, writes: bool = True) -> tuple[Statement, ...]:
     """Files, which are written in parts where they are large, and what the catalog keeps of its tables."""
     found: tuple[Statement, ...] = ()
+
+    def only(*actions: str) -> tuple[str, ...]:
+        return actions if writes else tuple(a for a in actions if a.partition(":")[2].startswith(("Get", "List")))
+
     if lake.bucket:
         objects = tuple(f"{bucket_arn(lake.bucket)}/{folder}*" for folder in lake.folders)
-        actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+        actions = only("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
         found += (
             Statement(f"{lake.sid}Files", actions, objects, (SAME_ACCOUNT,)),
             _listing(f"{lake.sid}List", lake.bucket, *lake.folders),
@@ -310,14 +314,14 @@ def lake(lake: Lake) -> tuple[Statement, ...]:
         tables = arn("glue", f"table/{lake.database}/*")
         held = (arn("glue", "catalog"), arn("glue", f"database/{lake.database}"))
         found += (
-            Statement(f"{lake.sid}Database", ("glue:GetDatabase", "glue:CreateDatabase"), held),
-            Statement(f"{lake.sid}Tables", LAKE_TABLES, (*held, tables)),
+            Statement(f"{lake.sid}Database", only("glue:GetDatabase", "glue:CreateDatabase"), held),
+            Statement(f"{lake.sid}Tables", only(*LAKE_TABLES), (*held, tables)),
         )
     if lake.table_bucket is not None:
         bucket, tables = lake.table_bucket, f"{lake.table_bucket}/table/*"
         found += (
-            Statement(f"{lake.sid}Bucket", ("s3tables:GetTableBucket", *S3_NAMESPACES), (bucket,)),
-            Statement(f"{lake.sid}Tables", S3_TABLES, (bucket, tables)),
+            Statement(f"{lake.sid}Bucket", only("s3tables:GetTableBucket", *S3_NAMESPACES), (bucket,)),
+            Statement(f"{lake.sid}Tables", only(*S3_TABLES), (bucket, tables)),
         )
     return found
 
