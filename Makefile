@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo demo-exports test setup-spark test-spark spark-base explore check lint types rust format bench kill faults lake golden backfill chains sim sim-long fuzz deploy-check lock clean
+.PHONY: help setup demo demo-exports test setup-spark setup-rest test-spark spark-base explore check lint types rust format bench kill faults lake lake-glue lake-rest golden backfill chains sim sim-long fuzz deploy-check lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,7 +26,7 @@ test: setup  ## all tests that CI runs, those of Spark beside them where it is i
 
 setup-spark: setup  ## Spark beside it, 350 MB; from then on `make test` runs what needs it, with Java 17
 	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
-	@scripts/spark-jars
+	@scripts/jars spark .venv/jars
 
 test-spark: setup-spark  ## only what runs on Spark
 	@$(BIN)/python -m pytest tests/spark
@@ -60,8 +60,18 @@ kill: setup  ## long: kill -9 a running pipeline a thousand times under faults, 
 faults: setup  ## long: every fault at every call and every statement of loads into the Redshift stand-in
 	@FAULTS=all $(BIN)/python -m pytest -q tests/targets/test_redshift_faults.py
 
-lake: setup  ## long: the whole target contract for Iceberg on S3 of the embedded AWS
-	@ICEBERG_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py
+setup-rest: setup  ## Iceberg's own REST catalog beside it, 82 MB; from then on `make test` runs what needs it, with Java 17
+	@scripts/jars rest .venv/jars/rest
+
+lake: setup  ## long: the whole target contract for Iceberg, Delta and Parquet on S3 of the embedded AWS; readers who poll 200 loads
+	@LAKES_ON=s3 $(BIN)/python -m pytest -q tests/targets/test_iceberg.py tests/targets/test_delta.py::TestDelta tests/targets/test_parquet.py::TestParquet
+	@LOADS=200 $(BIN)/python -m pytest -q tests/targets/test_lake_readers.py -k polls
+
+lake-glue: setup  ## long: the same for Iceberg with its catalog in Glue of the embedded AWS
+	@LAKES_ON=glue $(BIN)/python -m pytest -q tests/targets/test_iceberg.py
+
+lake-rest: setup-rest  ## long: the same with Iceberg's own REST catalog
+	@LAKES_ON=rest $(BIN)/python -m pytest -q tests/targets/test_iceberg.py
 
 golden: setup  ## write the golden files of SQL statements anew
 	@GOLDEN=write $(BIN)/python -m pytest -q tests/targets/test_statements.py -k golden

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tailrace.config import (
     FILE_BYTES_MAX,
     Config,
+    IcebergConfig,
     check_config,
     find_config,
     load_config,
@@ -597,3 +598,23 @@ def test_a_table_overrules_the_engine_of_its_target() -> None:
     assert config.engine_of("orders", "ice") == "spark"
     assert config.engine_of("orders", "local") == "process"
     assert config.engine_of("users", "ice") == "process"
+
+
+GLUE: dict[str, Any] = {"kind": "iceberg", "catalog": "glue", "warehouse": "s3://lake/ice"}
+
+
+def test_names_that_awss_catalogs_do_not_have_are_refused_with_one_that_they_have() -> None:
+    with pytest.raises(ConfigInvalid, match=r"'Prod\.Orders' is no table's name in AWS's catalogs") as raised:
+        check_config(document(targets__ice=GLUE, tables={"Prod.Orders": {}}), Path("t"))
+    assert 'name = "prod_orders"' in raised.value.hint
+    named = {"Prod.Orders": {"name": "prod_orders"}}
+    check_config(document(targets__ice=GLUE, tables=named), Path("t"))
+    with pytest.raises(ConfigInvalid, match=r"'a\.b' is no name"):
+        check_config(document(targets__ice={**GLUE, "namespace": "a.b"}, tables=named), Path("t"))
+
+
+def test_to_a_rest_catalog_a_warehouse_is_a_name() -> None:
+    ice = {"kind": "iceberg", "catalog": "rest", "uri": "https://c", "warehouse": "sales"}
+    target = check_config(document(targets__ice=ice), Path("t")).targets["ice"]
+    assert isinstance(target, IcebergConfig)
+    assert not target.is_local

@@ -1,4 +1,4 @@
-"""spark-submit --packages io.delta:delta-spark_2.13:VERSION delta_spark.py delta/orders"""
+"""spark-submit --packages io.delta:delta-spark_2.12:3.3.2 delta_spark.py delta/orders"""
 
 import sys
 

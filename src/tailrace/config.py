@@ -131,6 +131,9 @@ def _checked(check: Callable[[str], Found], value: str, place: str = "") -> Foun
         raise _Finding(error.message, hint=error.hint, place=place) from error
 
 
+_AWS_NAME: Final = re.compile(r"[a-z0-9_]{1,255}")
+_AWS_UNFIT: Final = re.compile(r"[^a-z0-9_]")
+
 FilePath: TypeAlias = Annotated[str, AfterValidator(_path)]
 TargetTable: TypeAlias = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_name)]
 
@@ -291,12 +294,20 @@ class IcebergConfig(_Section):
             raise _Finding("uri holds a password", hint=NO_SECRETS)
         if self.signing is not None and self.catalog != "rest":
             raise _Finding("signing is for a REST catalog", hint='Set catalog = "rest", or leave it away.')
+        if self.is_of_aws and not _AWS_NAME.fullmatch(self.namespace):
+            hint = "It becomes one database: 1 to 255 small letters, digits and underscores."
+            raise _Finding(f"namespace {self.namespace!r:.80} is no name in AWS's catalogs", hint=hint)
         return self
 
     @property
     def is_local(self) -> bool:
-        """Whether tables lie in a folder of this machine."""
-        return self.warehouse is not None and "://" not in self.warehouse
+        """Whether tables lie in a folder of this machine. To a REST catalog a warehouse is a name like any other."""
+        return self.catalog != "rest" and self.warehouse is not None and "://" not in self.warehouse
+
+    @property
+    def is_of_aws(self) -> bool:
+        """Whether the catalog is AWS's own, which takes AWS's own login and knows small letters only."""
+        return self.catalog == "glue" or self.signing is not None
 
     def place(self, table: str) -> tuple[str, ...]:
         """What no two tables may share."""
@@ -534,6 +545,13 @@ class Config(_Section):
                 f"the target {target!r} is {config.kind}, which keeps no mode {mode!r}",
                 hint=f'Set mode = "{offered[0]}" in [targets.{target}], and none in [tables.{table}].',
                 place=f"tables.{table}",
+            )
+        if isinstance(config, IcebergConfig) and config.is_of_aws and not _AWS_NAME.fullmatch(self.name_of(table)):
+            raise _Finding(
+                f"{self.name_of(table)!r:.80} is no table's name in AWS's catalogs, where the target {target!r} keeps it",
+                hint=f'Set name = "{_AWS_UNFIT.sub("_", self.name_of(table).lower())[:255]}" in its section, or another one of'
+                " small letters, digits and underscores.",
+                place=f"tables.{table}.name",
             )
         if isinstance(config, _LakeConfig) and folder_of(config.url) == folder_of(self.landing.url):
             raise _Finding(

@@ -47,7 +47,7 @@ def examine(pipeline: Pipeline, pattern: str = "*") -> Iterator[Finding]:
     yield from _landing(pipeline, regions)
     targets = dict.fromkeys(name for table in pipeline.tables(pattern) for name in pipeline.config.targets_of(table))
     for name in targets:
-        yield from _target(pipeline, name)
+        yield from _target(pipeline, identity, name)
 
 
 def _versions() -> Versions:
@@ -86,11 +86,15 @@ def _table(pipeline: Pipeline, table: str) -> TableFacts | Unknown:
 
 def _may_export(pipeline: Pipeline, identity: Identity | Unknown, facts: TableFacts) -> bool | Unknown | None:
     """By simulation; None for the root user, whom no policy limits."""
+    return _simulated(pipeline, identity, "dynamodb:ExportTableToPointInTime", facts.arn)
+
+
+def _simulated(pipeline: Pipeline, identity: Identity | Unknown, action: str, arn: str) -> bool | Unknown | None:
     if isinstance(identity, Unknown):
         return identity
     if identity.arn.endswith(":root"):
         return None
-    return simulate(pipeline.aws, _principal(identity.arn), "dynamodb:ExportTableToPointInTime", facts.arn)
+    return simulate(pipeline.aws, _principal(identity.arn), action, arn)
 
 
 def _principal(arn: str) -> str:
@@ -116,20 +120,27 @@ def _bucket(pipeline: Pipeline, bucket: str, prefix: str) -> BucketFacts:
     return BucketFacts(bucket, prefix, s3) if isinstance(s3, Unknown) else describe_bucket(s3, bucket, prefix)
 
 
-def _target(pipeline: Pipeline, name: str) -> Iterator[Finding]:
+def _target(pipeline: Pipeline, identity: Identity | Unknown, name: str) -> Iterator[Finding]:
     config = pipeline.config.targets[name]
     if isinstance(config, DuckDbConfig):
         yield rules.check_file(name, _file(pipeline, name, pipeline.base / Path(config.path).expanduser()))
         return
     if isinstance(config, ParquetConfig | DeltaConfig):
-        bucket = split_url(config.url)[1]
-        is_known = bool(bucket) and split_url(pipeline.config.landing.url)[1] == bucket
-        yield from _place(pipeline, config.url, {}, is_known=is_known)
+        places = list(_lake_place(pipeline, config.url))
+        yield from places
+        scheme, _, path = split_url(config.url)
+        is_there = scheme == "s3" or (pipeline.base / Path(path).expanduser()).exists()  # opening makes a folder
+        if is_there and rules.worst(places) != "error":
+            opened = found("open", lambda: pipeline.target(name))
+            yield rules.check_lake(name, config.url, opened if isinstance(opened, Unknown) else None)
         return
     staging = None
     if isinstance(config, IcebergConfig):
         yield rules.check_catalog(name, config.namespace, found("catalog", lambda: pipeline.target(name).tables()))  # type: ignore[attr-defined]
-        staging = None if config.is_local else config.warehouse
+        if config.catalog == "glue":
+            yield _glue_rights(pipeline, identity, name, config.namespace)
+        if (config.warehouse or "").startswith("s3://"):
+            yield from _lake_place(pipeline, config.warehouse or "")
     else:
         yield rules.check_schema(name, _schema(pipeline, name, config))
         staging = config.staging if isinstance(config, RedshiftConfig) else None
@@ -138,6 +149,26 @@ def _target(pipeline: Pipeline, name: str) -> Iterator[Finding]:
         facts = _bucket(pipeline, bucket, prefix)
         is_known = split_url(pipeline.config.landing.url)[1] == bucket
         yield from rules.check_bucket(facts, {}, is_staging=True, is_known=is_known)
+
+
+def _lake_place(pipeline: Pipeline, url: str) -> Iterator[Finding]:
+    bucket = split_url(url)[1]
+    is_known = bool(bucket) and split_url(pipeline.config.landing.url)[1] == bucket
+    yield from _place(pipeline, url, {}, is_known=is_known)
+
+
+def _glue_rights(pipeline: Pipeline, identity: Identity | Unknown, name: str, database: str) -> Finding:
+    region = pipeline.aws.login().region or "*"
+    account, partition = "*", "aws"
+    if not isinstance(identity, Unknown):
+        account, partition = identity.account, identity.arn.split(":")[1]
+    arns = [
+        f"arn:{partition}:glue:{region}:{account}:{part}"
+        for part in ("catalog", f"database/{database}", f"table/{database}/*")
+    ]
+    answers = {action: _simulated(pipeline, identity, action, arns[2]) for action in rules.GLUE_WRITES}
+    allowed = {action: answer for action, answer in answers.items() if answer is not None}
+    return rules.check_glue_rights(name, arns, allowed or None)
 
 
 def _file(pipeline: Pipeline, name: str, path: Path) -> FileFacts:

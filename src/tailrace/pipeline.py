@@ -369,20 +369,34 @@ class Pipeline:
         compact: bool = True,
         load_all: bool = False,
         take_over: bool = False,
+        target: str | None = None,
         stop: threading.Event | None = None,
         on_change: Callable[[TableRun], None] = lambda run: None,
     ) -> list[TableRun]:
         """Capture, scan, load and compact until `stop`, the budget's end, or (`until_caught_up`) until nothing is left to do.
 
         What a table's `load` setting leaves until later is left, except with `load_all`. A loader that is at work elsewhere is
-        waited for, except with `take_over`. One table's trouble does not stop the others: it is logged, shown in the result,
-        and tried again.
+        waited for, except with `take_over`. With `target` only that one is loaded. One table's trouble does not stop the
+        others: it is logged, shown in the result, and tried again. Raises UsageInvalid where no table goes to the target.
         """
         from tailrace.runtimes.daemon import Daemon
 
         budget = Budget(self.clock, budget_seconds, stop)
+        chosen = self.tables(tables)
+        if target is not None and not any(target in self.config.targets_of(table) for table in chosen):
+            raise UsageInvalid(
+                f"No table of these goes to a target {target!r:.80}",
+                hint=f"Configured are: {', '.join(self.config.targets)}. Which tables go where, each table's `targets` says.",
+            )
         daemon = Daemon(
-            self, self.tables(tables), budget, until_caught_up, on_change, load_all=load_all, take_over=take_over
+            self,
+            chosen,
+            budget,
+            until_caught_up,
+            on_change,
+            load_all=load_all,
+            take_over=take_over,
+            target=target,
         )
         return daemon.run(capture=capture, backfill=backfill, load=load, compact=compact)
 

@@ -470,6 +470,42 @@ def test_postgres(patient: Patient, server: PostgresServer) -> None:
     assert patient.problem(4)["check"] == "target"
 
 
+LAKE = """
+[targets.lake]
+kind = "{kind}"
+{settings}
+[targets.local]
+"""
+
+
+def lake(patient: Patient, kind: str, settings: str) -> None:
+    patient.configure(f"s3://{patient.bucket}/landing", targets=LAKE.format(kind=kind, settings=settings))
+
+
+def test_lakes(patient: Patient) -> None:
+    place = f"s3://{patient.bucket}/lake"
+    for kind, settings, says in (
+        ("delta", f'url = "{place}"', "can be opened"),
+        ("iceberg", f'catalog = "glue"\nwarehouse = "{place}"\nnamespace = "ice"', "namespace ice holds 0 tables"),
+    ):
+        lake(patient, kind, settings)
+        found = [f for f in patient.findings(0) if f["subject"] in ("lake", f"{place}/")]
+        assert {"bucket", "writes", "lifecycle", "target"} <= {f["check"] for f in found}
+        assert any(says in f["message"] for f in found if f["check"] == "target")
+        assert ("rights" in {f["check"] for f in found}) == (kind == "iceberg")
+    lake(patient, "parquet", 'url = "file:./new"')
+    assert patient.findings(0, "--problems") == []
+    assert not (patient.site.folder / "new").exists()
+    lake(patient, "parquet", 'url = "s3://no-such-lake/x"')
+    found_bucket = patient.problem(4)
+    assert (found_bucket["check"], found_bucket["fix"]) == ("bucket", "aws s3 mb s3://no-such-lake")
+    lake(patient, "iceberg", 'catalog = "rest"\nuri = "http://127.0.0.1:9"\nwarehouse = "sales"')
+    unreachable = patient.problem(4)
+    assert (unreachable["check"], unreachable["subject"]) == ("target", "lake")
+    assert "see whether the catalog runs" in unreachable["fix"]
+    assert not (patient.site.folder / "sales").exists()
+
+
 def test_redshift(patient: Patient) -> None:
     landing = f"s3://{patient.bucket}/landing"
     patient.configure(landing, targets=REDSHIFT.format(bucket=patient.bucket, schema="lake"))

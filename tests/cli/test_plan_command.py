@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
@@ -48,18 +48,7 @@ def planned(*arguments: str) -> Any:
 # ---- from arguments
 
 
-def test_a_target_whose_costs_are_not_known_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tailrace.toml").write_text(
-        '[landing]\nurl = "file:./landing"\n[targets.lake]\nkind = "delta"\nurl = "file:./lake"\n[tables.orders]\n'
-    )
-    monkeypatch.chdir(tmp_path)
-    result = run()
-    assert result.exit_code == 2
-    assert "What a target of kind delta costs is not known" in result.output
-    assert "duckdb, postgres, redshift" in result.output
-
-
-@pytest.mark.parametrize("target", ["duckdb", "postgres", "redshift"])
+@pytest.mark.parametrize("target", get_args(rules.Target))
 def test_every_line_is_its_quantity_times_the_price_in_the_file(target: str) -> None:
     prices = tomllib.loads(FILE.read_text(), parse_float=Decimal)["prices"]
     found = planned(*QUIET, "--target", target)

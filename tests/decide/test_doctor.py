@@ -329,6 +329,29 @@ def test_a_schema(facts: SchemaFacts | Unknown, says: str, fix: str) -> None:
     assert fix in finding.fix
 
 
+@pytest.mark.parametrize(
+    ("allowed", "level", "says"),
+    [
+        (None, "ok", "tables may be made in Glue"),
+        (dict.fromkeys(doctor.GLUE_WRITES, True), "ok", "simulation"),
+        ({**dict.fromkeys(doctor.GLUE_WRITES, True), "glue:UpdateTable": False}, "error", "glue:UpdateTable: not"),
+        ({"glue:CreateTable": AWAY, "glue:UpdateTable": False}, "warning", "was not looked at: No answer"),
+    ],
+)
+def test_rights_in_glue(allowed: dict[str, bool | Unknown] | None, level: str, says: str) -> None:
+    finding = doctor.check_glue_rights("ice", ["arn:aws:glue:eu-west-1:1:table/ice/*"], allowed)
+    assert (finding.level, finding.check) == (level, "rights")
+    assert says in finding.message
+    assert ("arn:aws:glue:eu-west-1:1:table/ice/*" in finding.fix) == (level != "ok")
+
+
+def test_a_lake_that_cannot_be_opened() -> None:
+    assert doctor.check_lake("lake", "s3://a/b", None).level == "ok"
+    assert doctor.check_lake("lake", "s3://a/b", AWAY) == Finding(
+        "error", "target", "lake", "No answer", "Check the network."
+    )
+
+
 def test_the_worst_decides() -> None:
     ok, warning, error = (Finding(level, "table", "t", "m") for level in doctor.LEVELS)
     assert (worst([]), worst([ok]), worst([ok, warning]), worst([error, warning, ok])) == (

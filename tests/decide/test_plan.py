@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ sizes = st.builds(
     writes_per_second=st.decimals(0, 10**5, places=3),
     shards=st.none() | st.integers(1, 5000),
 )
-targets = st.sampled_from(("duckdb", "postgres", "redshift"))
+targets = st.sampled_from(get_args(Target))
 wishes = st.integers(1, 30 * 86_400)
 
 
@@ -70,6 +71,20 @@ def test_windows_that_overlap_read_what_changed_once_each() -> None:
     assert (width, step) == ('"15m"', '"450s"')
     assert read["exports-sliding"] == 2 * read["exports"]
     assert sliding.most_seconds < tiling.most_seconds
+
+
+def test_a_lake_costs_requests_and_what_it_holds() -> None:
+    way = way_of(make_plan(QUIET, 900, "parquet", PRICES), "lambda-scheduled")
+    loads = next(line.quantity for line in way.monthly if line.part == "lake") / 3
+    assert [(line.price.name, line.quantity) for line in way.monthly if line.part == "lake"] == [
+        ("s3_write", loads * 3),
+        ("s3_read", loads * 4),
+        ("s3_storage", Decimal("0.636656")),  # half of 1 GB, and 262,800 × 520 bytes, of a changelog
+    ]
+    assert loads > 1000
+    held = way_of(make_plan(QUIET, 900, "iceberg", PRICES), "lambda-scheduled").monthly
+    assert [line.quantity for line in held if line.part == "lake"][2] == Decimal("0.5")
+    assert not any(line.part == "lake" for line in way_of(make_plan(QUIET, 900, "redshift", PRICES), way.name).monthly)
 
 
 def test_a_redshift_that_is_never_left_alone_is_awake_all_month() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.codec import META_FIELDS
-from tailrace.decide.schema import plan_columns
+from tailrace.decide.schema import folded, plan_columns
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import (
@@ -126,6 +126,16 @@ def test_a_name_that_looks_numbered_is_one_like_any_other() -> None:
 def test_names_are_not_changed_otherwise() -> None:
     hostile = {(name, "S"): AttributeSeen(1) for name in strategies.HOSTILE_NAMES}
     assert names(hostile, case_insensitive=False) == {f"{name}:S": name for name in sorted(strategies.HOSTILE_NAMES)}
+
+
+def test_letters_are_one_if_either_case_makes_them_one() -> None:
+    """As Java compares letters, and so Spark the names of columns: the capital of each, and then its small letter."""
+    alike = ["kK\u212a", "sSſ", "iIıİ", "µμΜ", "σςΣ", "ǆǅǄ", "ßẞ", "ᾳᾼ"]
+    assert {len({folded(f"a{letter}") for letter in letters}) for letters in alike} == {1}
+    assert len({folded(letter) for letter in ("ß", "ss", "ﬁ", "fi", "é", "e", "\u0307", "i", "j\u0307")}) == 9
+    for letter in map(chr, range(0xD800)):
+        other = letter.upper() if len(letter.upper()) == 1 else letter
+        assert folded(letter) == folded(letter.lower()) == folded(other), hex(ord(letter))
 
 
 def test_letters_without_a_simple_lower_case_stay_apart() -> None:

@@ -31,6 +31,19 @@ POSTGRES: Final = """
 kind = "postgres"
 host = "db.example.com"
 """
+LAKES: Final = """
+[targets.files]
+kind = "parquet"
+url = "s3://acme-lake/files"
+[targets.delta]
+kind = "delta"
+url = "s3://acme-delta"
+[targets.ice]
+kind = "iceberg"
+catalog = "glue"
+warehouse = "s3://acme-lake/iceberg"
+namespace = "orders_lake"
+"""
 ORDERS: Final = '[tables.orders]\ncapture = "lambda"\n'
 NETWORK: Final = """
 subnets = ["subnet-0a1b2c3d"]
@@ -62,6 +75,7 @@ capture = "lambda"
 flush_seconds = 5
 start = "LATEST"
 """,
+    "lakes": HEAD + LAKES + ORDERS,
     "existing-bucket": """
 [landing]
 url = "s3://acme-lake"

@@ -423,6 +423,36 @@ class TestRefused:
         assert "duckdb" not in deployment.config
         assert any("not loaded into local" in note for note in deployment.notes)
 
+    @pytest.mark.parametrize(
+        ("lake", "why"),
+        [
+            ('kind = "parquet"\nurl = "file:./lake"', "a folder of one machine"),
+            ('kind = "iceberg"\nwarehouse = "lake"', "a folder of one machine"),
+            ('kind = "iceberg"\nwarehouse = "s3://a/b"\nuri = "postgresql://db/x"', "wants a login"),
+            ('kind = "iceberg"\ncatalog = "rest"\nuri = "https://catalog"', "wants a login"),
+            ('kind = "iceberg"\ncatalog = "glue"\nwarehouse = "s3://a/b"\nengine = "spark"', "tailrace spark render"),
+        ],
+    )
+    def test_a_lake_that_no_function_reaches_is_refused_alone_and_left_out_beside_others(
+        self, lake: str, why: str
+    ) -> None:
+        target = f"[targets.lake]\n{lake}\n"
+        with pytest.raises(ConfigInvalid, match=why):
+            deployment_of(HEAD + target + ORDERS)
+        deployment = deployment_of(HEAD + REDSHIFT + target + ORDERS)
+        assert any("orders is not loaded into lake" in note and why in note for note in deployment.notes)
+        assert "targets.lake" not in deployment.config
+        assert deployment.extras == ("fast",)
+
+    def test_a_lake_that_functions_load_brings_its_library_and_memory(self) -> None:
+        deployment = deployment_of(CONFIGURATIONS["lakes"])
+        assert deployment.extras == ("fast", "iceberg", "delta")
+        assert parts(deployment, Function)["OrdersLoad"].memory == 3008
+        assert parts(deployment, Function)["OrdersCapture"].memory == 256
+        smaller = deployment_of(CONFIGURATIONS["lakes"] + "[deploy]\nmemory = 2048\n")
+        assert parts(smaller, Function)["OrdersTick"].memory == 2048
+        assert {"files", "delta", "ice"} == set(config_of(deployment.config).targets)
+
     def test_more_tables_than_a_role_has_room_for(self) -> None:
         tables = "".join(f"[tables.table_with_a_long_name_{number:04}]\ncapture = 'lambda'\n" for number in range(60))
         with pytest.raises(ConfigInvalid, match="longer than IAM allows"):

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import botocore.session
 import pytest
-from configurations import CONFIGURATIONS, HEAD, ORDERS, REDSHIFT, config_of, deployment_of
+from configurations import CONFIGURATIONS, HEAD, LAKES, ORDERS, REDSHIFT, config_of, deployment_of
 from permissions import Call, is_allowed
 
 import tailrace
 from tailrace.deploy.iam import documents
 from tailrace.deploy.model import Role, Statement
-from tailrace.deploy.plan import plan, plan_for_server
+from tailrace.deploy.plan import plan, plan_for_readers, plan_for_server
 from tailrace.deploy.policies import CALLS, action_of
 from tailrace.errors import UsageInvalid
 
@@ -185,6 +185,62 @@ def test_a_role_may_do_what_is_its_duty_on_its_own_table(duty: str, action: str,
         assert not is_allowed(foreign, role_of(TWO, duty))
 
 
+ICE: Final = LAKES.replace('catalog = "glue"\nwarehouse = "s3://acme-lake/iceberg"', "CATALOG")
+TABLES: Final = "arn:aws:s3tables:eu-west-1:111122223333:bucket/lake"
+IN_S3_TABLES: Final = ICE.replace(
+    "CATALOG", f'catalog = "rest"\nuri = "https://s3tables/iceberg"\nwarehouse = "{TABLES}"\nsigning = "s3tables"'
+)
+BY_SQL: Final = ICE.replace("CATALOG", 'uri = "postgresql://db/lake"\nwarehouse = "s3://acme-lake/iceberg"')
+
+
+@pytest.mark.parametrize(
+    ("lakes", "action", "resource", "allowed"),
+    [
+        (LAKES, "s3:DeleteObject", f"{BUCKET}/files/orders/data/x.parquet", True),
+        (LAKES, "s3:AbortMultipartUpload", f"{BUCKET}/iceberg/x", True),
+        (LAKES, "s3:PutObject", f"{BUCKET}/files/customers/data/x.parquet", False),
+        (LAKES, "s3:PutObject", f"{BUCKET}/files/orders2/data/x.parquet", False),
+        (LAKES, "s3:PutObject", "arn:aws:s3:::acme-delta/orders/_delta_log/0.json", True),
+        (LAKES, "s3:PutObject", "arn:aws:s3:::acme-other/orders/_delta_log/0.json", False),
+        (LAKES, "glue:UpdateTable", "arn:aws:glue:eu-west-1:111122223333:table/orders_lake/orders", True),
+        (LAKES, "glue:UpdateTable", "arn:aws:glue:eu-west-1:111122223333:table/other/orders", False),
+        (LAKES, "glue:CreateDatabase", "arn:aws:glue:eu-west-1:111122223333:database/orders_lake", True),
+        (LAKES, "glue:DeleteTable", "arn:aws:glue:eu-west-1:111122223333:table/orders_lake/orders", False),
+        (IN_S3_TABLES, "s3tables:PutTableData", f"{TABLES}/table/0a1b", True),
+        (IN_S3_TABLES, "s3tables:PutTableData", f"{TABLES}2/table/0a1b", False),
+        (IN_S3_TABLES, "s3tables:DeleteTable", f"{TABLES}/table/0a1b", False),
+    ],
+)
+def test_who_loads_a_lake_may_write_to_its_own_place(lakes: str, action: str, resource: str, allowed: bool) -> None:
+    for duty in ("load", "tick"):
+        assert is_allowed(Call(action, resource, OWN), role_of(HEAD + lakes + ORDERS, duty)) is allowed
+    assert not is_allowed(Call(action, resource, OWN), role_of(HEAD + lakes + ORDERS, "capture"))
+
+
+def test_who_reads_a_lake_may_do_nothing_else() -> None:
+    for lakes in (LAKES, IN_S3_TABLES):
+        deployment = plan_for_readers(config_of(HEAD + REDSHIFT + lakes + ORDERS), "0")
+        (role,) = deployment.roles
+        reading = re.compile(r"(s3|glue|s3tables):(Get|List)[A-Za-z]+")
+        assert all(reading.fullmatch(action) for statement in role.statements for action in statement.actions)
+        assert all(statement.actions for statement in role.statements)
+    read = statements_of(plan_for_readers(config_of(HEAD + LAKES + ORDERS), "0").roles[0], HEAD + LAKES + ORDERS)
+    assert is_allowed(Call("s3:GetObject", f"{BUCKET}/files/orders/data/x.parquet", OWN), read)
+    assert is_allowed(Call("glue:GetTable", "arn:aws:glue:eu-west-1:111122223333:table/orders_lake/orders"), read)
+    assert not is_allowed(Call("s3:GetObject", f"{BUCKET}/tailrace/orders/manifest.json", OWN), read)
+    assert plan_for_readers(config_of(HEAD + REDSHIFT + ORDERS), "0").roles == ()
+
+
+def test_a_server_may_write_where_no_function_can() -> None:
+    call = Call("s3:PutObject", f"{BUCKET}/iceberg/x", OWN)
+    assert not is_allowed(call, role_of(HEAD + BY_SQL + ORDERS, "load"))
+    served = plan_for_server(config_of(HEAD + BY_SQL + ORDERS), "0")
+    (document,) = documents(served, served.roles, ACCOUNT, VALUES).values()
+    assert is_allowed(call, document["policy"]["Statement"])
+    (sids,) = [[statement.sid for statement in role.statements] for role in served.roles]
+    assert len(sids) == len(set(sids))
+
+
 def test_no_role_writes_to_a_source_table() -> None:
     writing = re.compile(r"dynamodb:(Put|Update|Delete|BatchWrite|Restore|Create|Transact)")
     for text in CONFIGURATIONS.values():
@@ -234,6 +290,7 @@ def test_actions_are_those_of_the_calls_and_of_services_that_act_for_a_role() ->
         "stream mapping": {"dynamodb:ListStreams"},
         "exports, written with the caller's rights": {"s3:PutObjectAcl", "s3:AbortMultipartUpload"},
         "keys of S3 and SNS": {"kms:Decrypt", "kms:GenerateDataKey"},
+        "lakes, by their own libraries": {"s3:AbortMultipartUpload"} | {a for a in all_actions() if a.startswith("glue:")},
         "queue mapping": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     })  # fmt: skip
     assert all_actions() <= called.union(*by_services.values())

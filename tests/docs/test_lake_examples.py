@@ -1,6 +1,6 @@
 """The examples of reading lake tables, each run as it stands over a table that was just loaded.
 
-Not run are those for Athena, whose text a parser of its dialect reads, and for Spark with jars that nothing here has.
+Those for Spark are run in tests/spark, and that for Athena is not run: a parser of its dialect reads it.
 """
 
 from __future__ import annotations

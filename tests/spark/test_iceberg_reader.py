@@ -39,20 +39,20 @@ def read_by_us(lake: Lake) -> list[str]:
 
 
 @pytest.mark.parametrize("by_spark", [False, True], ids=["process", "spark"])
-def test_it_reads_every_value(iceberg_spark: Any, tmp_path: Path, by_spark: bool) -> None:
+def test_it_reads_every_value(lake_spark: Any, tmp_path: Path, by_spark: bool) -> None:
     world = World(tmp_path, COMPOSITE)
     world.publish([Change("r", item) for item in awkward_items(COMPOSITE)])
-    lake = Lake(world, "lake", "current", iceberg_spark)
+    lake = Lake(world, "lake", "current", lake_spark)
     lake.load(by_spark=by_spark)
-    found = read_by_spark(iceberg_spark, lake)
+    found = read_by_spark(lake_spark, lake)
     assert found == read_by_us(lake)
     assert any("1E-130" in row for row in found)
 
 
-def test_it_reads_what_was_widened_deleted_and_written_by_both(iceberg_spark: Any, tmp_path: Path) -> None:
+def test_it_reads_what_was_widened_deleted_and_written_by_both(lake_spark: Any, tmp_path: Path) -> None:
     world, random = World(tmp_path, PK), Random(11)
-    lake = Lake(world, "lake", "history", iceberg_spark)
+    lake = Lake(world, "lake", "history", lake_spark)
     for turn in range(3):
         publish_history(world, random, 1000 * (turn + 1), 1)
         lake.load(by_spark=turn == 1)
-        assert read_by_spark(iceberg_spark, lake) == read_by_us(lake)
+        assert read_by_spark(lake_spark, lake) == read_by_us(lake)

@@ -1,70 +1,69 @@
-"""An Iceberg lake for each folder: its catalog is a SQLite file there, its tables lie beside it, or on S3 of an embedded AWS."""
+"""An Iceberg lake for each folder. Its catalog is a SQLite file there and its tables lie beside it, unless a test moves
+tables to S3 of an embedded AWS (`lake_place`), or the catalog to Glue there or to a REST server.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
+from lake_place import BUCKET, KEY, REGION, lakes_on_s3, prefix_of, s3
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.table import Table
 
 from tailrace.clock import Clock, SystemClock
-from tailrace.local.client import LocalAws
 from tailrace.targets.iceberg import IcebergTarget
 from tailrace.targets.iceberg.found import STATE
 
 NAMESPACE = ("lake",)
-BUCKET = "lake"
-on_s3: dict[str, str] = {}  # how to reach it, while tables lie there
+moved: dict[str, str] = {}  # pyiceberg's settings of what lies elsewhere, while it does
 
 
 @contextmanager
-def tables_on_s3() -> Iterator[Any]:
-    """Meanwhile tables lie on S3; gives a client for it."""
-    with LocalAws() as aws:
-        login = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        client = boto3.client(
-            "s3", endpoint_url=aws.endpoint_url, config=Config(s3={"addressing_style": "path"}), **login
-        )
-        client.create_bucket(Bucket=BUCKET)
-        on_s3.update(
-            {
-                "s3.endpoint": aws.endpoint_url,
-                "client.region": "us-east-1",
-                "client.access-key-id": "test",
-                "client.secret-access-key": "test",
-            }
-        )
-        try:
-            yield client
-        finally:
-            on_s3.clear()
+def elsewhere(**settings: str) -> Iterator[None]:
+    """Meanwhile lakes have these settings, too."""
+    moved.update(settings)
+    try:
+        yield
+    finally:
+        moved.clear()
 
 
-def prefix_of(place: Path) -> str:
-    """Where a folder's tables lie in the bucket."""
-    return hashlib.sha256(str(place).encode()).hexdigest()[:12]
+@contextmanager
+def catalog_in_glue() -> Iterator[Any]:
+    """Meanwhile the catalog is Glue, and tables lie on S3; gives a client for that."""
+    with lakes_on_s3() as client, elsewhere(type="glue", **{"glue.endpoint": client.meta.endpoint_url}):
+        yield client
 
 
 def properties(place: Path) -> dict[str, str]:
     place.mkdir(parents=True, exist_ok=True)
-    return {
-        "type": "sql",
-        "uri": f"sqlite:///{place}/catalog.db",
-        "warehouse": f"s3://{BUCKET}/{prefix_of(place)}" if on_s3 else f"file://{place}/warehouse",
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
-        **on_s3,
-    }
+    on = s3()
+    lies: dict[str, str] = {"warehouse": f"file://{place}/warehouse"}
+    if on is not None:
+        lies = {
+            "warehouse": f"s3://{BUCKET}/{prefix_of(place)}",
+            "s3.endpoint": on.endpoint,
+            "client.region": REGION,
+            "client.access-key-id": KEY,
+            "client.secret-access-key": KEY,
+        }
+    catalog = {"type": "sql", "uri": f"sqlite:///{place}/catalog.db"}
+    return {**catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO", **lies, **moved}
+
+
+def namespace_of(place: Path) -> tuple[str, ...]:
+    """A catalog of its own has the namespace that all have; of one that all share each folder has a namespace."""
+    return (f"lake_{prefix_of(place)}",) if "type" in moved else NAMESPACE
 
 
 def open_target(place: Path, clock: Clock | None = None, **options: Any) -> IcebergTarget:
-    return IcebergTarget("ice", lambda: properties(place), NAMESPACE, str(place), clock or SystemClock(), **options)
+    return IcebergTarget(
+        "ice", lambda: properties(place), namespace_of(place), str(place), clock or SystemClock(), **options
+    )
 
 
 def catalog_of(place: Path) -> Catalog:
@@ -74,7 +73,7 @@ def catalog_of(place: Path) -> Catalog:
 
 def orders(place: Path) -> Table:
     """The table under test, as it is now."""
-    return catalog_of(place).load_table((*NAMESPACE, "orders"))
+    return catalog_of(place).load_table((*namespace_of(place), "orders"))
 
 
 def change_state(place: Path, **values: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from tailrace.landing import LocalStore
 from tailrace.targets.target import Mode, Target
 from tailrace.testing.faults import WRITE_FAULTS, FaultPlan, FaultyStore, effects_of, stopped
-from tailrace.testing.target_contract import HISTORY, Replica
+from tailrace.testing.target_contract import HISTORY, Replica, put
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,29 @@ def shows_all_or_nothing(struck: Struck) -> bool:
     else:
         assert replica.shown() == {}, struck.what
     return is_applied
+
+
+# ---- two loaders
+
+LATER = (9, [put(90, "z")])
+NARROW = [(number, [put(number, key, x={"N": "1"})]) for number, key in enumerate("abc", 1)]
+
+
+@dataclass
+class Interrupting:
+    """Lets somebody else work before one of the calls."""
+
+    at: int
+    work: Callable[[], Any]
+    calls: int = 0
+    done: bool = False
+
+    def read(self, name: str, effect: Callable[[], Any]) -> Any:
+        return self.write(name, effect)
+
+    def write(self, name: str, effect: Callable[[], Any]) -> Any:
+        if self.calls == self.at:
+            self.work()
+            self.done = True
+        self.calls += 1
+        return effect()

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
@@ -288,35 +287,6 @@ def test_a_loader_that_is_killed_leaves_the_old_state_or_the_new(stages: Path, n
     replica.check()
     replica.apply(HISTORY[2])
     replica.check()
-
-
-# ---- readers
-
-
-def test_a_reader_sees_no_half_applied_load_and_no_key_that_goes_back(tmp_path: Path) -> None:
-    loads, keys = 200, [f"k{n}" for n in range(5)]
-    replica = Replica(open_target(tmp_path))
-    replica.apply((1, [put(n, key, x={"N": "0"}) for n, key in enumerate(keys, 1)]))
-    done, seen = threading.Event(), []
-
-    def read() -> None:
-        reader = open_target(tmp_path)
-        while not done.is_set():
-            rows = reader.query("SELECT DISTINCT x FROM orders").to_pylist()
-            seen.append([row["x"] for row in rows])
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    try:
-        for number in range(2, loads + 2):
-            changes = [put(100 * number + n, key, x={"N": str(number)}) for n, key in enumerate(keys)]
-            replica.apply((number, changes))
-    finally:
-        done.set()
-        thread.join()
-    assert all(len(values) == 1 for values in seen), "every row is of one load"
-    assert [values[0] for values in seen] == sorted(values[0] for values in seen)
-    assert len({values[0] for values in seen}) > 3
 
 
 def test_old_ledger_rows_are_kept_in_a_table_of_their_own(tmp_path: Path) -> None:

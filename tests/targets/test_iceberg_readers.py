@@ -1,94 +1,18 @@
-"""What other engines see of our Iceberg tables: DuckDB's own extension, polars, pyiceberg; and what we see of their writes."""
+"""How engines skip files of our Iceberg tables, and what we see of their writes. What they read: test_lake_readers.py."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import duckdb
-import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from duckdb_extensions import import_extension
 from iceberg_place import NAMESPACE, catalog_of, open_target, orders
-from pyiceberg.table import Table
 from pyiceberg.types import LongType
 
 from tailrace.errors import UserFault
-from tailrace.model.numbers import canonical_number
-from tailrace.testing.target_contract import COMPOSITE, EVERYTHING, HISTORY, MODES, Change, Replica, delete, put
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    folder = str(tmp_path_factory.mktemp("extensions"))
-    settings = {"extension_directory": folder, "autoinstall_known_extensions": False}
-    with duckdb.connect(config=settings) as connection:
-        for name in ("avro", "iceberg"):
-            import_extension(name, con=connection)
-            connection.execute(f"LOAD {name}")
-        yield connection
-
-
-def by_duckdb(table: Table, engine: duckdb.DuckDBPyConnection) -> pa.Table:
-    return engine.execute(f"FROM iceberg_scan('{table.metadata_location}')").to_arrow_table()
-
-
-@pytest.mark.filterwarnings("ignore:Iceberg scan planning:polars.exceptions.PerformanceWarning")
-def by_polars(table: Table, engine: duckdb.DuckDBPyConnection) -> pa.Table:
-    return polars.scan_iceberg(table).collect().to_arrow()
-
-
-def by_pyiceberg(table: Table, engine: duckdb.DuckDBPyConnection) -> pa.Table:
-    return table.scan().to_arrow()
-
-
-READERS = [by_duckdb, by_polars, by_pyiceberg]
-
-
-def plain(rows: pa.Table) -> list[dict[str, Any]]:
-    """Rows in one order, numbers by their value, JSON as it stands."""
-
-    def value(held: Any) -> Any:
-        if isinstance(held, list):
-            return [value(member) for member in held]
-        return canonical_number(str(held)) if isinstance(held, int | Decimal) and not isinstance(held, bool) else held
-
-    shown = [{name: value(held) for name, held in row.items()} for row in rows.to_pylist()]
-    return sorted(shown, key=lambda row: (row["_tr_pos"], repr(row)))
-
-
-@pytest.mark.filterwarnings("ignore:Iceberg scan planning")
-@pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("mode", MODES)
-def test_every_engine_sees_the_same_rows(
-    tmp_path: Path, engine: duckdb.DuckDBPyConnection, read: Any, mode: Any
-) -> None:
-    """After columns were added, widened from whole numbers to decimals to text, rows deleted and brought back."""
-    replica = Replica(open_target(tmp_path), mode)
-    for load in HISTORY:
-        replica.apply(load)
-    replica.apply((6, [put(60, "all", **EVERYTHING), delete(61, "b")]))
-    replica.check()
-    expected = plain(replica.target.query("SELECT * FROM orders"))
-    assert plain(read(orders(tmp_path), engine)) == expected
-    assert len(expected) > 2
-
-
-@pytest.mark.filterwarnings("ignore:Iceberg scan planning")
-@pytest.mark.parametrize("read", READERS)
-def test_every_engine_reads_surprises_of_a_schema(tmp_path: Path, engine: duckdb.DuckDBPyConnection, read: Any) -> None:
-    replica = Replica(open_target(tmp_path))
-    replica.apply((1, [put(1, price={"N": "1"}, Price={"N": "2"}, **{"a.b": {"S": "x"}, "l": {"SS": ["x"]}})]))
-    names = {f"x{n}": {"N": str(n)} for n in range(2000)}
-    replica.apply((2, [put(2, "b", price={"S": "dear"}, **{"l.element": {"S": "x"}}, **names)]))
-    replica.apply((3, [put(3, "c", price={"N": "1E-130"}, x1={"N": "0.5"})]))
-    replica.check()
-    assert plain(read(orders(tmp_path), engine)) == plain(replica.target.query("SELECT * FROM orders"))
+from tailrace.testing.target_contract import COMPOSITE, Change, Replica, put
 
 
 def test_engines_skip_files_by_our_statistics(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from iceberg_place import BUCKET, open_target, orders, prefix_of, tables_on_s3
+from iceberg_place import open_target, orders
+from lake_place import BUCKET, lakes_on_s3, prefix_of
 
 from tailrace.errors import OutcomeUnknown, TailraceError
 from tailrace.testing.target_contract import HISTORY, MODES, Replica, put
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    with tables_on_s3() as client:
+    with lakes_on_s3() as client:
         yield client
 
 

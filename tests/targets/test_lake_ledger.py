@@ -51,7 +51,7 @@ def entry(*numbers: int) -> Entry:
 def a_ledger(loads: int = 0) -> LakeLedger:
     ledger = LakeLedger(identity(SPEC))
     for number in range(1, loads + 1):
-        ledger = ledger.applied(entry(number), 2, identity(SPEC), 3 * number)
+        ledger = ledger.applied(SPEC, entry(number), (), 3, 2)
     return ledger
 
 
@@ -62,7 +62,7 @@ EVERYTHING = replace(
         Column("Preis €", "N", "Preis €", ColumnType("decimal", 2), NumberRange(False, 3, 2)),
     ),
     counter=7,
-    beyond=((5, None), (6, 17)),
+    beyond={5: None, 6: 17},
     pages=(Page("_tailrace/pages/000000000003-0-0123abcd.json", 0, (1, 9), "0001|1|", "0001|2|"),),
     version=2,
     version_last=3,
@@ -111,7 +111,7 @@ def test_of_a_long_one_all_but_the_newest_rows_go_to_a_page() -> None:
     assert (page.level, page.numbers) == (0, (1, count - lake_ledger.RECENT_MAX))
     assert (page.first, page.last) == (ledger.tail[0].files[0].first, ledger.tail[count - 101].files[0].last)
     assert read_page(data) == (ledger.tail[: -lake_ledger.RECENT_MAX], ())
-    assert after.shown(0).recent == ledger.shown(0).recent
+    assert after.as_ledger().recent == ledger.as_ledger().recent
     assert checked(SPEC, after) is after
 
 

@@ -1,148 +1,69 @@
-"""What others see: DuckDB by its own readers, polars and pyarrow read our files and give what our own query gives."""
+"""What others see: every engine reads every lake alike, whatever the table went through, and at any moment whole loads.
+
+Spark is asked the same in tests/spark.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import json
+import os
+import threading
 from collections.abc import Callable
-from decimal import Decimal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import polars as pl
-import pyarrow as pa
-import pyarrow.dataset
 import pytest
-from deltalake import DeltaTable
+from lake_engines import CASES, MODES_OF, Case, Lake, Rows, by_duckdb, by_polars, by_pyarrow, loaded, open_lake, shown
 
-from tailrace.clock import SystemClock
-from tailrace.landing import LocalStore
-from tailrace.model.numbers import canonical_number
-from tailrace.targets.delta import DeltaTarget
-from tailrace.targets.lake.location import Location
-from tailrace.targets.parquet import ParquetTarget
-from tailrace.targets.target import Mode
-from tailrace.testing.target_contract import EVERYTHING, EXTREMES, MODES, Replica, delete, put
-
-MANY = {f"attribute_{n:04}": {"N": str(n)} for n in range(2000)}
-SURPRISES = (  # new attributes, numbers that widen twice, a second type, names that differ by case, very many attributes
-    (1, [put(1, n={"N": "5"}, Price={"N": "1"}), put(2, "b", price={"S": "x"}), put(3, "c", **EVERYTHING)]),
-    (2, [put(4, n={"N": "1.25"}), put(5, "d", late={"BOOL": True}), delete(6, "b")]),
-    (3, [put(7, "e", n={"N": "1E-130"}, Price={"S": "one"}), put(8, "f", **EXTREMES)]),
-    (4, [put(9, "g", **MANY), put(10, "a", n={"S": "text"})]),
-)
+from tailrace.testing.target_contract import Replica, put
 
 
-def shown(rows: list[dict[str, Any]]) -> list[str]:
-    """Rows with their own columns in one spelling: numbers exact, bytes as hex, what is NULL left away."""
-    return sorted(
-        json.dumps(
-            {n: _spelled(v) for n, v in row.items() if v is not None and not n.startswith("_tr_")}, sort_keys=True
-        )
-        for row in rows
-    )
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    case: Case = request.param
+    return loaded(case, tmp_path_factory.mktemp(case.kind))
 
 
-def _spelled(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_spelled(member) for member in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return canonical_number(str(value))
-    return value
-
-
-def loaded(target: Any, mode: Mode) -> Replica:
-    replica = Replica(target, mode)
-    for segment in SURPRISES:
-        replica.apply(segment)
-    replica.check()
-    return replica
-
-
-# ---- Parquet
-
-
-def by_duckdb(folder: Path) -> list[dict[str, Any]]:
-    files = f"read_parquet('{folder}/**/*.parquet', union_by_name = true, hive_partitioning = true)"
-    with duckdb.connect() as connection:
-        return connection.execute(f"SELECT * EXCLUDE (dt, hr) FROM {files}").to_arrow_table().to_pylist()  # type: ignore[no-any-return]
-
-
-def by_polars(folder: Path) -> list[dict[str, Any]]:
-    newest = pl.scan_parquet(max(folder.rglob("*.parquet"), key=lambda file: file.name), hive_partitioning=False)
-    rows = pl.scan_parquet(
-        f"{folder}/**/*.parquet", schema=newest.collect_schema(), missing_columns="insert", hive_partitioning=False
-    )
-    return rows.collect().to_dicts()
-
-
-def by_pyarrow(folder: Path) -> list[dict[str, Any]]:
-    schema = pa.parquet.read_schema(max(folder.rglob("*.parquet"), key=lambda file: file.name))
-    return pa.dataset.dataset(folder, schema=schema).to_table().to_pylist()  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> ParquetTarget:
-    place = tmp_path_factory.mktemp("files")
-    target = ParquetTarget("files", LocalStore(place), Location.local(place), SystemClock())
-    loaded(target, "changelog")
-    return target
-
-
-def folder_of(target: Any) -> Path:
-    return Path(target._location.path) / "orders"
-
-
+@pytest.mark.filterwarnings("ignore:Iceberg scan planning:polars.exceptions.PerformanceWarning")
 @pytest.mark.parametrize("read", [by_duckdb, by_polars, by_pyarrow])
-def test_a_folder_of_parquet_is_read_alike(files: ParquetTarget, read: Callable[[Path], list[dict[str, Any]]]) -> None:
-    ours = files.query("SELECT * FROM orders").to_pylist()
-    assert len(ours) == sum(len(changes) for _, changes in SURPRISES)
-    assert shown(read(folder_of(files) / "v3")) == shown(ours)
+def test_every_engine_reads_every_lake_alike(lake: Lake, read: Callable[[Lake], Rows]) -> None:
+    assert shown(read(lake)) == lake.rows
 
 
-def test_a_former_version_stays_as_it_was_for_who_reads_it(files: ParquetTarget) -> None:
-    first = by_duckdb(folder_of(files) / "v1")
-    assert len(first) == 3
-    assert {type(row["n"]) for row in first if row["n"] is not None} == {int}
+LOADS = int(os.environ.get("LOADS", "60"))  # ``make lake`` has 200
+WIDER = LOADS // 2  # from this load on numbers have a fraction, for which files are written anew
+POLL_SECONDS = 0.02  # between two looks, so that most of the time is the loads
+HOUR = 3_600_000_000  # in positions: so a load of Parquet has files in two folders
 
 
-# ---- Delta
+@pytest.mark.parametrize("kind", MODES_OF)
+def test_a_reader_who_polls_sees_no_part_of_a_load_and_no_key_that_goes_back(kind: str, tmp_path: Path) -> None:
+    """Each load writes all keys: who sees two loads in two keys sees a part of one."""
+    replica = Replica(open_lake(kind, tmp_path), MODES_OF[kind][0])
 
+    def load(number: int) -> None:
+        x = {"N": f"{number}.5" if number >= WIDER else str(number)}
+        replica.apply((number, [put(key % 2 * HOUR + 10 * number + key, f"k{key}", x=x) for key in range(5)]))
 
-def delta_by_duckdb(folder: Path) -> list[dict[str, Any]]:
-    """By DuckDB's own extension, out of its wheel, so that nothing is fetched."""
-    spec = importlib.util.find_spec("duckdb_extension_delta")
-    assert spec is not None
-    assert spec.origin is not None
-    [extension] = Path(spec.origin).parent.rglob("delta.duckdb_extension")
-    with duckdb.connect() as connection:
-        connection.execute(f"LOAD '{extension}'")
-        return connection.execute(f"SELECT * FROM delta_scan('{folder}')").to_arrow_table().to_pylist()  # type: ignore[no-any-return]
+    stop, seen = threading.Event(), list[list[dict[str, Any]]]()
 
+    def poll() -> None:
+        reader = open_lake(kind, tmp_path)
+        while not stop.wait(POLL_SECONDS):
+            seen.append(reader.query("SELECT max(x) AS x, count(*) AS rows FROM orders GROUP BY pk").to_pylist())
 
-def delta_by_polars(folder: Path) -> list[dict[str, Any]]:
-    return pl.read_delta(str(folder)).to_dicts()
-
-
-def delta_by_pyarrow(folder: Path) -> list[dict[str, Any]]:
-    table = DeltaTable(folder)
-    schema = pa.schema(table.schema().to_arrow())
-    return pa.dataset.dataset(table.file_uris(), schema=schema).to_table().to_pylist()  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module", params=MODES)
-def delta(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DeltaTarget:
-    place = tmp_path_factory.mktemp("delta")
-    target = DeltaTarget("lake", LocalStore(place), Location.local(place), SystemClock())
-    loaded(target, request.param)
-    return target
-
-
-@pytest.mark.parametrize("read", [delta_by_duckdb, delta_by_polars, delta_by_pyarrow])
-def test_a_delta_table_is_read_alike(delta: DeltaTarget, read: Callable[[Path], list[dict[str, Any]]]) -> None:
-    ours = delta.query("SELECT * FROM orders").to_pylist()
-    assert len(ours) > 5
-    assert shown(read(folder_of(delta))) == shown(ours)
+    load(1)
+    with ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(poll)
+        try:
+            for number in range(2, LOADS + 1):
+                load(number)
+        finally:
+            stop.set()
+        polling.result()
+    newest = [max(int(row["x"]) for row in rows) for rows in seen]
+    for number, rows in zip(newest, seen, strict=True):
+        x = number + 0.5 if number >= WIDER else number
+        assert rows == [{"x": x, "rows": number if kind == "parquet" else 1}] * 5
+    assert newest == sorted(newest)
+    assert len(set(newest)) > 5

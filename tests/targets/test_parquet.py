@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from lake_faults import shows_all_or_nothing, struck_everywhere
+from lake_faults import LATER, NARROW, Interrupting, shows_all_or_nothing, struck_everywhere
+from lake_place import change_document, lakes_where_asked, location_of, store_of
 
 from tailrace.clock import ManualClock, SystemClock
 from tailrace.errors import UserFault
@@ -29,27 +29,33 @@ from tailrace.testing.target_contract import HISTORY, LOADED_MS, Change, Replica
 
 
 def open_target(place: Path, store: Store | None = None) -> ParquetTarget:
-    return ParquetTarget("lake", store or LocalStore(place), Location.local(place), SystemClock())
+    return ParquetTarget("lake", store or store_of(place), location_of(place), SystemClock())
 
 
 def tamper(place: Path, sql: str) -> None:
     """What somebody else does to a folder, said in SQL."""
-    folder = place / "orders"
+    store = store_of(place)
     if sql.startswith("CREATE"):
-        folder.mkdir(parents=True)
-        (folder / "part-0.parquet").write_bytes(b"PAR1")
+        store.create("orders/part-0.parquet", b"PAR1")
     elif sql.startswith("DROP"):
-        for version in folder.glob("v*"):
-            shutil.rmtree(version)
+        for listed in list(store.list("orders/v")):
+            store.delete(listed.name)
     else:
         assert sql.startswith("DELETE"), sql
-        document = json.loads((folder / NAME).read_bytes())
-        (folder / NAME).write_text(json.dumps({**document, "tail": []}))
+        change_document(store, f"orders/{NAME}", tail=[])
 
 
 class TestParquet(TargetContract):
+    """On local disk; with LAKES_ON=s3 on S3 of the embedded AWS (``make lake``)."""
+
     ignores_case = False
     modes: tuple[Mode, ...] = ("changelog",)
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _where(cls) -> Iterator[None]:
+        with lakes_where_asked():
+            yield
 
     def make_target(self, place: Path) -> ParquetTarget:
         return open_target(place)
@@ -62,8 +68,7 @@ class TestParquet(TargetContract):
         replica = Replica(self.make_target(tmp_path), "changelog")
         replica.apply((1, [put(1)]))
         load = replica.load((2, [put(2)]))
-        ledger = tmp_path / "orders" / NAME
-        ledger.write_text(json.dumps({**json.loads(ledger.read_bytes()), "format": 2}))
+        change_document(store_of(tmp_path), f"orders/{NAME}", format=2)
         for use in (lambda: replica.target.apply(load), lambda: replica.target.ledger(replica.spec)):
             with pytest.raises(UserFault, match="format 2") as error:
                 use()
@@ -107,10 +112,6 @@ def test_a_fault_at_any_call_leaves_the_load_whole_or_absent_and_no_row_twice(tm
         assert plain_rows(struck.place) == captured(HISTORY[:loads]), f"files are left that nobody lists: {struck.what}"
 
 
-LATER = (9, [put(90, "z")])
-NARROW = [(number, [put(number, key, x={"N": "1"})]) for number, key in enumerate("abc", 1)]
-
-
 @pytest.mark.parametrize("history", [NARROW, HISTORY[:3]], ids=["same types", "wider types"])
 def test_two_loaders_at_each_others_heels_leave_each_change_once(tmp_path: Path, history: Any) -> None:
     """One is stopped before any of its calls, while the other one loads the same segments with more, and then goes on."""
@@ -138,26 +139,6 @@ def test_two_loaders_at_each_others_heels_leave_each_change_once(tmp_path: Path,
     assert calls >= 4
 
 
-@dataclass
-class Interrupting:
-    """Lets somebody else work before one of the calls."""
-
-    at: int
-    work: Callable[[], Any]
-    calls: int = 0
-    done: bool = False
-
-    def read(self, name: str, effect: Callable[[], Any]) -> Any:
-        return self.write(name, effect)
-
-    def write(self, name: str, effect: Callable[[], Any]) -> Any:
-        if self.calls == self.at:
-            self.work()
-            self.done = True
-        self.calls += 1
-        return effect()
-
-
 def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Path) -> None:
     replica = Replica(open_target(tmp_path), "changelog")
     replica.apply((1, [put(1)]))
@@ -167,6 +148,20 @@ def test_a_data_file_that_somebody_removed_is_told_with_what_to_do(tmp_path: Pat
         replica.shown()
     assert "Restore" in caught.value.hint
     replica.target.apply(replica.load((3, [put(3, "c")])))  # which needs none of the older files
+
+
+def test_a_former_version_stays_as_it_was_for_who_reads_it(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path), "changelog")
+    replica.apply(HISTORY[0])
+
+    def first() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in (tmp_path / "orders" / "v1").rglob("*.parquet")}
+
+    before = first()
+    for segment in HISTORY[1:]:
+        replica.apply(segment)
+    assert replica.kinds()["x"] == "number_text"
+    assert first() == before != {}
 
 
 # ---- snapshots

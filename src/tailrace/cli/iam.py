@@ -16,25 +16,29 @@ from tailrace.errors import UsageInvalid
 @click.option("--account", metavar="ID", required=True, help="The account's number, which stands in every ARN.")
 @click.option("--table", help="Only roles of this table.")
 @click.option(
-    "--role", type=click.Choice(get_args(Duty)), help="Only this role: then the policy alone. `run`: of `tailrace run`."
+    "--role",
+    type=click.Choice(get_args(Duty)),
+    help="Only this role: then the policy alone. `run`: of `tailrace run`. `read`: of who queries lakes.",
 )
 @click.option("--set", "values", metavar="NAME=VALUE", multiple=True, help="What only AWS knows; an error names it.")
 @click.pass_obj
 def command(context: Context, account: str, table: str | None, role: str | None, values: tuple[str, ...]) -> None:
     """Print what each role of a deployment may do, as JSON that IAM takes. Calls nothing.
 
-    Roles are those that `tailrace deploy render` writes; `--role run` is the one of a server on which `tailrace run` works.
+    Roles are those that `tailrace deploy render` writes; `--role run` is the one of a server on which `tailrace run` works,
+    `--role read` that of whoever queries a lake.
     """
     from tailrace.config import find_config, load_config
     from tailrace.deploy.iam import documents
-    from tailrace.deploy.plan import plan, plan_for_server
+    from tailrace.deploy.plan import plan, plan_for_readers, plan_for_server
 
     if not re.fullmatch(r"[0-9]{12}", account):
         raise UsageInvalid(
             f"{account!r:.40} is no account", hint="Twelve digits, as `aws sts get-caller-identity` says."
         )
     config = load_config(find_config(context.config))
-    deployment = plan_for_server(config, "") if role == "run" else plan(config, "")
+    made = {"run": plan_for_server, "read": plan_for_readers}.get(role or "", plan)
+    deployment = made(config, "")
     if table is not None and table not in config.tables:
         raise UsageInvalid(
             f"There is no table {table!r:.80} in the configuration", hint=f"Configured are: {', '.join(config.tables)}."

@@ -63,6 +63,7 @@ def run_jobs(
     compact: bool = False,
     load_all: bool = False,
     take_over: bool = False,
+    target: str | None = None,
     once: bool,
     budget: float | None,
     tables: str,
@@ -81,6 +82,7 @@ def run_jobs(
             compact=compact,
             load_all=load_all,
             take_over=take_over,
+            target=target,
             stop=stop,
             on_change=lambda run: context.say(_line(run, remaining)),
         )

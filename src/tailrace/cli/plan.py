@@ -162,7 +162,7 @@ def _looked_at(
         raise UsageInvalid("--item-bytes and --table-bytes say the same", hint="Give one of them, or none.")
     pipeline = context.pipeline()
     for table in pipeline.tables(tables):
-        kind = target or _priced(pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind, table)
+        kind = target or pipeline.config.targets[pipeline.config.targets_of(table)[0]].kind
         cloudwatch = pipeline.aws.client("cloudwatch") if rate is None else None
         found = measure_table(
             pipeline.dynamodb, pipeline.streams, cloudwatch, table, pipeline.clock.now_ms(), needs_shards=shards is None
@@ -177,16 +177,6 @@ def _looked_at(
         each = _item_bytes(count, item_bytes, max(1, found.bytes) if table_bytes is None else table_bytes)
         writes = rate if rate is not None else found.write_units_per_second / -(-each // 1024)
         yield table, make_plan(TableSize(count, each, writes, shards or found.shards), wanted, kind, prices)
-
-
-def _priced(kind: str, table: str) -> Target:
-    for known in get_args(Target):
-        if kind == known:
-            return known  # type: ignore[no-any-return]
-    raise UsageInvalid(
-        f"What a target of kind {kind} costs is not known, and it is the first of {table}",
-        hint=f"Name another with --target: {', '.join(get_args(Target))}.",
-    )
 
 
 # ---- what is shown

@@ -7,7 +7,7 @@ to know or do it, and a warning where only the doctor does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -56,6 +56,9 @@ RECOVERY_DAYS_LEAST: Final = 2
 USABLE_VIEWS: Final = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
 ITEM_BYTES_LARGE: Final = 100_000
 NOT_LOOKED_AT: Final = "was not looked at"
+
+GLUE_WRITES: Final = ("glue:CreateTable", "glue:UpdateTable")
+"""What loads do to tables in Glue, and nobody can try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +405,7 @@ def check_public(facts: BucketFacts, place: str) -> Finding:
 
 
 def check_versioning(facts: BucketFacts, place: str) -> Finding:
-    """A manifest is replaced with every flush, so a versioned bucket keeps as many of them."""
+    """A manifest is replaced with every flush, and a lake's files by its loads: a versioned bucket keeps all of them."""
     if isinstance(facts.versioning, Unknown):
         return _not_looked_at("versioning", place, facts.versioning)
     if not facts.versioning:
@@ -414,7 +417,7 @@ def check_versioning(facts: BucketFacts, place: str) -> Finding:
         "warning",
         "versioning",
         place,
-        "on, and every flush replaces a manifest: old versions pile up and are charged for",
+        "on, and what is written anew leaves its old version: old versions pile up and are charged for",
         _lifecycle(facts, '"NoncurrentVersionExpiration":{"NoncurrentDays":7}'),
     )
 
@@ -472,6 +475,33 @@ def check_file(name: str, facts: FileFacts) -> Finding:
         )
     return Finding(
         "ok", "target", name, facts.path if facts.exists else f"{facts.path} does not exist yet, and can be made"
+    )
+
+
+def check_lake(name: str, url: str, opened: Unknown | None) -> Finding:
+    """`opened`: why it could not be."""
+    if opened is not None:
+        return Finding("error", "target", name, opened.message, opened.hint)
+    return Finding("ok", "target", name, f"{url} can be opened")
+
+
+def check_glue_rights(name: str, arns: Sequence[str], allowed: Mapping[str, bool | Unknown] | None) -> Finding:
+    """Making a table cannot be tried without making one. `allowed`: of `GLUE_WRITES`; None for the root user."""
+    policy = _statement([*GLUE_WRITES, "glue:GetDatabase", "glue:CreateDatabase", "glue:GetTable"], list(arns))
+    unknown = next((answer for answer in (allowed or {}).values() if isinstance(answer, Unknown)), None)
+    if unknown is not None:
+        return Finding(
+            "warning",
+            "rights",
+            name,
+            f"whether tables may be made in Glue {NOT_LOOKED_AT}: {unknown.message}",
+            f"It takes iam:SimulatePrincipalPolicy to look. What loads need: {policy}",
+        )
+    refused = [action for action, answer in (allowed or {}).items() if not answer]
+    if refused:
+        return Finding("error", "rights", name, f"{', '.join(refused)}: not allowed, by AWS's own simulation", policy)
+    return Finding(
+        "ok", "rights", name, "tables may be made in Glue" + (", by AWS's own simulation" if allowed else "")
     )
 
 

@@ -48,6 +48,8 @@ EXPORT_READS: Final = 80
 DUCKDB_LOAD_SECONDS: Final = Decimal("0.5")  # of a small load,
 DUCKDB_RECORD_US: Final = Decimal(19)  # and so much for each record
 DECODED_BYTES_A_SECOND: Final = Decimal(190 * 10**6)  # of lines, to Parquet, on one core: what other targets take
+LAKE_WRITES: Final = {"parquet": 3, "delta": 11, "iceberg": 26}  # S3 requests of a small load into a lake on S3
+LAKE_READS: Final = {"parquet": 4, "delta": 135, "iceberg": 42}
 
 # Rules of Tailrace: settings and limits.
 POLLS_IDLE: Final = 1  # GetRecords calls a second of an idle shard,
@@ -57,6 +59,7 @@ FLUSH_BYTES: Final = 16 << 20
 COMPACT_BYTES: Final = 64 * 10**6
 PROVE_SECONDS: Final = 300  # how often files that functions land are proven to be all, where each is loaded by itself
 EXPORT_TICK_SECONDS: Final = 300  # how often a tick looks whether an export is due, or done
+LAKE_MEMORY_GB: Final = Decimal(3008) / 1024  # of a function that loads a lake
 SCAN_UNITS: Final = 500  # read capacity units a second of a backfill
 SCAN_GB_MAX: Final = 100  # of a larger table an export is the better base
 CORE_SHARE_MAX: Final = Decimal("0.7")  # of one core, which a table's poller may need on average
@@ -82,11 +85,12 @@ CAPTURE_WAIT_SECONDS: Final = Decimal("0.1")  # what a capture function waits fo
 TICK_WAIT_SECONDS: Final = Decimal(1)  # of a scheduled function that finds nothing to load
 POSTGRES_LOAD_SECONDS: Final = Decimal(1)  # that the loader waits for the target, each load
 REDSHIFT_LOAD_SECONDS: Final = Decimal(15)
+LAKE_LOAD_SECONDS: Final = Decimal(5)
 REDSHIFT_RPU: Final = 8
 FARGATE_START_SECONDS: Final = 60
 
-Target: TypeAlias = Literal["duckdb", "postgres", "redshift"]
-Part: TypeAlias = Literal["capture", "landing", "load", "machine", "pitr", "redshift"]
+Target: TypeAlias = Literal["duckdb", "postgres", "redshift", "parquet", "delta", "iceberg"]
+Part: TypeAlias = Literal["capture", "landing", "load", "machine", "pitr", "redshift", "lake"]
 APART: Final[tuple[Part, ...]] = ("pitr", "redshift")  # what the subtotal leaves out
 
 
@@ -280,7 +284,7 @@ class _Site:
                        f"{_n(flushes)} flushes × {FLUSH_READS} + one every {LOOK_SECONDS} s"),
             *self._kept(flushes),
             *self._machine(MONTH / 3600, "730 hours"),
-            *self._warehouse(loads),
+            *self._held(loads),
         ]  # fmt: skip
         settings = {"flush_seconds": str(flush)} | ({"load": f'{{ every = "{duration(every)}" }}'} if every else {})
         return Way(
@@ -311,7 +315,7 @@ class _Site:
             *self._kept(loads),
             *self._machine(hours, f"{_n(ticks)} ticks × {_n(max(busy, Decimal(60)))} s"),
             *([] if self.target == "duckdb" else [self._line("machine", "scheduler", ticks, f"{_n(ticks)} ticks")]),
-            *self._warehouse(loads),
+            *self._held(loads),
         ]  # fmt: skip
         return Way(
             "streams-scheduled",
@@ -336,7 +340,7 @@ class _Site:
             *self._kept(calls),
             *self._loaded_by_lambda(calls + ticks, calls),
             self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
-            *self._warehouse(calls),
+            *self._held(calls),
         ]  # fmt: skip
         obstacles = [*self._no_lambda(), *self._too_much_to_load()]
         if calls * load_seconds > CORE_SHARE_MAX * MONTH:
@@ -367,7 +371,7 @@ class _Site:
             *self._kept(calls),
             *self._loaded_by_lambda(ticks, loads),
             self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
-            *self._warehouse(loads),
+            *self._held(loads),
         ]  # fmt: skip
         return Way(
             "lambda-scheduled",
@@ -405,7 +409,7 @@ class _Site:
                 *self._loaded_by_lambda(ticks, loads),
                 self._line("load", "scheduler", ticks, f"{_n(ticks)} ticks"),
             ]
-        lines += self._warehouse(loads)
+        lines += self._held(loads)
         what = "tailrace run --until-caught-up" if self.target == "duckdb" else "on_schedule"
         settings = {"capture": '"exports"', "window": f'"{duration(window)}"'}
         if step != window:
@@ -451,7 +455,7 @@ class _Site:
     @property
     def _load_wait(self) -> Decimal:
         waits = {"duckdb": DUCKDB_LOAD_SECONDS, "postgres": POSTGRES_LOAD_SECONDS, "redshift": REDSHIFT_LOAD_SECONDS}
-        return waits[self.target]
+        return waits.get(self.target, LAKE_LOAD_SECONDS)
 
     @property
     def _load_record_seconds(self) -> Decimal:
@@ -530,20 +534,42 @@ class _Site:
             calls * TICK_WAIT_SECONDS + loads * self._load_wait,
             self.table.writes * self._load_record_seconds,
         )
-        memory = LOAD_MEMORY_GB if self.table.writes <= loads * FEW_RECORDS else LOAD_MEMORY_GB_MANY
+        memory = (
+            LAKE_MEMORY_GB
+            if self.target in LAKE_WRITES
+            else LOAD_MEMORY_GB
+            if self.table.writes <= loads * FEW_RECORDS
+            else LOAD_MEMORY_GB_MANY
+        )
         how = (
             f"({_n(calls)} calls × {TICK_WAIT_SECONDS} s + {_n(loads)} loads × {self._load_wait} s) × {memory} GB"
             f" + {_n(working)} s of CPU × {_n(LAMBDA_CORE_GB)} GB a core"
         )
         yield self._line("load", "lambda_compute", waiting * memory + working * LAMBDA_CORE_GB, how)
 
-    def _warehouse(self, loads: Decimal) -> Iterator[Line]:
-        if self.target != "redshift":
-            return
+    def _held(self, loads: Decimal) -> Iterator[Line]:
+        """What so many loads cost at the target itself."""
+        if self.target == "redshift":
+            yield self._awake(loads)
+        elif self.target in LAKE_WRITES:
+            yield from self._in_lake(loads)
+
+    def _awake(self, loads: Decimal) -> Line:
         least = max(Decimal(REDSHIFT_SECONDS_LEAST), self._load_seconds(loads))
         seconds = min(MONTH, loads * least)
         how = "awake all the time" if seconds == MONTH else f"{_n(loads)} loads × {_n(least)} s"
-        yield self._line("redshift", "redshift", seconds / 3600 * REDSHIFT_RPU, f"{how} × {REDSHIFT_RPU} RPU")
+        return self._line("redshift", "redshift", seconds / 3600 * REDSHIFT_RPU, f"{how} × {REDSHIFT_RPU} RPU")
+
+    def _in_lake(self, loads: Decimal) -> Iterator[Line]:
+        writes, reads = LAKE_WRITES[self.target], LAKE_READS[self.target]
+        yield self._line("lake", "s3_write", loads * writes, f"{_n(loads)} loads × {writes}")
+        yield self._line("lake", "s3_read", loads * reads, f"{_n(loads)} loads × {reads}")
+        base, changes = self.table.gb * LANDED_SHARE, self.table.landed_gb
+        if self.target == "parquet":
+            how = f"{_n(base)} GB base + {_n(changes)} GB, a month's changes; it grows by as much every month"
+            yield self._line("lake", "s3_storage", base + changes, how)
+        else:
+            yield self._line("lake", "s3_storage", base, f"{_n(base)} GB, the table as it is now")
 
     def _one_after_another(self, loads: Decimal) -> Decimal:
         """As many of these loads as there is time for; what waited goes together."""
@@ -629,6 +655,8 @@ def measured() -> tuple[str, ...]:
             f"a load into DuckDB takes {DUCKDB_LOAD_SECONDS} s and {DUCKDB_RECORD_US} microseconds a record; for other targets"
             f" lines become Parquet at {DECODED_BYTES_A_SECOND // 10**6} MB a second"
         ),
+        "S3 requests of a small load into a lake, writes and reads: "
+        + ", ".join(f"{writes} and {LAKE_READS[kind]} ({kind})" for kind, writes in LAKE_WRITES.items()),
     )
 
 
@@ -647,8 +675,8 @@ def assumed() -> tuple[str, ...]:
         (
             f"a capture function has {CAPTURE_MEMORY_GB} GB and waits {CAPTURE_WAIT_SECONDS} s a call; one that loads has"
             f" {LOAD_MEMORY_GB_MANY} GB where it loads more at once, waits {TICK_WAIT_SECONDS} s where there is nothing, and"
-            f" {POSTGRES_LOAD_SECONDS} s (PostgreSQL) or {REDSHIFT_LOAD_SECONDS} s (Redshift) a load;"
-            " a core of Lambda or Fargate is as fast as the one measured"
+            f" {POSTGRES_LOAD_SECONDS} s (PostgreSQL), {REDSHIFT_LOAD_SECONDS} s (Redshift) or {LAKE_LOAD_SECONDS} s (a lake)"
+            " a load; a core of Lambda or Fargate is as fast as the one measured"
         ),
         (
             f"an export takes {EXPORT_WRITES} S3 writes and {EXPORT_READS} reads beside its data files, of which there is one"
@@ -666,6 +694,7 @@ def assumed() -> tuple[str, ...]:
             f"a container has twice the cores that are needed on average, starts in {FARGATE_START_SECONDS} s and is billed for"
             " at least as long"
         ),
+        "a lake's files are as large as what landed; it lies on S3",
         "GB are 10^9 bytes; where AWS counts 2^30, a line is up to 7 % lower",
     )
 
@@ -673,6 +702,7 @@ def assumed() -> tuple[str, ...]:
 LEFT_OUT: Final = (
     "free tiers (2.5 million GetRecords calls a month among them), discounts, taxes",
     "CloudWatch logs and metrics, KMS keys of your own, NAT gateways and other traffic, PostgreSQL, Redshift's storage",
+    "files of a lake that a load of keys from all over the table writes anew; their old versions; requests to Glue",
     "the table itself: its storage, reads and writes by others",
     "a DuckDB file, and what runs beside it, lie on a machine of yours",
     "one `verify` reads the whole table; a replication that runs all the time does not",

@@ -9,7 +9,23 @@ from typing import Final
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import TAGS, AttributeSeen, Column, NumberRange, Seen, Tag, column_type
 
+DOT_ABOVE: Final = "\u0307"  # what is left of İ in small letters, beside the i
 SUFFIX: Final = {tag: f"__{tag.lower()}" for tag in TAGS}
+
+
+def folded(name: str) -> str:
+    """What names have in common that are one for an engine which ignores case.
+
+    Most go by small letters. Spark goes by capitals first, letter by letter, so there ſ is an s, and ı and İ are an i.
+    """
+    letters = (_simply(_simply(letter, str.upper), str.lower) for letter in name.lower())
+    return "".join(letters).replace(f"i{DOT_ABOVE}", "i")
+
+
+def _simply(letter: str, change: Callable[[str], str]) -> str:
+    """The letter in the other case, where that is one letter."""
+    changed = change(letter)
+    return changed if len(changed) == 1 else letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +95,7 @@ class _Names:
     """Names that are taken; equal ones differ by more than case where the target ignores it."""
 
     def __init__(self, taken: Iterable[str], case_insensitive: bool) -> None:
-        self._fold: Callable[[str], str] = str.lower if case_insensitive else str
+        self._fold: Callable[[str], str] = folded if case_insensitive else str
         self._taken = {self._fold(name) for name in taken}
 
     def take(self, wanted: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-Duty: TypeAlias = Literal["capture", "load", "tick", "backfill", "dead-letters", "schedules", "chain", "run"]
-"""What a role is for: a function, EventBridge Scheduler, Step Functions, or `tailrace run` on a server."""
+Duty: TypeAlias = Literal["capture", "load", "tick", "backfill", "dead-letters", "schedules", "chain", "run", "read"]
+"""What a role is for: a function, EventBridge Scheduler, Step Functions, `tailrace run` on a server, or who queries lakes."""
 
 HANDLERS: Final = {
     "capture": "tailrace.runtimes.aws_lambda.capture",  # a batch of a DynamoDB stream

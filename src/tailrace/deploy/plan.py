@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,6 +97,7 @@ CAPTURE_SECONDS: Final = 60
 WORKER_SECONDS: Final = 900  # the most there is; a tick ends by itself before
 DEAD_LETTER_SECONDS: Final = 60
 DEAD_LETTER_MEMORY: Final = 512
+LAKE_MEMORY: Final = 3008  # a load holds its changes and whole files of up to 128 MB, which compression made small
 SWEEP: Final = "rate(5 minutes)"  # finds what a lost trigger left lying, and publishes for loads by the hour
 SILENT_SECONDS: Final = 900  # three sweeps
 BEHIND_SECONDS: Final = HOUR  # beyond two windows of exports: until one is there takes half of that at most
@@ -127,19 +128,32 @@ def plan_for_server(config: Config, version: str) -> Deployment:
     """Of a server on which `tailrace run` works, only what it may do: a role for each table. Raises ConfigInvalid."""
     _check_place(config)
     planner = _Planner(config)
-    roles = tuple(
+    statements = {table: planner.serving(table, _served_targets(config, table)) for table in config.tables}
+    return _deployment(config, version, planner, _roles(planner, "run", statements))
+
+
+def plan_for_readers(config: Config, version: str) -> Deployment:
+    """Of whoever queries lakes, only what he may do: a role for each table that is in one on AWS. Raises ConfigInvalid."""
+    _check_place(config)
+    planner = _Planner(config)
+    statements = {table: tuple(planner.lakes(table)) for table in config.tables}
+    return _deployment(config, version, planner, _roles(planner, "read", statements))
+
+
+def _roles(planner: _Planner, duty: Duty, statements: Mapping[str, tuple[Statement, ...]]) -> tuple[Role, ...]:
+    return tuple(
         Role(
-            f"{id_of_slug(slug_of(table))}Run",
-            f"{planner.name}-{slug_of(table)}-run",
+            f"{id_of_slug(slug_of(table))}{duty.capitalize()}",
+            f"{planner.name}-{slug_of(table)}-{duty}",
             service="",
             trust=(),
-            statements=planner.serving(table),
+            statements=allowed,
             of=table,
-            duty="run",
+            duty=duty,
         )
-        for table in config.tables
+        for table, allowed in statements.items()
+        if allowed
     )
-    return _deployment(config, version, planner, roles)
 
 
 def _deployment(config: Config, version: str, planner: _Planner, resources: tuple[Resource, ...]) -> Deployment:
@@ -189,10 +203,11 @@ def _check_tables(config: Config) -> None:
                 hint='Set capture = "lambda", or "exports".',
                 place=f"tables.{table}.capture",
             )
+        left = _not_deployed(config, table)
         if not _deployed_targets(config, table) and config.load_rule_of(table) != "by_hand":
             raise ConfigInvalid(
-                f"{table} goes only to {_kinds(config, table)}, {_why_not_deployed(config, table)}",
-                hint='Give it another target; or set load = "by_hand" and run `tailrace load` where the file lies.',
+                f"{table} goes only to {_kinds(config, table)}, {next(iter(left.values()))}",
+                hint='Give it another target; or set load = "by_hand" and run `tailrace load` where that can be reached.',
                 place=f"tables.{table}.targets",
             )
     for name in _used_targets(config):
@@ -207,12 +222,6 @@ def _check_tables(config: Config) -> None:
 
 def _kinds(config: Config, table: str) -> str:
     return " and ".join(sorted({config.targets[name].kind for name in config.targets_of(table)}))
-
-
-def _why_not_deployed(config: Config, table: str) -> str:
-    if all(isinstance(config.targets[name], DuckDbConfig) for name in config.targets_of(table)):
-        return "which is a file, and functions have no disk in common"
-    return "which functions do not load yet"
 
 
 def _check_sizes(resources: Sequence[Resource]) -> None:
@@ -234,12 +243,33 @@ def _chars(role: Role) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
-_BY_HAND: Final = DuckDbConfig | ParquetConfig | DeltaConfig | IcebergConfig  # what no function writes to
+def _not_deployed(config: Config, table: str) -> dict[str, str]:
+    """The targets of a table that no function writes to → why."""
+    reasons = {name: _why_not_deployed(config, table, name) for name in config.targets_of(table)}
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _why_not_deployed(config: Config, table: str, name: str) -> str:
+    """Empty: a function can write to it."""
+    target = config.targets[name]
+    match target:
+        case DuckDbConfig():
+            return "which is a file, and functions have no disk in common"
+        case ParquetConfig() | DeltaConfig() if not target.url.startswith("s3:"):
+            return "which is a folder of one machine, and functions have no disk in common"
+        case IcebergConfig() if target.is_local:
+            return "which is a folder of one machine, and functions have no disk in common"
+        case IcebergConfig() if not target.is_of_aws:
+            return "whose catalog wants a login, and functions have none but that of AWS"
+        case IcebergConfig() if config.engine_of(table, name) == "spark":
+            return "which Spark loads, by the job of `tailrace spark render`"
+    return ""
 
 
 def _deployed_targets(config: Config, table: str) -> list[str]:
     """Those that a function can write to."""
-    return [name for name in config.targets_of(table) if not isinstance(config.targets[name], _BY_HAND)]
+    left = _not_deployed(config, table)
+    return [name for name in config.targets_of(table) if name not in left]
 
 
 def _used_targets(config: Config) -> list[str]:
@@ -251,6 +281,11 @@ def _used_targets(config: Config) -> list[str]:
 def _loaded_targets(config: Config, table: str) -> list[str]:
     """Those that a function writes to."""
     return [] if config.load_rule_of(table) == "by_hand" else _deployed_targets(config, table)
+
+
+def _served_targets(config: Config, table: str) -> list[str]:
+    """Those that a server writes to."""
+    return [] if config.load_rule_of(table) == "by_hand" else config.targets_of(table)
 
 
 def _password_parameter(config: Config, tables: Iterable[str]) -> str:
@@ -267,17 +302,16 @@ def _extras(config: Config) -> Iterator[str]:
         yield "postgres"
     if any(isinstance(target, RedshiftConfig) and target.driver == "connector" for target in used):
         yield "redshift"
+    if any(isinstance(target, IcebergConfig) for target in used):
+        yield "iceberg"
+    if any(isinstance(target, DeltaConfig) for target in used):
+        yield "delta"
 
 
 def _notes(config: Config) -> Iterator[str]:
     for table in config.tables:
-        left = [name for name in config.targets_of(table) if name not in _deployed_targets(config, table)]
-        files = [name for name in left if isinstance(config.targets[name], DuckDbConfig)]
-        lakes = [name for name in left if name not in files]
-        if files:
-            yield f"{table} is not loaded into {', '.join(files)}: run `tailrace load` where that DuckDB file lies."
-        if lakes:
-            yield f"{table} is not loaded into {', '.join(lakes)}, which no function writes to: run `tailrace load` elsewhere."
+        for name, why in _not_deployed(config, table).items():
+            yield f"{table} is not loaded into {name}, {why}: run `tailrace load` where that can be reached."
         rule = config.load_rule_of(table)
         if not isinstance(rule, str) and _cron(rule.seconds, rule.offset) is None:
             yield f"{table} is loaded up to five minutes late: its times fit no cron expression, so the sweep loads it."
@@ -352,6 +386,10 @@ class _Planner:
         self.failed_bucket = f"{self.name}-{ACCOUNT}-{REGION}-given-up"
         key = self.deploy.kms_key
         self.key = arn_of("Key") if key == "create" else key
+        used = [config.targets[name] for name in _used_targets(config)]
+        has_lake = any(isinstance(target, ParquetConfig | DeltaConfig | IcebergConfig) for target in used)
+        is_set = "memory" in self.deploy.model_fields_set
+        self.memory = LAKE_MEMORY if has_lake and not is_set else self.deploy.memory
         self.existing: Bucket | None = None  # known once the resources are
         self.network = (
             Network(tuple(self.deploy.subnets), tuple(self.deploy.security_groups)) if self.deploy.subnets else None
@@ -537,7 +575,7 @@ class _Planner:
             HANDLERS[work.duty],
             f"{identifier}Role",
             f"{identifier}Logs",
-            work.memory or self.deploy.memory,
+            work.memory or self.memory,
             work.timeout,
             work.environment,
             work.reserved if self.deploy.reserve_concurrency else None,
@@ -577,12 +615,28 @@ class _Planner:
     def zone(self, table: str) -> policies.Zone:
         return policies.Zone(self.bucket, self.prefix, table, self.key)
 
-    def target_statements(self, table: str) -> Iterator[Statement]:
-        """What loading a table needs of its targets; nothing where no function loads."""
-        for number, name in enumerate(_loaded_targets(self.config, table), 1):
+    def target_statements(self, table: str, targets: Sequence[str]) -> Iterator[Statement]:
+        """What loading a table needs of these targets."""
+        for number, name in enumerate(targets, 1):
             target = self.config.targets[name]
             if isinstance(target, RedshiftConfig):
                 yield from policies.redshift(_warehouse(f"Redshift{number}", name, target))
+            elif (lake := self.lake(f"Lake{number}", table, name)) is not None:
+                yield from policies.lake(lake)
+
+    def lakes(self, table: str) -> Iterator[Statement]:
+        """What reading a table needs of its lakes."""
+        for number, name in enumerate(self.config.targets_of(table), 1):
+            if (lake := self.lake(f"Lake{number}", table, name)) is not None:
+                yield from policies.lake(lake, writes=False)
+
+    def lake(self, sid: str, table: str, name: str) -> policies.Lake | None:
+        match self.config.targets[name]:
+            case ParquetConfig() | DeltaConfig() as target:
+                return _folder(sid, target, self.config.name_of(table))
+            case IcebergConfig() as target:
+                return _namespace(sid, target)
+        return None
 
     def reading(self, table: str) -> tuple[Statement, ...]:
         """Its source in every way: the stream, a base by scan or export, single items for a repair."""
@@ -591,14 +645,34 @@ class _Planner:
         enables = config.rule(table, "enable_pitr", False)
         return (*by_stream, *policies.exporting(self.zone(table), enables=enables), *policies.settling(table))
 
-    def serving(self, table: str) -> tuple[Statement, ...]:
-        """What `tailrace run` needs for a table, all its jobs and a repair together."""
+    def serving(self, table: str, targets: Sequence[str]) -> tuple[Statement, ...]:
+        """What `tailrace run` needs for a table, all its jobs and a repair together, and loads into these targets."""
         return (
             *policies.landing(self.zone(table), deletes=True),
             *self.reading(table),
-            *self.target_statements(table),
+            *self.target_statements(table, targets),
             *policies.key_use(self.key, (self.bucket,)),
         )
+
+
+def _folder(sid: str, target: ParquetConfig | DeltaConfig, name: str) -> policies.Lake:
+    """The table's own folder, and the one in which the store is tried."""
+    scheme, bucket, path = split_url(target.url)
+    prefix = f"{path}/" if path else ""
+    return policies.Lake(sid, bucket if scheme == "s3" else "", (f"{prefix}{name}/", f"{prefix}{OWN_FOLDER}/"))
+
+
+def _namespace(sid: str, target: IcebergConfig) -> policies.Lake:
+    """The warehouse: a namespace's tables may lie anywhere in it. A REST catalog that is not AWS's gives its own rights."""
+    place = target.warehouse or ""
+    scheme, bucket, path = split_url(place) if place.startswith("s3://") else ("", "", "")
+    return policies.Lake(
+        sid,
+        bucket if scheme == "s3" else "",
+        (f"{path}/" if path else "",),
+        target.namespace if target.catalog == "glue" or target.signing == "glue" else None,
+        place if target.signing == "s3tables" else None,
+    )
 
 
 def _warehouse(sid: str, name: str, target: RedshiftConfig) -> policies.Warehouse:
@@ -638,6 +712,7 @@ class _Table:
         self.id = id_of_slug(self.slug)
         self.zone = planner.zone(table)
         self.rule = planner.config.load_rule_of(table)
+        self.loaded = _loaded_targets(self.config, table)
 
     def resources(self) -> Iterator[Resource]:
         if self.config.by_lambda(self.table):
@@ -722,7 +797,7 @@ class _Table:
         statements = (
             *policies.landing(self.zone, deletes=False),
             *policies.publishing(self.table),
-            *planner.target_statements(self.table),
+            *planner.target_statements(self.table, self.loaded),
             *policies.key_use(planner.key, (planner.bucket,)),
             policies.sending("Failed", arn_of("DeadLetters")),
         )
@@ -735,7 +810,7 @@ class _Table:
     def _tick(self) -> Iterator[Resource]:
         planner = self.planner
         what = f"Publishes, compacts and loads what is due of {self.table}"
-        yield from planner.function(self.table, self._worker("tick", what, planner.serving(self.table)))
+        yield from planner.function(self.table, self._worker("tick", what, planner.serving(self.table, self.loaded)))
         function = f"{self.id}Tick"
         name = f"{planner.name}-{self.slug}-tick"
         yield Retries(f"{function}Retries", function, 0, 300, None)  # a sweep later there is another

@@ -282,6 +282,61 @@ def _login(sid: str, warehouse: Warehouse) -> Statement:
     return Statement(sid, ("redshift:GetClusterCredentials",), (user, database))
 
 
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """A lake target of one table. `sid`: how its statements begin. `folders`: prefixes in `bucket`, each "" or with a slash.
+
+    `database`: the one in Glue that holds its tables, or None. `table_bucket`: the ARN of one of S3 Tables, or None.
+    """
+
+    sid: str
+    bucket: str
+    folders: tuple[str, ...]
+    database: str | None = None
+    table_bucket: str | None = None
+
+
+def lake(lake: Lake, *, writes: bool = True) -> tuple[Statement, ...]:
+    """Files, which are written in parts where they are large, and what the catalog keeps of its tables."""
+    found: tuple[Statement, ...] = ()
+
+    def only(*actions: str) -> tuple[str, ...]:
+        return actions if writes else tuple(a for a in actions if a.partition(":")[2].startswith(("Get", "List")))
+
+    if lake.bucket:
+        objects = tuple(f"{bucket_arn(lake.bucket)}/{folder}*" for folder in lake.folders)
+        actions = only("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+        found += (
+            Statement(f"{lake.sid}Files", actions, objects, (SAME_ACCOUNT,)),
+            _listing(f"{lake.sid}List", lake.bucket, *lake.folders),
+        )
+    if lake.database is not None:
+        tables = arn("glue", f"table/{lake.database}/*")
+        held = (arn("glue", "catalog"), arn("glue", f"database/{lake.database}"))
+        found += (
+            Statement(f"{lake.sid}Database", only("glue:GetDatabase", "glue:CreateDatabase"), held),
+            Statement(f"{lake.sid}Tables", only(*LAKE_TABLES), (*held, tables)),
+        )
+    if lake.table_bucket is not None:
+        bucket, tables = lake.table_bucket, f"{lake.table_bucket}/table/*"
+        found += (
+            Statement(f"{lake.sid}Bucket", only("s3tables:GetTableBucket", *S3_NAMESPACES), (bucket,)),
+            Statement(f"{lake.sid}Tables", only(*S3_TABLES), (bucket, tables)),
+        )
+    return found
+
+
+LAKE_TABLES: Final = ("glue:GetTable", "glue:GetTables", "glue:CreateTable", "glue:UpdateTable")
+S3_NAMESPACES: Final = ("s3tables:CreateNamespace", "s3tables:GetNamespace", "s3tables:ListTables")
+S3_TABLES: Final = (
+    "s3tables:CreateTable",
+    "s3tables:GetTableMetadataLocation",
+    "s3tables:UpdateTableMetadataLocation",
+    "s3tables:GetTableData",
+    "s3tables:PutTableData",
+)
+
+
 def password(parameter: str) -> tuple[Statement, ...]:
     """A SecureString under the account's own SSM key, which needs no right of its own."""
     return (Statement("Password", ("ssm:GetParameter",), (arn("ssm", f"parameter{parameter}"),)),)

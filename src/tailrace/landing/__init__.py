@@ -71,7 +71,7 @@ def _split_s3(url: str) -> tuple[str, str, str]:
 
 def _invalid(url: str, what: str) -> ConfigInvalid:
     return ConfigInvalid(
-        f"The landing url {url!r:.200} {what}",
+        f"The url {url!r:.200} {what}",
         hint='For example url = "s3://acme-lake/tailrace" or url = "file:./landing".',
     )
 

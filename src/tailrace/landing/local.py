@@ -224,28 +224,28 @@ _UNSUITABLE: Final = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EXDEV, er
 def _translated(error: OSError, **facts: str) -> TailraceError:
     what = error.strerror or str(error)
     if isinstance(error, FileNotFoundError):
-        return NotFound("No such object", hint="Check the landing url.", **facts)
+        return NotFound("No such object", hint="Check the url of the folder.", **facts)
     if error.errno in _REFUSED:
         return PermissionMissing(
-            f"The landing folder cannot be used: {what}",
-            hint="Give this user write access to the folder, or choose another landing url.",
+            f"The folder cannot be used: {what}",
+            hint="Give this user write access to the folder, or choose another url.",
             **facts,
         )
     if error.errno in _UNSUPPORTED:
         return StoreUnsupported(
-            f"The landing folder's file system has no links or locks: {what}",
+            f"The folder's file system has no links or locks: {what}",
             hint="Choose a folder on a local disk, or S3.",
             **facts,
         )
     if error.errno in _FULL:
         return ServiceUnavailable(
-            f"There is no room for the landing zone: {what}",
+            f"There is no room in the folder: {what}",
             hint="Free some space. Nothing was lost; Tailrace goes on by itself.",
             **facts,
         )
     if error.errno in _UNSUITABLE:
         return ConfigInvalid(
-            f"The landing url does not name a usable folder: {what}",
+            f"The url does not name a usable folder: {what}",
             hint="It must be one folder on one file system, with no file in its way.",
             **facts,
         )

@@ -190,7 +190,8 @@ class StreamModel:
     def _replace(self, shard: Shard, ranges: Sequence[tuple[int, int]], now: float) -> list[str]:
         self._close(shard, now)
         self._open.remove(shard)
-        visible_at = now + self.hide_children_seconds
+        # No listing shows a child before its parent.
+        visible_at = max(shard.visible_at, now + self.hide_children_seconds)
         return [self._open_shard(shard.shard_id, low, high, now, visible_at).shard_id for low, high in ranges]
 
     def _close(self, shard: Shard, now: float) -> None:

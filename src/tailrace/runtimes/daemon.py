@@ -83,7 +83,7 @@ class Daemon:
     """One run. Threads share the newest manifests and the results, both behind one lock.
 
     `load_all`: a person wants everything loaded, whatever a table's rule leaves until later. `take_over`: also where another
-    loader is at work.
+    loader is at work. `target`: only this one is loaded.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Daemon:
         *,
         load_all: bool = False,
         take_over: bool = False,
+        target: str | None = None,
     ) -> None:
         from tailrace.pipeline import TableRun
 
@@ -106,6 +107,7 @@ class Daemon:
         self._on_change = on_change
         self._load_all = load_all
         self._take_over = take_over
+        self._target = target
         self._lock = threading.Lock()
         self._runs = {table: TableRun(table, CaptureReport()) for table in tables}
         targets = sorted({target for table in tables for target in self._targets(table)})
@@ -437,7 +439,7 @@ class Daemon:
         return self._until_caught_up and (not isinstance(error, Transient) or pace.failures >= FAILURES_MAX)
 
     def _targets(self, table: str) -> list[str]:
-        return self._pipeline.config.targets_of(table)
+        return [t for t in self._pipeline.config.targets_of(table) if self._target in (None, t)]
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:

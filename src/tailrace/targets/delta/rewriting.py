@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -71,13 +72,13 @@ def stats(rows: pa.Table, keys: Sequence[str]) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-def may_hold(least: Any, greatest: Any, low: Any, high: Any) -> bool:
-    """Whether a file between two bounds, where they are known, may hold a key between `low` and `high`.
+def may_hold(least: Any, greatest: Any, wanted: Sequence[Any]) -> bool:
+    """Whether what lies between two bounds, where they are known, may hold one of these keys, which are in order.
 
     Only texts and whole numbers are compared: the log spells decimals as JSON numbers, which some writers round.
     """
-    if not all(isinstance(value, str) for value in (least, greatest, low, high)) and not all(
-        isinstance(value, int) for value in (least, greatest, low, high)
-    ):
+    known = (least, greatest, *wanted[:1])
+    if not all(isinstance(value, str) for value in known) and not all(isinstance(value, int) for value in known):
         return True
-    return bool(least <= high and low <= greatest)
+    at = bisect_left(wanted, least)
+    return at < len(wanted) and bool(wanted[at] <= greatest)

@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import widen
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import (
     NotFound,
     OutcomeUnknown,
@@ -67,8 +67,11 @@ log = logging.getLogger(__name__)
 
 APP: Final = "tailrace"  # whose transactions they are
 HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
-ENDS_MAX: Final = 8  # files of deletes; more become one
-MAINTAIN_COMMITS: Final = 100  # our commits between two times of tidying up
+ENDS_MAX: Final = 8  # files of deletes; more are put together
+ENDS_GROUP_ROWS: Final = 50_000  # deletes that are read at once, or passed over, in a file that has more
+CHECKPOINT_COMMITS: Final = 10  # commits between two checkpoints: who opens the table reads fewer than so many
+OPTIMIZE_COMMITS: Final = 16  # our commits between two times of putting small files together: each file costs requests
+VACUUM_COMMITS: Final = 100  # and between two times of removing what nobody needs
 FILE_BYTES: Final = 32 << 20  # what small files are put together to: a single change writes as much anew
 RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # in deltalake's messages
@@ -114,7 +117,7 @@ class DeltaTarget:
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         held = self._held(table)
-        return Ledger() if held.table is None else held.ledger.shown(held.ledger.rows)
+        return Ledger() if held.table is None else held.ledger.as_ledger()
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
         ledger = self._held(table).ledger
@@ -214,15 +217,13 @@ class DeltaTarget:
         """The table's files, or some, read by pyarrow alone: deltalake's own file system is called by threads that may
         outlive us.
         """
-        folder = self._location.below(name)
-        if paths is None:
-            paths = _files(table)["path"].to_pylist()
-        return pyarrow.dataset.FileSystemDataset.from_paths(
-            [f"{folder}/{unquote(path)}" for path in paths],
-            schema=_arrow(table),
-            format=pyarrow.dataset.ParquetFileFormat(),
-            filesystem=self._location.filesystem(),
-        )
+        folder, filesystem = self._location.below(name), self._location.filesystem()
+        kind, sizes = pyarrow.dataset.ParquetFileFormat(), _sizes(table)
+        fragments = [  # with its size nobody asks the store for it
+            kind.make_fragment(f"{folder}/{unquote(path)}", filesystem, file_size=sizes[path])
+            for path in (sizes if paths is None else paths)
+        ]
+        return pyarrow.dataset.FileSystemDataset(fragments, _arrow(table), kind, filesystem)
 
     def _live(self, table: TableSpec, keys: Sequence[Sequence[str | bytes]] | None) -> Iterator[pa.RecordBatch]:
         held = self._held(table)
@@ -246,13 +247,12 @@ class DeltaTarget:
             return Applied(0, skipped, 0, before.columns)
         foreign = [] if held.table is None else _foreign(held.table, before)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=[*RESERVED, *foreign])
-        plan = spelled(plan, _spell, str.lower, [*RESERVED, *foreign])
+        plan = spelled(plan, _spell, folded, [*RESERVED, *foreign])
         is_replay = any(s.segment.may_repeat for s in segments)
         rows = staged(changes, plan.columns, table.keys, table.mode, known_ms(load), is_replay=is_replay)
         held = self._evolved(table, held, plan)
         after = self._commit_rows(load, held, segments, changes, rows, is_replay=is_replay)
-        if after.counter // MAINTAIN_COMMITS > before.counter // MAINTAIN_COMMITS:
-            self._maintain(table, after)
+        self._maintain(table, before.counter, after)
         return Applied(
             segments=len(segments),
             skipped=skipped,
@@ -274,7 +274,10 @@ class DeltaTarget:
         if opened is None:
 
             def act(properties: CommitProperties) -> None:
-                DeltaTable.create(url, schema, storage_options=options, commit_properties=properties)
+                settings: Any = {"delta.checkpointInterval": str(CHECKPOINT_COMMITS)}
+                DeltaTable.create(
+                    url, schema, configuration=settings, storage_options=options, commit_properties=properties
+                )
         elif plan.widened:
             reader = self._rewritten(table, opened, plan)
 
@@ -335,9 +338,10 @@ class DeltaTarget:
             patch = arithmetic.sweep(standing, load.epoch)
         else:
             standing = self._standing(table, held, keys, rows, is_replay=is_replay)
-            patch = arithmetic.patch(rows, standing, self._ends(table, ledger), replayed=is_replay)
+            ends = self._ends(table, ledger, ledger.ends, _firsts(ledger, keys, rows))
+            patch = arithmetic.patch(rows, standing, ends, replayed=is_replay)
         entry = Entry(tuple(ledger_rows(load, segments, changes, self._clock.now_ms())))
-        after = ledger.applied(entry, load.fence, identity(table), ledger.rows + patch.live)
+        after = ledger.applied(table, entry, ledger.columns, patch.live, load.fence)
         after = replace(after, counter=ledger.counter + 1)
         first = order_prefix(load.epoch, CLASS_BASE) if is_sweep and table.mode == "current" else ""
         after = replace(after, ends=self._ends_with(table, after, patch.ended, first))
@@ -366,7 +370,7 @@ class DeltaTarget:
         A row comes into the file of the row that it replaces; rows of new keys come into a file of their own.
         """
         schema, now_ms, word = _arrow(opened), self._clock.now_ms(), secrets.token_hex(4)
-        sizes = dict(zip(*(_files(opened)[name].to_pylist() for name in ("path", "size_bytes")), strict=True))
+        sizes = _sizes(opened)
         added, homes = whole(patch.added, schema), pa.array(rewriting.placed(patch, standing, duck.FILE), pa.string())
         actions: list[AddAction | RemoveAction] = []
 
@@ -406,7 +410,7 @@ class DeltaTarget:
             dataset = self._dataset(table.name, held.table)
             return _placed(duck.between(dataset, [*keys, *names, duck.FILE], places["min"], places["max"]))
         wanted = {f"k{n}": rows[f"c{ledger_index(ledger, key)}"] for n, key in enumerate(keys)}
-        dataset = self._dataset(table.name, held.table, _near(held.table, keys[0], wanted["k0"]))
+        dataset = self._dataset(table.name, held.table, _near(held.table, keys[0], _firsts(ledger, keys, rows)))
         return _placed(duck.standing(dataset, keys, [*names, duck.FILE], pa.table(wanted)))
 
     def _all_standing(self, table: TableSpec, opened: DeltaTable, keys: Sequence[str], epoch: int) -> pa.Table:
@@ -417,24 +421,42 @@ class DeltaTarget:
 
     # ---- deletes that are kept apart
 
-    def _ends(self, table: TableSpec, ledger: LakeLedger) -> pa.Table:
-        """All of them, in the key's present types."""
+    def _ends(
+        self, table: TableSpec, ledger: LakeLedger, files: Sequence[DataFile], wanted: Sequence[Any] | None = None
+    ) -> pa.Table:
+        """The deletes in these files, in the key's present types; at least those whose HASH key is `wanted`, in order."""
         names = [c.name for c in key_columns(ledger.columns, table.keys)]
         schema = _ends_schema(table, ledger)
         pieces = [schema.empty_table()]
-        for file in ledger.ends:
-            rows = pq.read_table(io.BytesIO(self._files.read(f"{table.name}/{file.path}").data))
+        for file in files:
+            rows = self._ends_in(table, file, wanted)
             arrays = [widen(rows.column(n), schema.field(n).type) for n in range(len(names))]
             pieces.append(pa.Table.from_arrays([*arrays, *rows.columns[len(names) :]], schema=schema))
         return pa.concat_tables(pieces)
 
+    def _ends_in(self, table: TableSpec, file: DataFile, wanted: Sequence[Any] | None) -> pa.Table:
+        if wanted is None or file.rows <= ENDS_GROUP_ROWS:
+            return pq.read_table(io.BytesIO(self._files.read(f"{table.name}/{file.path}").data))
+        with (
+            reading(),
+            self._location.filesystem().open_input_file(self._location.below(table.name, file.path)) as opened,
+        ):
+            parquet = pq.ParquetFile(opened)
+            groups = [
+                number
+                for number in range(parquet.num_row_groups)
+                if _may_hold(parquet.metadata.row_group(number).column(0).statistics, wanted)
+            ]
+            return parquet.read_row_groups(groups)
+
     def _ends_with(self, table: TableSpec, ledger: LakeLedger, ended: pa.Table, first: str) -> tuple[DataFile, ...]:
         """Files of deletes after a load that adds some. `first`: those before this place go; "": none.
 
-        Whatever is written here counts once a ledger lists it.
+        Whatever is written here counts once a ledger lists it. The largest file stays as it is while the others are little
+        beside it, so that a delete is written few times, however many there are.
         """
         if first:
-            kept = self._ends(table, ledger)
+            kept = self._ends(table, ledger, ledger.ends)
             kept = kept.filter(pc.greater_equal(kept[POS], first))
             return () if kept.num_rows == 0 else (self._ends_file(table, ledger, kept),)
         if not ENDS[table.mode] or ended.num_rows == 0:
@@ -442,12 +464,17 @@ class DeltaTarget:
         ended = whole(ended, _ends_schema(table, ledger))
         if len(ledger.ends) < ENDS_MAX:
             return (*ledger.ends, self._ends_file(table, ledger, ended))
-        return (self._ends_file(table, ledger, pa.concat_tables([self._ends(table, ledger), ended])),)
+        *small, largest = sorted(ledger.ends, key=lambda file: file.rows)
+        if 4 * (sum(file.rows for file in small) + ended.num_rows) > largest.rows:
+            small.append(largest)
+        gathered = self._ends_file(table, ledger, pa.concat_tables([self._ends(table, ledger, small), ended]))
+        return (*(file for file in ledger.ends if file not in small), gathered)
 
     def _ends_file(self, table: TableSpec, ledger: LakeLedger, rows: pa.Table) -> DataFile:
         path = f"_tailrace/ends/{ledger.counter:020d}-{secrets.token_hex(4)}.parquet"
+        rows = rows.sort_by([(name, "ascending") for name in rows.column_names[: len(table.keys.names)]])
         sink = io.BytesIO()
-        pq.write_table(rows, sink, compression="zstd")
+        pq.write_table(rows, sink, compression="zstd", row_group_size=ENDS_GROUP_ROWS)
         self._files.create(f"{table.name}/{path}", sink.getvalue())
         places = pc.min_max(rows[POS]).as_py()
         return DataFile(path, rows.num_rows, places["min"], places["max"])
@@ -494,24 +521,31 @@ class DeltaTarget:
 
     # ---- tidying up
 
-    def _maintain(self, table: TableSpec, ledger: LakeLedger) -> None:
-        """Put small files together, and remove what no version of the last week needs. A failure ends no load.
+    def _maintain(self, table: TableSpec, before: int, ledger: LakeLedger) -> None:
+        """Where its turn has come since commit `before`: put small files together, remove what no version of the last week needs.
 
-        Of what stands beside the log, the newest stays: somebody may have read the ledger a moment ago.
+        A failure ends no load. Of what stands beside the log, the newest stays: somebody may have read the ledger a moment ago.
         """
         try:
-            opened = self._open(table.name)
-            assert opened is not None
-            self._perform("optimize", lambda: opened.optimize.compact(target_size=FILE_BYTES))
-            self._perform("vacuum", lambda: opened.vacuum(dry_run=False))
-            oldest = f"{max(0, ledger.counter - MAINTAIN_COMMITS):020d}"
-            kept = {f"{table.name}/{file.path}" for file in ledger.ends}
-            for folder in ("ledger", "ends"):
-                for listed in list(self._files.list(f"{table.name}/_tailrace/{folder}/")):
-                    if listed.name.rpartition("/")[2] < oldest and listed.name not in kept:
-                        self._files.delete(listed.name)
+            if before // OPTIMIZE_COMMITS < ledger.counter // OPTIMIZE_COMMITS:
+                opened = self._open(table.name)
+                assert opened is not None
+                self._perform("optimize", lambda: opened.optimize.compact(target_size=FILE_BYTES))
+            if before // VACUUM_COMMITS < ledger.counter // VACUUM_COMMITS:
+                self._vacuum(table, ledger)
         except Exception as error:
             log.warning("%s into %s: tidying up failed: %s", table.name, self.name, error)
+
+    def _vacuum(self, table: TableSpec, ledger: LakeLedger) -> None:
+        opened = self._open(table.name)
+        assert opened is not None
+        self._perform("vacuum", lambda: opened.vacuum(dry_run=False))
+        oldest = f"{max(0, ledger.counter - VACUUM_COMMITS):020d}"
+        kept = {f"{table.name}/{file.path}" for file in ledger.ends}
+        for folder in ("ledger", "ends"):
+            for listed in list(self._files.list(f"{table.name}/_tailrace/{folder}/")):
+                if listed.name.rpartition("/")[2] < oldest and listed.name not in kept:
+                    self._files.delete(listed.name)
 
 
 def _files(table: DeltaTable) -> pa.Table:
@@ -519,9 +553,27 @@ def _files(table: DeltaTable) -> pa.Table:
     return pa.table(table.get_add_actions(flatten=True))
 
 
-def _near(table: DeltaTable, key: str, wanted: pa.ChunkedArray) -> list[str]:
-    """The files that may hold one of these values, by the bounds that the log has."""
-    files, bounds = _files(table), pc.min_max(wanted).as_py()
+def _sizes(table: DeltaTable) -> dict[str, int]:
+    """The bytes of each file, by its path as the log spells it."""
+    files = _files(table)
+    return dict(zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True))
+
+
+def _firsts(ledger: LakeLedger, keys: Sequence[str], rows: pa.Table) -> list[Any]:
+    """The HASH keys of a load, in order."""
+    return sorted(pc.unique(rows[f"c{ledger_index(ledger, keys[0])}"]).to_pylist())
+
+
+def _may_hold(statistics: Any, wanted: Sequence[Any]) -> bool:
+    """Whether a column's part may hold one of these values, by what the file says of it."""
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return rewriting.may_hold(statistics.min, statistics.max, wanted)
+
+
+def _near(table: DeltaTable, key: str, wanted: Sequence[Any]) -> list[str]:
+    """The files that may hold one of these values, in order, by the bounds that the log has."""
+    files = _files(table)
     known = [
         files[f"{what}.{key}"].to_pylist() if f"{what}.{key}" in files.column_names else [None] * files.num_rows
         for what in ("min", "max")
@@ -529,7 +581,7 @@ def _near(table: DeltaTable, key: str, wanted: pa.ChunkedArray) -> list[str]:
     return [
         path
         for path, least, greatest in zip(files["path"].to_pylist(), *known, strict=True)
-        if rewriting.may_hold(least, greatest, bounds["min"], bounds["max"])
+        if rewriting.may_hold(least, greatest, wanted)
     ]
 
 

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace.clock import Budget, Clock
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import NotFound, UsageInvalid
 from tailrace.model.schema import Column
 from tailrace.targets.duckdb import internal
@@ -148,7 +148,7 @@ class DuckDbTarget:
         known = {column.name for column in state.columns}
         foreign = [name for name in actual if name not in known]
         plan = plan_columns(state.columns, load.seen, load.table.keys, reserved=[*RESERVED, *foreign])
-        plan = spelled(plan, _without_nul, str.lower, [*RESERVED, *foreign])
+        plan = spelled(plan, _without_nul, folded, [*RESERVED, *foreign])
         if not actual:
             _create(session, load.table, state, plan.columns)
         else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
     AuthorizationExpiredError,
     BadRequestError,
@@ -29,15 +30,21 @@ from pyiceberg.table.update import TableRequirement, TableUpdate
 
 from tailrace.errors import PermissionMissing, ServiceUnavailable, TailraceError, UserFault
 from tailrace.targets.duckdb.file import Perform
+from tailrace.targets.iceberg.clients import open_catalog
 from tailrace.targets.iceberg.files import remove
 
 CLEARED: Final = "write.metadata.delete-after-commit.enabled"
-CATALOG: Final = "default"  # a SQL catalog keeps tables by its name; this is what pyiceberg takes without one
-_DENIED: Final = (PermissionError, UnauthorizedError, ForbiddenError, AuthorizationExpiredError, OAuthError)
+_INVALID: Final = re.compile(r"\((InvalidInput|Validation|ResourceNumberLimitExceeded)Exception\)")  # Glue's words
+_REFUSED: Final = re.compile(rf"{_INVALID.pattern}|\(AccessDeniedException\)")
+_AGAIN: Final = (
+    "Nothing was applied; it is tried again. If that lasts, see whether the catalog runs, and whether it and the files can be"
+    " reached from here."
+)
+_DENIED: Final = PermissionError | UnauthorizedError | ForbiddenError | AuthorizationExpiredError | OAuthError
 
 
 class Conflict(Exception):
-    """Another writer committed first, and nothing of this commit was done."""
+    """The table is not as it was read: another writer committed first."""
 
 
 class Tables:
@@ -101,7 +108,9 @@ class Tables:
     def commit(
         self, table: Table, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]
     ) -> None:
-        """Raises Conflict where it was certainly not done; after any other error nobody knows.
+        """Raises Conflict where the table is no longer what was required, UserFault where the catalog refuses the commit for
+        good; after any other error nobody knows. Both may be the answer to a repetition: clients and gateways repeat a request
+        whose answer was lost.
 
         The metadata files that the new one no longer lists are deleted where the table says so, as Iceberg's clients do.
         """
@@ -109,6 +118,10 @@ class Tables:
             done = self._perform("commit", lambda: table.catalog.commit_table(table, requirements, updates))
         except (CommitFailedException, NoSuchTableError) as error:
             raise Conflict(first_line(error)) from error
+        except Exception as error:
+            if isinstance(error, BadRequestError | _DENIED) or _REFUSED.search(first_line(error)):
+                raise translate(error, "commit") from error
+            raise
         if remembered(table, CLEARED) != "true":
             return
         listed = {entry.metadata_file for entry in done.metadata.metadata_log}
@@ -119,7 +132,7 @@ class Tables:
         properties = dict(self._properties())
         with self._lock:
             if self._open is None or self._open[0] != properties:
-                self._open = properties, load_catalog(CATALOG, **properties)
+                self._open = properties, open_catalog(properties)
             return self._open[1]
 
 
@@ -150,7 +163,9 @@ def translate(error: Exception, doing: str) -> TailraceError:
             f"The lake refused to {doing}: {text}",
             hint="Grant what docs/targets/iceberg.md lists, or correct the login.",
         )
-    if isinstance(error, BadRequestError | ValueError | TypeError | NotImplementedError | ImportError):
+    if _INVALID.search(text) or isinstance(
+        error, BadRequestError | ValueError | TypeError | NotImplementedError | ImportError
+    ):
         return UserFault(
             f"The lake cannot {doing}: {text}", hint="Check the target's settings and what was done to its tables."
         )
@@ -159,7 +174,7 @@ def translate(error: Exception, doing: str) -> TailraceError:
             f"The lake cannot {doing}: {text}",
             hint="A file or a bucket that the table needs is gone. Restore it, or drop the table and load it again.",
         )
-    return ServiceUnavailable(f"The lake could not {doing}: {text}", hint="Nothing was applied; it is tried again.")
+    return ServiceUnavailable(f"The lake could not {doing}: {text}", hint=_AGAIN)
 
 
 def first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from pyiceberg.table import Table
 from pyiceberg.transforms import HourTransform
 
 from tailrace.clock import Clock
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import UserFault
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg import pages
@@ -38,8 +38,13 @@ SWEPT: Final = "tailrace.swept-ms"  # when orphans were looked for
 THROUGH: Final = "tailrace.applied-through"
 ENGINE: Final = "tailrace.engine"  # there, too: who carried the load out
 DELETES: Final = "tailrace_deletes"  # the branch that holds deletes, which outlive their rows
+BRANCH: Final = "tailrace.deletes"  # the table's property that names that branch, from its first delete on
 
 _UNDO: Final = "Undo the change that was made to it, or load into another `name`."
+_BRANCH_LOST: Final = (
+    "Make the branch anew from its last snapshot, if that is still there; or drop the table and load it again from the landing"
+    " zone. A catalog that keeps no branch but main cannot hold tables of Tailrace."
+)
 _PROPERTIES: Final = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
@@ -90,6 +95,9 @@ def find(lake: Lake, spec: TableSpec) -> Found | None:
         raise refused(spec, "is empty, while the ledger says that it was loaded", RESTORE)
     if _is_rolled_back(table):
         raise refused(spec, "was rolled back to an older snapshot, and its ledger was not", RESTORE)
+    branch = remembered(table, BRANCH)
+    if branch is not None and table.metadata.snapshot_by_name(branch) is None:
+        raise refused(spec, f"no longer has its branch {branch!r:.100}, which keeps what was deleted", _BRANCH_LOST)
     names = [*(column.name for column in state.columns), *META_NAMES[spec.mode]]
     fields = {field.name: field for field in table.schema().fields}
     ids = _ids_in(remembered(table, FIELDS))
@@ -113,7 +121,7 @@ def planned(load: Load, found: Found | None) -> ColumnPlan:
     """The columns after a load."""
     reserved = [*RESERVED, *(found.foreign if found else ())]
     plan = plan_columns(found.state.columns if found else (), load.seen, load.table.keys, reserved=reserved)
-    return spell_plan(plan, spelled, str.lower, reserved)
+    return spell_plan(plan, spelled, folded, reserved)
 
 
 def create(lake: Lake, spec: TableSpec, plan: ColumnPlan) -> Found:
@@ -129,7 +137,7 @@ def create(lake: Lake, spec: TableSpec, plan: ColumnPlan) -> Found:
     full = {f"write.metadata.metrics.column.{name}": "full" for name in (*(key.name for key in keys), POS)}
     state = replace(new_state(spec), columns=tuple(keys))
     ids = {FIELDS: json.dumps([field.field_id for field in fields])}
-    lake.tables.create(spec.name, schema, partition, {**_PROPERTIES, **full, STATE: state.to_json(), **ids})
+    lake.tables.create(spec.name, schema, partition, {**_PROPERTIES, **full, STATE: state.to_document(), **ids})
     found = find(lake, spec)
     if found is None:
         raise Conflict("the table that was made is gone")

@@ -30,7 +30,7 @@ from pyiceberg.typedef import Record
 from tailrace.codec import arrow_type
 from tailrace.decide.lake import FileRange, hour_to_merge, to_merge
 from tailrace.decide.schema import ColumnPlan
-from tailrace.errors import OutcomeUnknown, TargetContended
+from tailrace.errors import OutcomeUnknown, TargetContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.iceberg import pages
 from tailrace.targets.iceberg.catalog import Conflict, first_line, notes_of, remembered, translated
@@ -39,6 +39,7 @@ from tailrace.targets.iceberg.expiry import ORPHAN_MS, SWEEP_MS, clear, lines_to
 from tailrace.targets.iceberg.fields import Fields, Replaced, ids_of, new_fields
 from tailrace.targets.iceberg.files import Files, remove
 from tailrace.targets.iceberg.found import (
+    BRANCH,
     COMMIT,
     DELETES,
     ENGINE,
@@ -56,7 +57,8 @@ from tailrace.targets.iceberg.found import (
 from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
-from tailrace.targets.lake.state import RECENT_MAX, LakeState, new_state
+from tailrace.targets.lake.progress import RECENT_MAX
+from tailrace.targets.lake.state import LakeState, new_state
 from tailrace.targets.planning import (
     META_NAMES,
     META_TYPES,
@@ -245,7 +247,9 @@ class Work:
         outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id))
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
-        properties = {STATE: state.to_json(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
+        properties = {STATE: state.to_document(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
+        if any(ends):
+            properties[BRANCH] = DELETES
         is_due = now_ms - int(remembered(self.table, SWEPT) or 0) >= SWEEP_MS
         if is_due:
             properties[SWEPT] = str(now_ms)
@@ -307,26 +311,28 @@ class Work:
         return [self.fields.by_name[name].field_id for name in names]
 
     def _commit(self, requirements: tuple[TableRequirement, ...], updates: tuple[TableUpdate, ...]) -> None:
-        """Commit; where nobody knows whether that worked, look for our mark."""
+        """Commit; where that was not answered with a yes, look for our mark. Without it a no is a no."""
         tables = self._lake.tables
         try:
             tables.commit(self.table, requirements, updates)
-        except Conflict:
-            raise
         except Exception as error:
-            if self._is_committed():
+            is_committed = self._is_committed()
+            if is_committed:
                 return
+            if isinstance(error, Conflict | UserFault) and is_committed is not None:
+                raise
             raise OutcomeUnknown(
                 f"Nobody knows whether the commit was made: {first_line(error)}",
                 hint="The next load looks at the ledger first and goes on from it.",
                 table=self.load.table.source,
             ) from error
 
-    def _is_committed(self) -> bool:
+    def _is_committed(self) -> bool | None:
+        """None: that cannot be looked up."""
         try:
             table = self._lake.tables.load(self.load.table.name)
         except Exception:
-            return False
+            return None
         snapshots = () if table is None else table.metadata.snapshots
         return any(notes_of(snapshot).get(COMMIT) == self.commit_id for snapshot in snapshots)
 

@@ -63,7 +63,7 @@ class IcebergTarget:
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         found = find(self.lake, table)
-        return Ledger() if found is None else found.state.ledger()
+        return Ledger() if found is None else found.state.shown(found.state.recent)
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
         found = find(self.lake, table)

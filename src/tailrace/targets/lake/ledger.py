@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from tailrace.errors import UserFault
 from tailrace.model.schema import Column
-from tailrace.targets.lake.columns import column_from_json, column_to_json
-from tailrace.targets.planning import moved_on, why_foreign
+from tailrace.targets.lake.progress import RECENT_MAX, Progress, from_json, to_json
+from tailrace.targets.planning import why_foreign
 from tailrace.targets.target import Ledger, LedgerRow, TableSpec
 
 FORMAT: Final = 1
 NAME: Final = "_tailrace/ledger.json"  # in the folder of the table
-RECENT_MAX: Final = 100  # ledger rows that `Ledger.recent` carries
 TAIL_ROWS_MAX: Final = 1000  # ledger rows in the document; beyond them all but the newest go to a page
 PAGES_MAX: Final = 32  # of one level; so many become one page of the next
 
@@ -80,17 +79,10 @@ class Retired:
 
 
 @dataclass(frozen=True, slots=True)
-class LakeLedger:
+class LakeLedger(Progress):
     """The document. `counter` goes up with each replacement; `tail` holds the newest entries, oldest first."""
 
-    identity: tuple[str, str, str, str]
-    columns: tuple[Column, ...] = ()
     counter: int = 0
-    applied_through: int = 0
-    through_ms: int | None = None
-    beyond: tuple[tuple[int, int | None], ...] = ()
-    fence: int = 0
-    rows: int = 0
     tail: tuple[Entry, ...] = ()
     pages: tuple[Page, ...] = ()
     version: int = 1
@@ -100,38 +92,14 @@ class LakeLedger:
     retired: tuple[Retired, ...] = ()
     ends: tuple[DataFile, ...] = ()  # files of deletes that are kept apart from the rows
 
-    def holds(self, number: int) -> bool:
-        return number <= self.applied_through or any(number == n for n, _ in self.beyond)
+    def applied(self, table: TableSpec, entry: Entry, columns: tuple[Column, ...], live: int, fence: int) -> LakeLedger:
+        """With one more load, as `Progress.moved`."""
+        return replace(self.moved(table, entry.rows, columns, live, fence), tail=(*self.tail, entry))
 
-    def applied(self, entry: Entry, fence: int, identity: tuple[str, str, str, str], rows: int) -> LakeLedger:
-        """With one more load; `rows`: how many rows the table has then."""
-        beyond = dict(self.beyond) | {row.number: row.through_ms for row in entry.rows}
-        through, through_ms = moved_on(self.applied_through, self.through_ms, beyond)
-        return replace(
-            self,
-            identity=identity,
-            applied_through=through,
-            through_ms=through_ms,
-            beyond=tuple(sorted((n, ms) for n, ms in beyond.items() if n > through)),
-            fence=fence,
-            rows=rows,
-            tail=(*self.tail, entry),
-        )
-
-    def shown(self, rows: int) -> Ledger:
+    def as_ledger(self) -> Ledger:
         """As the port shows it."""
-        newest = [row for entry in reversed(self.tail) for row in reversed(entry.rows)]
-        newest.sort(key=lambda row: (-row.applied_ms, -row.number))
-        return Ledger(
-            applied_through=self.applied_through,
-            applied_beyond=frozenset(n for n, _ in self.beyond),
-            columns=self.columns,
-            rows=rows,
-            through_ms=self.through_ms,
-            recent=tuple(newest[:RECENT_MAX]),
-            begun_through=0 if self.begun is None else self.begun.through,
-            fence=self.fence,
-        )
+        begun_through = 0 if self.begun is None else self.begun.through
+        return self.shown((row for entry in self.tail for row in entry.rows), begun_through)
 
 
 # ---- pages
@@ -198,12 +166,7 @@ def to_bytes(ledger: LakeLedger) -> bytes:
         **dict(zip(names, ledger.identity, strict=True)),
         "version": ledger.version,
         "version_last": ledger.version_last,
-        "applied_through": ledger.applied_through,
-        "through_ms": ledger.through_ms,
-        "beyond": [list(pair) for pair in ledger.beyond],
-        "fence": ledger.fence,
-        "rows": ledger.rows,
-        "columns": [column_to_json(column) for column in ledger.columns],
+        **to_json(ledger),
         "begun": None if ledger.begun is None else asdict(ledger.begun),
         "abandoned": list(ledger.abandoned),
         "ends": [asdict(file) for file in ledger.ends],
@@ -225,13 +188,8 @@ def from_bytes(data: bytes, name: str) -> LakeLedger:
         begun = document["begun"]
         return LakeLedger(
             identity=(document["source"], document["mode"], document["keys"], document["incarnation"]),
-            columns=tuple(column_from_json(column) for column in document["columns"]),
+            **from_json(document),
             counter=document["counter"],
-            applied_through=document["applied_through"],
-            through_ms=document["through_ms"],
-            beyond=tuple((number, ms) for number, ms in document["beyond"]),
-            fence=document["fence"],
-            rows=document["rows"],
             tail=tuple(_entry(entry) for entry in document["tail"]),
             pages=tuple(_page_from(page) for page in document["pages"]),
             version=document["version"],

@@ -3,80 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from tailrace.errors import UserFault
 from tailrace.model.schema import Column
-from tailrace.targets.lake.columns import column_from_json, column_to_json
-from tailrace.targets.planning import identity, moved_on, why_foreign
-from tailrace.targets.target import Ledger, LedgerRow, TableSpec
+from tailrace.targets.lake.progress import Progress, from_json, newest_first, to_json
+from tailrace.targets.planning import identity, why_foreign
+from tailrace.targets.target import LedgerRow, TableSpec
 
 FORMAT: Final = 2
-RECENT_MAX: Final = 100  # ledger rows that `Ledger.recent` carries
 
 
 @dataclass(frozen=True, slots=True)
-class LakeState:
-    """The ledger of one table, as far as loading needs it. `recent`: newest first; `rows`: live ones."""
+class LakeState(Progress):
+    """The ledger of one table, as far as loading needs it. `recent`: newest first."""
 
-    identity: tuple[str, str, str, str]
-    applied_through: int = 0
-    through_ms: int | None = None
-    beyond: Mapping[int, int | None] = field(default_factory=dict)
-    columns: tuple[Column, ...] = ()
-    rows: int = 0
-    fence: int = 0
     recent: tuple[LedgerRow, ...] = ()
 
-    def holds(self, number: int) -> bool:
-        """Whether a segment is applied."""
-        return number <= self.applied_through or number in self.beyond
-
     def after(
-        self, table: TableSpec, rows: Sequence[LedgerRow], columns: tuple[Column, ...], live: int, fence: int
+        self, table: TableSpec, entered: Sequence[LedgerRow], columns: tuple[Column, ...], live: int, fence: int
     ) -> LakeState:
-        """What it becomes with a load whose segments these ledger rows are. `live`: by how many rows the live ones change."""
-        beyond = {**self.beyond, **{row.number: row.through_ms for row in rows}}
-        through, through_ms = moved_on(self.applied_through, self.through_ms, beyond)
-        recent = sorted([*rows, *self.recent], key=lambda row: (-row.applied_ms, -row.number))
-        return replace(
-            self,
-            identity=identity(table),
-            applied_through=through,
-            through_ms=through_ms,
-            beyond={number: ms for number, ms in beyond.items() if number > through},
-            columns=columns,
-            rows=self.rows + live,
-            fence=fence,
-            recent=tuple(recent),
-        )
+        """What it becomes with a load, as `Progress.moved`."""
+        moved = self.moved(table, entered, columns, live, fence)
+        return replace(moved, recent=tuple(newest_first([*entered, *self.recent])))
 
-    def ledger(self) -> Ledger:
-        """As the port shows it."""
-        return Ledger(
-            applied_through=self.applied_through,
-            applied_beyond=frozenset(self.beyond),
-            columns=self.columns,
-            rows=self.rows,
-            through_ms=self.through_ms,
-            recent=self.recent[:RECENT_MAX],
-            fence=self.fence,
-        )
-
-    def to_json(self) -> str:
+    def to_document(self) -> str:
         """The document. Equal states give equal texts."""
         document = {
             "format": FORMAT,
             "identity": self.identity,
-            "applied_through": self.applied_through,
-            "through_ms": self.through_ms,
-            "beyond": sorted(self.beyond.items()),
-            "rows": self.rows,
-            "fence": self.fence,
+            **to_json(self),
             "recent": [asdict(row) for row in self.recent],
-            "columns": [column_to_json(column) for column in self.columns],
         }
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
@@ -103,13 +62,8 @@ def state_of(table: TableSpec, document: str) -> LakeState:
         raise refused(table, f"was written in format {written}", "Upgrade this Tailrace to the release that wrote it.")
     try:
         state = LakeState(
+            **from_json(value),
             identity=tuple(value["identity"]),
-            applied_through=value["applied_through"],
-            through_ms=value["through_ms"],
-            beyond=dict(value["beyond"]),
-            columns=tuple(column_from_json(column) for column in value["columns"]),
-            rows=value["rows"],
-            fence=value["fence"],
             recent=tuple(LedgerRow(**row) for row in value["recent"]),
         )
     except (ValueError, KeyError, TypeError) as error:

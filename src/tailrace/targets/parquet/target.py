@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tailrace import __version__
 from tailrace.clock import Budget, Clock
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import NotFound, StateContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
@@ -85,7 +85,7 @@ class ParquetTarget:
 
     def ledger(self, table: TableSpec, budget: Budget | None = None) -> Ledger:
         held = self._held(table)
-        return Ledger() if held.version is None else held.ledger.shown(held.ledger.rows)
+        return Ledger() if held.version is None else held.ledger.as_ledger()
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
         ledger = self._held(table).ledger
@@ -193,7 +193,7 @@ class ParquetTarget:
         if day is not None:
             self._snapshot(table, before, day)
         plan = plan_columns(before.columns, load.seen, table.keys, reserved=layout.RESERVED)
-        plan = spelled(plan, columns.spell, str.lower, layout.RESERVED)
+        plan = spelled(plan, columns.spell, folded, layout.RESERVED)
         rows = self._rows(load, before, plan, segments, changes)
         held, begun, pieces = self._begin(load, held, plan, segments, rows)
         try:
@@ -350,13 +350,11 @@ class ParquetTarget:
 
     def _with(self, ledger: LakeLedger, begun: Begun, plan: ColumnPlan, entry: Entry, load: Load) -> LakeLedger:
         """The ledger that makes the load visible."""
-        rows = ledger.rows + sum(file.rows for file in entry.files)
-        after = ledger.applied(entry, load.fence, identity(load.table), rows)
+        live = sum(file.rows for file in entry.files)
+        after = ledger.applied(load.table, entry, plan.columns, live, load.fence)
         if begun.version != ledger.version:
             after = replace(after, retired=(*after.retired, Retired(ledger.version, self._clock.now_ms())))
-        return replace(
-            after, columns=plan.columns, counter=ledger.counter + 1, begun=None, abandoned=(), version=begun.version
-        )
+        return replace(after, counter=ledger.counter + 1, begun=None, abandoned=(), version=begun.version)
 
     def _settle(self, table: TableSpec, begun: Begun) -> None:
         """Somebody else replaced the ledger. Where our load is in it no more and never will be, our files go.

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tailrace.clock import Budget, Clock
 from tailrace.codec import arrow_type
-from tailrace.decide.schema import ColumnPlan, plan_columns
+from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import OutOfTime, TargetContended, UserFault
 from tailrace.model.schema import Column, ColumnType, NumberRange
 from tailrace.targets.planning import (
@@ -231,7 +231,7 @@ class WarehouseTarget:
         known, foreign = ((), ()) if state is None else (state.columns, state.foreign)
         taken = [*RESERVED, *foreign]
         plan = plan_columns(known, load.seen, load.table.keys, reserved=taken)
-        plan = spelled(plan, self._dialect.spell, str.lower, taken)
+        plan = spelled(plan, self._dialect.spell, folded, taken)
         before = {(c.attribute, c.tag): c.type for c in known}
         columns = tuple(replace(c, type=self._dialect.fitting(c.type)) for c in plan.columns)
         changed = [c for c in columns if before.get((c.attribute, c.tag), c.type) != c.type]
