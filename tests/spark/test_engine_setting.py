@@ -25,7 +25,7 @@ ON_AWS = check_config(
     {
         "landing": {"url": "s3://lake/landing"},
         "targets": {"ice": {"kind": "iceberg", "catalog": "glue", "warehouse": "s3://lake/tables", "engine": "spark"}},
-        "tables": {"Orders": {}},
+        "tables": {"Orders": {"name": "orders"}},
     },
     Path("tailrace.toml"),
 )
