@@ -79,7 +79,7 @@ def _redshift(name: str, config: RedshiftConfig, aws: Aws, clock: Clock) -> Conn
 def _iceberg(name: str, config: IcebergConfig, aws: Aws, base: Path, clock: Clock) -> Target:
     """pyiceberg's settings out of ours; credentials are asked for anew each time, because they may expire."""
     with _needing(name, "pyiceberg", "iceberg"), _needing(name, "sqlalchemy", "iceberg"):
-        from tailrace.targets.iceberg import IcebergTarget
+        from tailrace.targets.iceberg import FILE_IO, IcebergTarget
     warehouse, uri = config.warehouse, config.uri
     if config.is_local:
         folder = (base / Path(warehouse or "").expanduser()).absolute()
@@ -87,7 +87,7 @@ def _iceberg(name: str, config: IcebergConfig, aws: Aws, base: Path, clock: Cloc
         warehouse = folder.as_uri() if " " not in str(folder) else str(folder)
         if config.catalog == "sql" and uri is None:
             uri = f"sqlite:///{folder}/catalog.db"
-    fixed = {"type": config.catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
+    fixed = {"type": config.catalog, "py-io-impl": FILE_IO}
     fixed |= {} if uri is None else {"uri": uri}
     fixed |= {} if warehouse is None else {"warehouse": warehouse}
 

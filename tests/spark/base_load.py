@@ -31,7 +31,7 @@ from tailrace.jobs.load import Loader, table_spec
 from tailrace.landing import Landing, LocalStore
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Incarnation, Manifest
-from tailrace.targets.iceberg import IcebergTarget
+from tailrace.targets.iceberg import FILE_IO, IcebergTarget
 
 TABLE: Final = "orders"
 KEYS: Final = KeySchema(KeyAttribute("customer", "S"), KeyAttribute("order", "N"))
@@ -75,7 +75,7 @@ def open_lake(folder: Path) -> IcebergTarget:
         "type": "sql",
         "uri": f"sqlite:///{folder}/catalog.db",
         "warehouse": f"file://{folder}/warehouse",
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        "py-io-impl": FILE_IO,
     }
     return IcebergTarget("lake", lambda: properties, ("lake",), str(folder), SystemClock())
 

@@ -12,7 +12,7 @@ from tailrace.clock import Budget, ManualClock
 from tailrace.jobs.load import Loader, LoadReport, table_spec
 from tailrace.pipeline import SPREAD_LIMITS
 from tailrace.runtimes.spark.loads import SparkLoads
-from tailrace.targets.iceberg import IcebergTarget
+from tailrace.targets.iceberg import FILE_IO, IcebergTarget
 from tailrace.targets.target import Mode
 from tailrace.testing.digests import TableDigest, table_digest
 from tailrace.testing.target_contract import delete, put
@@ -80,7 +80,7 @@ def open_lake(folder: Path, clock: ManualClock, machine: str) -> IcebergTarget:
         "type": "sql",
         "uri": f"sqlite:///{folder}/catalog.db",
         "warehouse": f"file://{folder}/warehouse",
-        "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO",
+        "py-io-impl": FILE_IO,
     }
     return IcebergTarget("lake", lambda: properties, ("lake",), f"{folder}{machine}", clock)
 

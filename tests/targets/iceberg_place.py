@@ -15,7 +15,7 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.table import Table
 
 from tailrace.clock import Clock, SystemClock
-from tailrace.targets.iceberg import IcebergTarget
+from tailrace.targets.iceberg import FILE_IO, IcebergTarget
 from tailrace.targets.iceberg.found import STATE
 
 NAMESPACE = ("lake",)
@@ -52,7 +52,7 @@ def properties(place: Path) -> dict[str, str]:
             "client.secret-access-key": KEY,
         }
     catalog = {"type": "sql", "uri": f"sqlite:///{place}/catalog.db"}
-    return {**catalog, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO", **lies, **moved}
+    return {**catalog, "py-io-impl": FILE_IO, **lies, **moved}
 
 
 def namespace_of(place: Path) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from iceberg_place import open_target, orders
+from http_edge import edge_before
+from iceberg_place import elsewhere, open_target, orders
 from lake_place import BUCKET, lakes_on_s3, prefix_of
 
 from tailrace.errors import OutcomeUnknown, TailraceError
@@ -32,6 +33,18 @@ def test_every_mode_holds_the_history(s3: Any, tmp_path: Path, mode: Any) -> Non
     assert any(entry["Key"].endswith(".parquet") for entry in held)
     assert replica.found(["d"]) == {key: row for key, row in replica.expected().items() if key == '["d"]'}
     assert orders(tmp_path).scan().count() >= replica.ledger.rows
+
+
+def test_a_small_file_is_one_request(s3: Any, tmp_path: Path) -> None:
+    with edge_before(s3.meta.endpoint_url) as edge, elsewhere(**{"s3.endpoint": edge.uri}):
+        replica = Replica(open_target(tmp_path))
+        for load in HISTORY[:2]:
+            replica.apply(load)
+        replica.check()
+        written = [request.path for request in edge.seen if request.method in ("PUT", "POST")]
+    assert written
+    assert not [path for path in written if "upload" in path]  # of an upload in parts
+    assert len({*written}) == len(written)
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])

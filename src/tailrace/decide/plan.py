@@ -48,8 +48,8 @@ EXPORT_READS: Final = 80
 DUCKDB_LOAD_SECONDS: Final = Decimal("0.5")  # of a small load,
 DUCKDB_RECORD_US: Final = Decimal(19)  # and so much for each record
 DECODED_BYTES_A_SECOND: Final = Decimal(190 * 10**6)  # of lines, to Parquet, on one core: what other targets take
-LAKE_WRITES: Final = {"parquet": 3, "delta": 11, "iceberg": 26}  # S3 requests of a small load into a lake on S3
-LAKE_READS: Final = {"parquet": 4, "delta": 73, "iceberg": 42}
+LAKE_WRITES: Final = {"parquet": 3, "delta": 11, "iceberg": 8}  # S3 requests of a small load into a lake on S3
+LAKE_READS: Final = {"parquet": 4, "delta": 73, "iceberg": 45}
 
 # Rules of Tailrace: settings and limits.
 POLLS_IDLE: Final = 1  # GetRecords calls a second of an idle shard,
