@@ -22,7 +22,7 @@ demo-exports: setup  ## the same by PITR exports: a full export and six windows 
 
 test: setup  ## all tests that CI runs, those of Spark beside them where it is installed
 	@if [ -d .venv/lib/python3*/site-packages/pyspark ]; then $(BIN)/python -m pytest -q tests/spark; fi
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/spark
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/spark
 
 setup-spark: setup  ## Spark beside it, 350 MB; from then on `make test` runs what needs it, with Java 17
 	@$(BIN)/pip install -q --require-hashes -r requirements/spark.txt
