@@ -48,10 +48,8 @@ class Layout:
 
     def standing(self, keys: SortedKeys, names: Sequence[str], replaced: Mapping[str, Replaced]) -> pa.Table:
         """Some columns of at least all rows with one of these keys, with ``place`` in front. Reads files that may hold one."""
-        names = [
-            self._keys[0],
-            *(name for name in names if name != self._keys[0]),
-        ]  # by which it is seen whether one does
+        first = self._keys[0]  # by which it is seen whether a file holds one
+        names = [first, *(name for name in names if name != first)]
 
         def read(number: int) -> pa.Table:
             held = self.ranges[number]
