@@ -64,6 +64,7 @@ AnyCapturer: TypeAlias = Capturer | LambdaCapturer | ExportCapturer
 AnyBackfiller: TypeAlias = Backfiller | BaseExporter
 # Of one load on Spark. Its ledger rows, one a segment, lie in the table's own document until the next load.
 SPREAD_LIMITS: Final = LoadLimits(segments=10_000, rows=1 << 40, bytes=1 << 50)
+WHOLE_LOOKS: Final = ("iceberg", "delta")  # targets whose every load looks at the keys of all rows that stand
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
@@ -299,7 +300,7 @@ class Pipeline:
             self.landing(table), target, new_holder(), self.clock, is_gone=is_gone, takes_over=take_over, keeps=True
         )
         size = self.config.rule(table, "load_bytes", LoadLimits().bytes)
-        limits = LoadLimits(bytes=size, base_times=BASE_LIMITS if self.target(target).kind == "iceberg" else 1)
+        limits = LoadLimits(bytes=size, base_times=BASE_LIMITS if self.target(target).kind in WHOLE_LOOKS else 1)
         mode = self.config.mode_of(table, target)
         engine = None
         if self.config.engine_of(table, target) == "spark":
