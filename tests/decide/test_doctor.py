@@ -168,12 +168,16 @@ def test_a_base_that_is_not_scanned_takes_no_time() -> None:
 
 def test_a_policy_that_lacks_something_is_put_right_by_one_that_parses() -> None:
     facts = replace(TABLE, access={"Scan": REFUSED, "GetRecords": REFUSED, "GetShardIterator": None})
-    statement = json.loads(doctor.check_access(facts, STREAMS).fix)
-    assert statement == {
-        "Effect": "Allow",
-        "Action": ["dynamodb:Scan", "dynamodb:GetRecords"],
-        "Resource": [ARN, f"{ARN}/stream/*"],
-    }
+    assert json.loads(f"[{doctor.check_access(facts, STREAMS).fix}]") == [
+        {"Effect": "Allow", "Action": ["dynamodb:Scan"], "Resource": [ARN]},
+        {"Effect": "Allow", "Action": ["dynamodb:GetRecords"], "Resource": [f"{ARN}/stream/*"]},
+    ]
+
+
+def test_exports_are_listed_by_who_may_list_all_of_them() -> None:
+    """AWS lets the action name no table, so a statement with one grants nothing."""
+    facts = replace(TABLE, access={"ListExports": REFUSED})
+    assert json.loads(doctor.check_access(facts, EXPORTS).fix)["Resource"] == ["*"]
 
 
 @pytest.mark.parametrize(

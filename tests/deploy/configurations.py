@@ -22,6 +22,7 @@ REDSHIFT: Final = """
 [targets.dwh]
 kind = "redshift"
 workgroup = "analytics"
+secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:dwh-0a1b2c"
 database = "dev"
 iam_role = "arn:aws:iam::111122223333:role/RedshiftCopy"
 staging = "s3://acme-lake/redshift-staging"

@@ -65,6 +65,8 @@ def calls_of(
         return [Call(action, request["TopicArn"])]
     if operation == "BatchGetItem":
         return [Call(action, _table(name)) for name in request["RequestItems"]]
+    if operation == "ListExports":  # of all tables
+        return [Call(action, "*")]
     if operation == "GetRecords":
         return [Call(action, stream)]
     named = [request[key] for key in ("TableArn", "ExportArn", "StreamArn") if request.get(key)]

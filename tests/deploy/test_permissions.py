@@ -34,7 +34,9 @@ BY_SERVICES = {
     "logs:PutLogEvents",
     "sqs:SendMessage",
     "dynamodb:ListStreams",
-    "redshift-serverless:GetCredentials",
+    "secretsmanager:GetSecretValue",
+    "kms:Decrypt",
+    "kms:DescribeKey",
     "s3:PutObjectAcl",
     "s3:AbortMultipartUpload",
 }

@@ -244,7 +244,7 @@ class TestSettings:
         assert deployment_of(HEAD + driver + ORDERS).extras == ("fast", "redshift")
 
     def test_the_redshift_driver_needs_its_login_and_no_data_api(self) -> None:
-        driver = REDSHIFT.replace(
+        driver = BY_ROLE.replace(
             'workgroup = "analytics"', 'driver = "connector"\nhost = "h"\nssm_parameter = "/dwh/login"'
         )
         (role,) = [r for r in of(HEAD + driver + ORDERS, Role).values() if r.duty == "load"]
@@ -375,6 +375,30 @@ class TestConfigurationFile:
         assert read["targets"][name.replace("$", "$$")]["database"] == name.replace("$", "$$")
 
 
+BY_ROLE = "".join(line for line in REDSHIFT.splitlines(keepends=True) if not line.startswith("secret_arn"))
+
+
+class TestNotes:
+    """What is rendered and does not work by itself."""
+
+    def test_alarms_that_nobody_hears(self) -> None:
+        silent = "alarms: set alarm_email in [deploy], or subscribe to the topic tailrace-alarms"
+        text = HEAD + REDSHIFT + ORDERS
+        assert any(silent in note for note in deployment_of(text).notes)
+        heard = deployment_of(text + '[deploy]\nalarm_email = "on-call@example.com"\n')
+        assert not any("alarm" in note for note in heard.notes)
+
+    def test_streams_have_no_way_out_of_a_vpc_by_a_gateway_endpoint(self) -> None:
+        assert any("NAT gateway" in note for note in deployment_of(CONFIGURATIONS["chain-table-in-a-vpc"]).notes)
+        exports = CONFIGURATIONS["exports"] + f"[deploy]\n{NETWORK}"
+        assert not any("NAT gateway" in note for note in deployment_of(exports).notes)
+
+    def test_a_bucket_that_only_a_catalog_knows(self) -> None:
+        lake = '[targets.ice]\nkind = "iceberg"\ncatalog = "rest"\nuri = "https://glue/iceberg"\nsigning = "glue"\n'
+        assert any("Where ice keeps its files" in note for note in deployment_of(HEAD + lake + ORDERS).notes)
+        assert not any("its catalog knows" in note for note in deployment_of(CONFIGURATIONS["lakes"]).notes)
+
+
 class TestRefused:
     """What cannot run without a server is said before anything is written."""
 
@@ -393,6 +417,12 @@ class TestRefused:
                 "no disk in common",
             ),
             (HEAD + '[targets.pg]\nkind = "postgres"\n', "targets.pg.host", "host is not named"),
+            (HEAD + BY_ROLE, "targets.dwh.secret_arn", "a user of its own"),
+            (
+                HEAD + BY_ROLE.replace('workgroup = "analytics"', 'cluster = "main"'),
+                "targets.dwh.secret_arn",
+                "a user of its own",
+            ),
         ],
     )
     def test_with_the_place_and_the_next_step(self, text: str, place: str, says: str) -> None:

@@ -31,10 +31,15 @@ WITHOUT_RESOURCES: Final = {
     "redshift-data:DescribeStatement",
     "redshift-data:GetStatementResult",
     "redshift-data:ListStatements",
+    "dynamodb:ListExports",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSubnets",
+    # They have resources, but Lambda names none when it looks whether a role may place a function.
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
 }
-"""Actions of which IAM's reference says that they name no resource."""
+"""Actions of which IAM's reference says that they name no resource, and those of which none is named."""
 
 NOT_OPERATIONS: Final = {
     "s3:ListBucket": "ListObjectsV2",
@@ -166,6 +171,7 @@ def role_of(text: str, duty: str, table: str = "orders") -> list[dict[str, Any]]
         ("tick", "dynamodb:GetRecords", f"{TABLE}/orders/stream/2026", True),  # it proves by it what has landed
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"], True),
         ("load", "redshift-data:ExecuteStatement", VALUES["DwhWorkgroup"].replace("0a1b", "other"), False),
+        ("tick", "dynamodb:ListExports", "*", True),
         ("tick", "s3:DeleteObject", f"{BUCKET}/tailrace/orders/changes/x.json.gz", True),
         ("tick", "s3:DeleteObject", f"{BUCKET}/tailrace/customers/changes/x.json.gz", False),
         ("tick", "dynamodb:ExportTableToPointInTime", f"{TABLE}/customers", False),
@@ -185,11 +191,24 @@ def test_a_role_may_do_what_is_its_duty_on_its_own_table(duty: str, action: str,
         assert not is_allowed(foreign, role_of(TWO, duty))
 
 
+@pytest.mark.parametrize("duty", ["capture", "load", "tick", "backfill", "dead-letters"])
+def test_who_reads_a_table_may_use_its_key_through_dynamodb(duty: str) -> None:
+    reads = duty in ("capture", "tick", "backfill")
+    key = "arn:aws:kms:eu-west-1:111122223333:key/0a1b"
+    by_dynamodb = {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com"}
+    assert is_allowed(Call("kms:Decrypt", key, by_dynamodb), role_of(TWO, duty)) is reads
+    assert not is_allowed(
+        Call("kms:Decrypt", key, {"kms:ViaService": "ssm.eu-west-1.amazonaws.com"}), role_of(TWO, duty)
+    )
+    assert not is_allowed(Call("kms:Encrypt", key, by_dynamodb), role_of(TWO, duty))
+
+
 ICE: Final = LAKES.replace('catalog = "glue"\nwarehouse = "s3://acme-lake/iceberg"', "CATALOG")
 TABLES: Final = "arn:aws:s3tables:eu-west-1:111122223333:bucket/lake"
 IN_S3_TABLES: Final = ICE.replace(
     "CATALOG", f'catalog = "rest"\nuri = "https://s3tables/iceberg"\nwarehouse = "{TABLES}"\nsigning = "s3tables"'
 )
+BY_GLUE_REST: Final = ICE.replace("CATALOG", 'catalog = "rest"\nuri = "https://glue/iceberg"\nsigning = "glue"')
 BY_SQL: Final = ICE.replace("CATALOG", 'uri = "postgresql://db/lake"\nwarehouse = "s3://acme-lake/iceberg"')
 
 
@@ -206,6 +225,9 @@ BY_SQL: Final = ICE.replace("CATALOG", 'uri = "postgresql://db/lake"\nwarehouse 
         (LAKES, "glue:UpdateTable", "arn:aws:glue:eu-west-1:111122223333:table/other/orders", False),
         (LAKES, "glue:CreateDatabase", "arn:aws:glue:eu-west-1:111122223333:database/orders_lake", True),
         (LAKES, "glue:DeleteTable", "arn:aws:glue:eu-west-1:111122223333:table/orders_lake/orders", False),
+        (LAKES, "glue:GetCatalog", "arn:aws:glue:eu-west-1:111122223333:catalog", False),
+        (BY_GLUE_REST, "glue:GetCatalog", "arn:aws:glue:eu-west-1:111122223333:catalog", True),
+        (BY_GLUE_REST, "glue:UpdateTable", "arn:aws:glue:eu-west-1:111122223333:table/orders_lake/orders", True),
         (IN_S3_TABLES, "s3tables:PutTableData", f"{TABLES}/table/0a1b", True),
         (IN_S3_TABLES, "s3tables:PutTableData", f"{TABLES}2/table/0a1b", False),
         (IN_S3_TABLES, "s3tables:DeleteTable", f"{TABLES}/table/0a1b", False),
@@ -289,7 +311,7 @@ def test_actions_are_those_of_the_calls_and_of_services_that_act_for_a_role() ->
         "network": {a for a in all_actions() if a.startswith("ec2:")},
         "stream mapping": {"dynamodb:ListStreams"},
         "exports, written with the caller's rights": {"s3:PutObjectAcl", "s3:AbortMultipartUpload"},
-        "keys of S3 and SNS": {"kms:Decrypt", "kms:GenerateDataKey"},
+        "keys of S3, SNS and tables": {"kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"},
         "lakes, by their own libraries": {"s3:AbortMultipartUpload"} | {a for a in all_actions() if a.startswith("glue:")},
         "queue mapping": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     })  # fmt: skip

@@ -154,7 +154,7 @@ def plain_code() -> dict[str, Any]:
 
 def test_buckets_and_keys_stay_when_the_stack_goes() -> None:
     document = template(deployment_of(CONFIGURATIONS["chain-table-in-a-vpc"]))
-    kept = {r["Type"] for r in document["Resources"].values() if r.get("DeletionPolicy") == "Retain"}
+    kept = {r["Type"] for r in document["Resources"].values() if r.get("DeletionPolicy") == "RetainExceptOnCreate"}
     assert kept == {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key"}
 
 

@@ -547,14 +547,14 @@ def _lifecycle(facts: BucketFacts, what: str) -> str:
 
 
 def _policy(refused: Access, table_arn: str) -> str:
-    """A statement that allows what was refused for lack of permission."""
+    """Statements that allow what was refused for lack of permission."""
     names = [name for name, unknown in refused.items() if unknown is not None and unknown.is_refused]
-    if not names:
-        return ""
-    of_streams = {"DescribeStream", "GetShardIterator", "GetRecords"}
-    resources = [table_arn] if not of_streams >= set(names) else []
-    resources += [f"{table_arn}/stream/*"] if of_streams & set(names) else []
-    return _statement([f"dynamodb:{name}" for name in names], resources)
+    elsewhere = dict.fromkeys(("DescribeStream", "GetShardIterator", "GetRecords"), f"{table_arn}/stream/*")
+    elsewhere["ListExports"] = "*"  # AWS lets it name no resource
+    wanted: dict[str, list[str]] = {}
+    for name in names:
+        wanted.setdefault(elsewhere.get(name, table_arn), []).append(f"dynamodb:{name}")
+    return ", ".join(_statement(actions, [resource]) for resource, actions in wanted.items())
 
 
 def _bucket_policy(facts: BucketFacts) -> str:

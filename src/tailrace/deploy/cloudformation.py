@@ -174,9 +174,9 @@ def _made(identifier: str, kind: str, properties: Mapping[str, Any], after: tupl
 
 
 def _kept(identifier: str, kind: str, properties: Mapping[str, Any], after: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A resource that stays when its stack goes."""
+    """A resource that stays when its stack goes, but not when making the stack fails: it would stand in the next try's way."""
     made = _made(identifier, kind, properties, after)
-    made[identifier] = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain", **made[identifier]}
+    made[identifier] = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain", **made[identifier]}
     return made
 
 

@@ -70,7 +70,8 @@ def _digest(text: str) -> str:
 _DOCKERFILE: Final = """\
 FROM public.ecr.aws/lambda/python:3.13
 COPY requirements.txt tailrace.toml ./
-RUN pip install --no-cache-dir -r requirements.txt
+# Lambda reads the code as a user who owns none of it.
+RUN chmod a+r tailrace.toml && pip install --no-cache-dir -r requirements.txt
 # Each function names its handler as the command.
 """
 
@@ -87,6 +88,7 @@ TAG ?= {deployment.version}
 build:  ## the code of the capture function: pure Python, and boto3 is there in Lambda
 	rm -rf build/capture
 	pip install --quiet --no-deps --target build/capture "$(TAILRACE)"
+	chmod -R a+rX build/capture
 
 image:  ## the image of the other functions; Lambda takes no index of several platforms
 	docker build --platform linux/amd64 --provenance=false --tag "$(REPOSITORY):$(TAG)" worker

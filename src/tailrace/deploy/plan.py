@@ -218,6 +218,12 @@ def _check_tables(config: Config) -> None:
                 hint=f"Set host in [targets.{name}].",
                 place=f"targets.{name}.host",
             )
+        if isinstance(target, RedshiftConfig) and not (target.secret_arn or target.ssm_parameter or target.db_user):
+            raise ConfigInvalid(
+                f"{name} takes each function for a user of its own, none of whom may change the tables of another",
+                hint=f"Give all of them one login: secret_arn in [targets.{name}], or for a cluster db_user.",
+                place=f"targets.{name}.secret_arn",
+            )
 
 
 def _kinds(config: Config, table: str) -> str:
@@ -309,6 +315,8 @@ def _extras(config: Config) -> Iterator[str]:
 
 
 def _notes(config: Config) -> Iterator[str]:
+    if config.deploy.alarm_email is None:
+        yield f"Nobody hears the alarms: set alarm_email in [deploy], or subscribe to the topic {config.deploy.name}-alarms."
     for table in config.tables:
         for name, why in _not_deployed(config, table).items():
             yield f"{table} is not loaded into {name}, {why}: run `tailrace load` where that can be reached."
@@ -319,6 +327,12 @@ def _notes(config: Config) -> Iterator[str]:
         yield "profile and endpoint_url of [source] say how this machine reaches AWS; the functions do without."
     if config.deploy.bucket == "existing":
         yield "The bucket is not touched: the README says what it must have, and how it calls the functions."
+    for name in _used_targets(config):
+        target = config.targets[name]
+        if isinstance(target, IcebergConfig) and target.signing == "glue":
+            yield f"Where {name} keeps its files only its catalog knows: give the roles that load the right to do so, too."
+    if config.deploy.subnets and any(map(config.by_lambda, config.tables)):
+        yield "From the subnets DynamoDB Streams must be reached, which has no gateway endpoint: a NAT gateway does it."
     if not config.deploy.subnets:
         for name in _used_targets(config):
             target = config.targets[name]
@@ -643,7 +657,8 @@ class _Planner:
         config = self.config
         by_stream = () if config.by_exports(table) else (*policies.polling(table), *policies.scanning(table))
         enables = config.rule(table, "enable_pitr", False)
-        return (*by_stream, *policies.exporting(self.zone(table), enables=enables), *policies.settling(table))
+        exporting = policies.exporting(self.zone(table), enables=enables)
+        return (*by_stream, *exporting, *policies.settling(table), policies.table_key())
 
     def serving(self, table: str, targets: Sequence[str]) -> tuple[Statement, ...]:
         """What `tailrace run` needs for a table, all its jobs and a repair together, and loads into these targets."""
@@ -671,6 +686,7 @@ def _namespace(sid: str, target: IcebergConfig) -> policies.Lake:
         bucket if scheme == "s3" else "",
         (f"{path}/" if path else "",),
         target.namespace if target.catalog == "glue" or target.signing == "glue" else None,
+        target.signing == "glue",
         place if target.signing == "s3tables" else None,
     )
 
@@ -730,6 +746,7 @@ class _Table:
         statements = (
             *policies.landing_by_capture(self.zone),
             *policies.stream_mapping(self.table, planner.failed_bucket),
+            policies.table_key(),
             *policies.key_use(planner.key, (planner.bucket, planner.failed_bucket)),
         )
         what = f"Lands what is new in the stream of {self.table}"

@@ -116,8 +116,8 @@ def network(function: str, subnets: tuple[str, ...], groups: tuple[str, ...]) ->
     describing = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
     return (
         Statement("NetworkCreate", ("ec2:CreateNetworkInterface",), (interfaces, *places)),
-        Statement("NetworkChange", changing[1:], (interfaces,)),
-        Statement("NetworkDescribe", describing, ("*",)),  # EC2 has no resources for these
+        # Lambda asks about these without an interface when it makes the function. EC2 has no resources to describe.
+        Statement("NetworkChange", (*changing[1:], *describing), ("*",)),
         Statement(
             "NetworkNotByCode",
             (*changing, *describing),
@@ -205,14 +205,21 @@ def polling(table: str) -> tuple[Statement, ...]:
     )
 
 
+def table_key() -> Statement:
+    """A table may be encrypted under a key of its owner's, which DynamoDB uses with the rights of whoever reads."""
+    via = ("StringEquals", "kms:ViaService", f"dynamodb.{REGION}.amazonaws.com")
+    return Statement("TableKey", ("kms:Decrypt", "kms:DescribeKey"), (arn("kms", "key/*"),), (via,))
+
+
 def exporting(zone: Zone, *, enables: bool) -> tuple[Statement, ...]:
     """Begins and watches exports, which DynamoDB writes with the caller's rights."""
     asked = ["dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:ExportTableToPointInTime"]
-    asked += ["dynamodb:ListExports", *(["dynamodb:UpdateContinuousBackups"] if enables else [])]
+    asked += ["dynamodb:UpdateContinuousBackups"] if enables else []
     written = ("s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload")
     return (
         Statement("Export", tuple(asked), (table_arn(zone.table),)),
         Statement("ExportWatch", ("dynamodb:DescribeExport",), (table_arn(zone.table, "/export/*"),)),
+        Statement("ExportList", ("dynamodb:ListExports",), ("*",)),  # it has no resources
         Statement("ExportWrite", written, zone.objects("exports/"), (SAME_ACCOUNT,)),
     )
 
@@ -286,13 +293,15 @@ def _login(sid: str, warehouse: Warehouse) -> Statement:
 class Lake:
     """A lake target of one table. `sid`: how its statements begin. `folders`: prefixes in `bucket`, each "" or with a slash.
 
-    `database`: the one in Glue that holds its tables, or None. `table_bucket`: the ARN of one of S3 Tables, or None.
+    `database`: the one in Glue that holds its tables, or None; `by_rest`: Glue is asked as a REST catalog. `table_bucket`: the
+    ARN of one of S3 Tables, or None.
     """
 
     sid: str
     bucket: str
     folders: tuple[str, ...]
     database: str | None = None
+    by_rest: bool = False
     table_bucket: str | None = None
 
 
@@ -313,8 +322,9 @@ def lake(lake: Lake, *, writes: bool = True) -> tuple[Statement, ...]:
     if lake.database is not None:
         tables = arn("glue", f"table/{lake.database}/*")
         held = (arn("glue", "catalog"), arn("glue", f"database/{lake.database}"))
+        catalog = ("glue:GetCatalog",) if lake.by_rest else ()
         found += (
-            Statement(f"{lake.sid}Database", only("glue:GetDatabase", "glue:CreateDatabase"), held),
+            Statement(f"{lake.sid}Database", only(*catalog, "glue:GetDatabase", "glue:CreateDatabase"), held),
             Statement(f"{lake.sid}Tables", only(*LAKE_TABLES), (*held, tables)),
         )
     if lake.table_bucket is not None:

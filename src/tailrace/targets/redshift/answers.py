@@ -30,7 +30,9 @@ def failure(
         hint = "The next load looks at the ledger first and goes on from it."
         return OutcomeUnknown(f"COMMIT failed: {text}", hint=hint, statement=statement)
     if _REFUSED.search(text):
-        hint = "Grant the role what docs/redshift.md lists, and check the database's name."
+        hint = (
+            "Check the database's name and docs/redshift.md's grants. Tables belong to who made them: load as one user."
+        )
         return UserFault(f"Redshift refused it: {text}", hint=hint, statement=statement)
     if _CUT_OFF.search(text):
         return TargetContended(f"Redshift ended the transaction: {text}", hint="It is repeated.", statement=statement)

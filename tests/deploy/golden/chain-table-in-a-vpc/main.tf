@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:95389cf16ec46ae2424b90be3531ac490ebfc2434e2c3fb3b0fe95e78d2f5401
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:aac658d17e36093df3ff162730bd7d42d70ef2fd888e60304244f8cc0061439f
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -586,6 +586,17 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
+      },
+      {
         Sid      = "Key"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -888,13 +899,9 @@ resource "aws_iam_role_policy" "orders_load_role" {
           "ec2:DeleteNetworkInterface",
           "ec2:AssignPrivateIpAddresses",
           "ec2:UnassignPrivateIpAddresses",
+          "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribeSubnets",
         ]
-        Resource = ["arn:${data.aws_partition.current.partition}:ec2:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:network-interface/*"]
-      },
-      {
-        Sid      = "NetworkDescribe"
-        Effect   = "Allow"
-        Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
         Resource = ["*"]
       },
       {
@@ -1083,7 +1090,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           "dynamodb:DescribeTable",
           "dynamodb:DescribeContinuousBackups",
           "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
         ]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
@@ -1092,6 +1098,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid      = "ExportList"
+        Effect   = "Allow"
+        Action   = ["dynamodb:ListExports"]
+        Resource = ["*"]
       },
       {
         Sid      = "ExportWrite"
@@ -1109,6 +1121,17 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
       },
       {
         Sid      = "Key"
@@ -1147,13 +1170,9 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           "ec2:DeleteNetworkInterface",
           "ec2:AssignPrivateIpAddresses",
           "ec2:UnassignPrivateIpAddresses",
+          "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribeSubnets",
         ]
-        Resource = ["arn:${data.aws_partition.current.partition}:ec2:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:network-interface/*"]
-      },
-      {
-        Sid      = "NetworkDescribe"
-        Effect   = "Allow"
-        Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
         Resource = ["*"]
       },
       {
@@ -1390,7 +1409,6 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
           "dynamodb:DescribeTable",
           "dynamodb:DescribeContinuousBackups",
           "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
         ]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
@@ -1399,6 +1417,12 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid      = "ExportList"
+        Effect   = "Allow"
+        Action   = ["dynamodb:ListExports"]
+        Resource = ["*"]
       },
       {
         Sid      = "ExportWrite"
@@ -1416,6 +1440,17 @@ resource "aws_iam_role_policy" "orders_backfill_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
       },
       {
         Sid      = "Key"

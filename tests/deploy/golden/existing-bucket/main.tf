@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:bfdab087b6cf46edd0a99f57fa4d1d27b012633224f8547e9431a4998206bb5c
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:017f5a49f543f349e50bfdaac7705a5d386050faffcb6256b40223b7fcb69869
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -505,6 +505,17 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         }
       },
       {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
+      },
+      {
         Sid      = "Key"
         Effect   = "Allow"
         Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -775,7 +786,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           "dynamodb:DescribeTable",
           "dynamodb:DescribeContinuousBackups",
           "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
         ]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
@@ -784,6 +794,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid      = "ExportList"
+        Effect   = "Allow"
+        Action   = ["dynamodb:ListExports"]
+        Resource = ["*"]
       },
       {
         Sid      = "ExportWrite"
@@ -801,6 +817,17 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
       },
       {
         Sid      = "Redshift1Run"

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:f393f1dd16993de151a00b5a416218562c3901443dd69ee4b5eb93c8e934e7f7
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:66b1a567001cac72cbb02cfc3a1fc8d794c66ed0da924171500c29f762a005b4
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -400,7 +400,6 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
           "dynamodb:DescribeTable",
           "dynamodb:DescribeContinuousBackups",
           "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
           "dynamodb:UpdateContinuousBackups",
         ]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users"]
@@ -410,6 +409,12 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users/export/*"]
+      },
+      {
+        Sid      = "ExportList"
+        Effect   = "Allow"
+        Action   = ["dynamodb:ListExports"]
+        Resource = ["*"]
       },
       {
         Sid      = "ExportWrite"
@@ -427,6 +432,17 @@ resource "aws_iam_role_policy" "prod_users8ff1665f_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/Prod.Users"]
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
       },
       {
         Sid      = "Password"

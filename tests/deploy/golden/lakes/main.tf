@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:354a356690565a217f93bc3c47707295760364fae48b4473cc1521e8981c261e
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:75e17e683ba84d0163d1ae2e4d5dc1690b4adde397129d92fc6e23eb5c9931b1
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -486,6 +486,17 @@ resource "aws_iam_role_policy" "orders_capture_role" {
         Condition = {
           StringEquals = {
             "aws:ResourceAccount" = data.aws_caller_identity.current.account_id
+          }
+        }
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
           }
         }
       },
@@ -997,7 +1008,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           "dynamodb:DescribeTable",
           "dynamodb:DescribeContinuousBackups",
           "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
         ]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
@@ -1006,6 +1016,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid      = "ExportList"
+        Effect   = "Allow"
+        Action   = ["dynamodb:ListExports"]
+        Resource = ["*"]
       },
       {
         Sid      = "ExportWrite"
@@ -1023,6 +1039,17 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
       },
       {
         Sid    = "Lake1Files"

@@ -1,4 +1,4 @@
-# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:736c1d19f646840093c45d545f29617685cb372f0637b9392fa4c962f6da064c
+# Rendered by tailrace 0.1.0; replaced by the next rendering, unless changed. sha256:a524b8583c3363c7717e65e2ec58418fa6e745f4d535902b89e76679dbf67ef0
 terraform {
   required_version = ">= 1.5"
   required_providers {
@@ -494,6 +494,17 @@ resource "aws_iam_role_policy" "orders_capture_role" {
           }
         }
       },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
+      },
     ]
   })
 }
@@ -758,8 +769,8 @@ resource "aws_iam_role_policy" "orders_load_role" {
       {
         Sid      = "Redshift1Login"
         Effect   = "Allow"
-        Action   = ["redshift-serverless:GetCredentials"]
-        Resource = [var.dwh_workgroup]
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:dwh-0a1b2c"]
       },
       {
         Sid      = "Redshift1Stage"
@@ -954,7 +965,6 @@ resource "aws_iam_role_policy" "orders_tick_role" {
           "dynamodb:DescribeTable",
           "dynamodb:DescribeContinuousBackups",
           "dynamodb:ExportTableToPointInTime",
-          "dynamodb:ListExports",
         ]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
       },
@@ -963,6 +973,12 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:DescribeExport"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders/export/*"]
+      },
+      {
+        Sid      = "ExportList"
+        Effect   = "Allow"
+        Action   = ["dynamodb:ListExports"]
+        Resource = ["*"]
       },
       {
         Sid      = "ExportWrite"
@@ -980,6 +996,17 @@ resource "aws_iam_role_policy" "orders_tick_role" {
         Effect   = "Allow"
         Action   = ["dynamodb:BatchGetItem"]
         Resource = ["arn:${data.aws_partition.current.partition}:dynamodb:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:table/orders"]
+      },
+      {
+        Sid      = "TableKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:DescribeKey"]
+        Resource = ["arn:${data.aws_partition.current.partition}:kms:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:key/*"]
+        Condition = {
+          StringEquals = {
+            "kms:ViaService" = "dynamodb.${data.aws_region.current.region}.amazonaws.com"
+          }
+        }
       },
       {
         Sid      = "Redshift1Run"
@@ -1005,8 +1032,8 @@ resource "aws_iam_role_policy" "orders_tick_role" {
       {
         Sid      = "Redshift1Login"
         Effect   = "Allow"
-        Action   = ["redshift-serverless:GetCredentials"]
-        Resource = [var.dwh_workgroup]
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = ["arn:aws:secretsmanager:eu-west-1:111122223333:secret:dwh-0a1b2c"]
       },
       {
         Sid      = "Redshift1Stage"
