@@ -134,6 +134,49 @@ def test_a_replayed_change_does_not_win_over_a_newer_one(tmp_path: Path) -> None
     assert load(landing, tmp_path / "w.duckdb", "current") == [("a", 9, position(9))]
 
 
+WINDOW = T0 // 1000 + 900
+
+
+def exported(number: int) -> bytes:
+    """A change as an export's window has it: its place in the order is the time it was written at."""
+    document = {
+        "Metadata": {"WriteTimestampMicros": {"N": str(T0 * 1000 + number)}},
+        "Keys": {"pk": {"S": "a"}},
+        "NewImage": {"pk": {"S": "a"}, "n": {"N": str(number)}},
+    }
+    return json.dumps(document).encode()
+
+
+def window(landing: Landing, end: int, *lines: bytes) -> str:
+    """The name of a listed segment of an export's window."""
+    found = landing.load()
+    assert found is not None
+    number, at = found.manifest.next_number, SequenceNumber(found.manifest.next_number)
+    entry = landing.write_segment(SegmentDraft("export", list(lines), at, at, T0)).entry(number, T0, T0)
+    segments = (*found.manifest.segments, replace(entry, window_end=end))
+    landing.save(replace(found.manifest, segments=segments, next_number=number + 1), found, "w")
+    return entry.name
+
+
+@pytest.mark.parametrize("mode", ["current", "changelog", "history"])
+def test_a_change_of_a_window_keeps_its_place_among_windows(tmp_path: Path, mode: Any) -> None:
+    landing = Landing(MemoryStore(), "orders")
+    landing.save(Manifest(INCARNATION, captured_through_ms=T0), None, "w")
+    window(landing, WINDOW, exported(1))
+    origin = window(landing, WINDOW + 900, exported(5).replace(b'"a"', b'"b"'))
+    load(landing, tmp_path / "w.duckdb", mode)
+    aside = rejected(2, exported(2), segment=origin)
+    for again in range(2):  # what comes out of a replay keeps it, too
+        segment = play(landing, landing.quarantine(aside.segment or "", [aside])).segment
+        assert segment is not None
+        assert published(landing).segments[-1].window_end == WINDOW + 900
+        rows = [row for row in load(landing, tmp_path / "w.duckdb", mode) if row[0] == "a"]
+        newest = ("a", 2, f"0001|1|{WINDOW + 900:020d}{T0 * 1000 + 2:020d}")
+        assert rows[-1] == newest, again
+        assert len(rows) == (1 if mode == "current" else 2), again
+        aside = replace(aside, segment=segment)
+
+
 def test_counters_grow_by_what_landed() -> None:
     landing, name = zone(*GOOD, BAD)
     play(landing, name)

@@ -105,6 +105,11 @@ def _listed(landing: Landing, published: Published, name: str) -> Segment | None
     return next((s for s in landing.segments(published.manifest) if s.kind == "replay" and name in s.lineage), None)
 
 
+def _window_end(landing: Landing, published: Published, origin: str | None) -> int | None:
+    """Of the window whose segment `origin` is: it comes first in the order of what was in it."""
+    return next((s.window_end for s in landing.newest_first(published.manifest) if s.name == origin), None)
+
+
 def _landed_before(landing: Landing, segment: Segment, attempts: Sequence[_Attempt]) -> list[_Attempt]:
     """Only what that segment holds has landed, whatever would decode by now."""
     lines = set(b"".join(unpacked(landing.read_segment(segment))).split(b"\n"))
@@ -135,8 +140,9 @@ def _publish(
     counters = dict(manifest.counters)
     for counter, more in (("rows", written.rows), ("bytes", written.bytes), ("segments", 1)):
         counters[counter] = counters.get(counter, 0) + more
-    epoch = next(attempt.record.epoch for attempt in lines.values())  # an object's records are of one segment
-    entry = written.entry(manifest.next_number, clock.now_ms(), manifest.captured_through_ms, epoch)
+    first = next(attempt.record for attempt in lines.values())  # an object's records are of one segment
+    entry = written.entry(manifest.next_number, clock.now_ms(), manifest.captured_through_ms, first.epoch)
+    entry = replace(entry, window_end=_window_end(landing, published, first.segment))
     landing.save(
         replace(
             manifest,
