@@ -23,7 +23,8 @@ from tailrace.capture.exports import DynamoDbExportSource
 from tailrace.capture.streams import DynamoDbStreamSource
 from tailrace.capture.table import DynamoDbTable
 from tailrace.clock import Budget, Clock, SystemClock
-from tailrace.config import Config, load_config
+from tailrace.config import Base, Config, load_config
+from tailrace.decide.base import is_base_read
 from tailrace.decide.compact import files
 from tailrace.decide.lease import is_held
 from tailrace.decide.load import (
@@ -45,7 +46,7 @@ from tailrace.jobs.capture import Capturer, CaptureReport, CaptureSettings
 from tailrace.jobs.compact import Compactor, CompactReport, CompactSettings
 from tailrace.jobs.exports import ExportCapturer, Exporter, ExportSettings
 from tailrace.jobs.lease import LoaderLease
-from tailrace.jobs.load import LoadEngine, Loader, LoadReport, table_spec, unloaded
+from tailrace.jobs.load import LoadEngine, Loader, LoadReport, check_zone, table_spec, unloaded
 from tailrace.jobs.publish import LOOK_SECONDS, LambdaCapturer
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import ReplayReport, replay
@@ -65,6 +66,9 @@ AnyBackfiller: TypeAlias = Backfiller | BaseExporter
 # Of one load on Spark. Its ledger rows, one a segment, lie in the table's own document until the next load.
 SPREAD_LIMITS: Final = LoadLimits(segments=10_000, rows=1 << 40, bytes=1 << 50)
 WHOLE_LOOKS: Final = ("iceberg", "delta")  # targets whose every load looks at the keys of all rows that stand
+NOTHING_YET: Final = (
+    "nothing was captured yet: `tailrace run` does, and its log or `tailrace doctor` says what keeps it"
+)
 READERS: Final = 2  # files that one load reads at once: half of a store's answer is waiting
 
 COMPACT_THREADS: Final = 8  # small objects are read and deleted: it is the waiting that takes long
@@ -101,6 +105,7 @@ class TargetStatus:
 class TableStatus:
     """How one table stands, everywhere. `files`: the objects that its segments lie in.
 
+    `base_since_ms`: when the base that is being read, by `base`, came last one step further; None: none is.
     `problem`: why its manifest could not be read; then its state is FAILED, and only its name and mode are known.
     """
 
@@ -118,6 +123,8 @@ class TableStatus:
     gaps: tuple[Gap, ...]
     quarantined: int
     files: int = 0
+    base: Base = "none"
+    base_since_ms: int | None = None
     problem: TailraceError | None = None
 
 
@@ -465,7 +472,7 @@ class Pipeline:
 
     def _status_of(self, table: str) -> TableStatus:
         capture = self.config.rule(table, "capture", "streams")
-        nothing = TableStatus(table, capture, "NEW", "nothing was captured yet", None, None, {}, 0, 0, 0, (), (), 0)
+        nothing = TableStatus(table, capture, "NEW", NOTHING_YET, None, None, {}, 0, 0, 0, (), (), 0)
         try:
             landing = self.landing(table)
             published, quarantined = landing.load(), landing.quarantine_count()
@@ -475,7 +482,8 @@ class Pipeline:
             return replace(nothing, quarantined=quarantined)
         manifest = published.manifest
         targets = tuple(self._target_status(table, name, manifest) for name in self.config.targets_of(table))
-        has_base = self.config.base_of(table) != "none"
+        base = self.config.base_of(table)
+        has_base = base != "none"
         watermarks = [t.watermark_ms for t in targets if not t.problem]
         applied_ms = None if None in watermarks else min((ms for ms in watermarks if ms is not None), default=None)
         applied = min((manifest.next_number - 1 - t.segments_unloaded for t in targets if not t.problem), default=0)
@@ -494,7 +502,19 @@ class Pipeline:
             gaps=manifest.open_gaps,
             quarantined=quarantined,
             files=files(manifest),
+            base=base,
+            base_since_ms=self._base_since_ms(table, manifest) if has_base else None,
         )
+
+    def _base_since_ms(self, table: str, manifest: Manifest) -> int | None:
+        scan, export = manifest.scan, manifest.base_export
+        if is_base_read(manifest):
+            return None
+        if scan is not None and scan.epoch == manifest.epoch:
+            read = self.landing(table).segments(manifest, after=scan.last_number - 1) if scan.last_number else iter(())
+            newest = next(read, None)
+            return scan.begun_ms if newest is None else max(scan.begun_ms, newest.published_ms)
+        return export.begun_ms if export is not None and export.epoch == manifest.epoch else None
 
     def _target_status(self, table: str, name: str, manifest: Manifest) -> TargetStatus:
         target, mode, rule = self.target(name), self.config.mode_of(table, name), self.config.load_rule_of(table)
@@ -502,6 +522,7 @@ class Pipeline:
         try:
             loader = self._loader_of(table, name)
             ledger = target.ledger(self._spec(table, name, manifest))
+            check_zone(self.landing(table), manifest, ledger)
         except TailraceError as error:  # one target's trouble hides nothing of the others
             problem = f"{error.message} {error.hint}".strip()
             count = manifest.next_number - 1

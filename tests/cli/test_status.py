@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,8 @@ from tailrace.cli.status import lines, warnings
 from tailrace.decide.load import Every
 from tailrace.model.manifest import Pause
 from tailrace.model.quarantine import QuarantinedRecord
+from tailrace.model.scan import ScanPart, ScanState
+from tailrace.model.segments import Segment
 from tailrace.pipeline import TableStatus, TargetStatus
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -75,10 +79,12 @@ def test_people_see_the_same(loaded: Project) -> None:
 
 
 def test_a_table_without_a_first_capture_is_new(project: Project) -> None:
-    (table,) = project.json("status")
+    (table,) = project.json("status", code=3)
     assert table["state"] == "NEW"
     assert table["capture"] == {"mode": "streams", "lag_seconds": None, "position": {}}
-    assert project.run("status").stdout == "orders  NEW  nothing was captured yet\n"
+    result = project.run("status")
+    assert result.stdout.startswith("orders  NEW  nothing was captured yet: `tailrace run`")
+    assert result.exit_code == 3
 
 
 def test_what_is_captured_and_not_loaded_is_capturing(project: Project) -> None:
@@ -176,6 +182,38 @@ def test_when_nobody_captures_the_last_state_is_not_shown_as_if_it_held(project:
     assert project.run("status", "--max-lag", "2m").exit_code == 4
 
 
+@pytest.mark.parametrize(("idle", "code"), [(20 * MINUTE, 0), (40 * MINUTE, 4)])
+@pytest.mark.parametrize("segments", [0, 1])
+def test_a_base_that_comes_no_further_is_said_beside_capture_that_goes_on(
+    project: Project, idle: float, code: int, segments: int
+) -> None:
+    config = project.folder / "tailrace.toml"
+    config.write_text(config.read_text().replace('base = "none"', 'base = "scan"'))
+    ago_ms = int((time.time() - idle) * 1000)
+    scan = ScanState(1, (ScanPart(),), ago_ms if segments == 0 else 1, last_number=segments)
+    base = Segment(1, "base/1/0-0-00.json.gz", "base", 1, 20, "0" * 64, ago_ms)
+    project.begin(scan=scan, segments=(base,) * segments, next_number=segments + 1)
+    patient = ("status", "--max-lag", "10h")
+    (table,) = project.json(*patient, code=code)
+    assert table["state"] == "BASE_LOADING"
+    said = [warning for warning in table["warnings"] if warning.startswith("the base has come no further for 40 min")]
+    assert len(said) == (1 if code else 0)
+    finished = replace(scan, finished_ms=ago_ms)
+    published = project.landing.load()
+    assert published is not None
+    project.landing.save(replace(published.manifest, scan=finished), published, "w")
+    (table,) = project.json(*patient)
+    assert not [warning for warning in table["warnings"] if "the base" in warning]
+
+
+def test_a_target_that_was_loaded_from_another_landing_zone_is_not_green(loaded: Project) -> None:
+    shutil.rmtree(loaded.folder / "landing")
+    loaded.begin(state="CONSISTENT")
+    (table,) = loaded.json("status", code=3)
+    assert table["warnings"][0].startswith("local: The target was loaded from another landing zone")
+    assert loaded.run("load").exit_code == 2
+
+
 def test_slow_heartbeats_are_given_their_time(project: Project) -> None:
     with (project.folder / "tailrace.toml").open("a") as config:
         config.write("heartbeat_seconds = 600\n")
@@ -246,8 +284,8 @@ def test_a_target_that_does_not_answer_hides_nothing_else(loaded: Project) -> No
     assert target["rows"] is None
     assert target["problem"].startswith("The DuckDB file cannot be used")
     assert table["segments"]["count"] == 1
-    assert table["warnings"][0].startswith("local does not answer: The DuckDB file cannot be used")
-    assert "local does not answer" in loaded.run("status").stdout
+    assert table["warnings"][0].startswith("local: The DuckDB file cannot be used")
+    assert "local: The DuckDB file cannot be used" in loaded.run("status").stdout
 
 
 def test_names_and_reasons_cannot_forge_a_line(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -194,6 +195,20 @@ def test_another_table_under_the_name_is_no_continuation() -> None:
     with pytest.raises(SourceChanged, match="table_id"):
         world.capturer().step()
     assert world.manifest.state == "SOURCE_CHANGED"
+
+
+def test_another_account_is_no_other_table_but_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.advance(900)
+    world.settle_down()
+    before, ours = world.manifest, world.table.incarnation
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(world.table, "incarnation", lambda: replace(ours(), region="us-east-1", table_id="other"))
+        with pytest.raises(ConfigInvalid, match="another account or region"):
+            world.capturer().step()
+    assert world.manifest == before
+    world.advance(900)
+    world.settle_down()
 
 
 def test_a_chain_does_not_change_its_step() -> None:

@@ -14,10 +14,11 @@ from load_world import World
 
 from tailrace.clock import Budget
 from tailrace.decide.load import Every, LoadLimits
-from tailrace.errors import OrderConflict, SegmentCorrupt, SegmentMissing, TailraceError, TargetBusy
+from tailrace.errors import OrderConflict, SegmentCorrupt, SegmentMissing, TailraceError, TargetBusy, UserFault
 from tailrace.jobs.load import Loader, LoadReport, table_spec
 from tailrace.landing import Landing
 from tailrace.landing.segments import pack
+from tailrace.model.manifest import Manifest
 from tailrace.model.segments import Segment
 from tailrace.targets.duckdb import DuckDbTarget
 from tailrace.targets.target import Applied, Load, Target
@@ -542,6 +543,49 @@ def test_a_target_knows_the_table_by_its_incarnation(world: World) -> None:
         PK,
         "table-id-1",
     )
+
+
+def elsewhere(world: World, *changes: Change) -> None:
+    """The same table is captured into another landing zone; a segment a change."""
+    source, world.store = world.manifest.incarnation, MemoryStore()
+    world.landing = Landing(world.store, "Orders")
+    world.landing.save(Manifest(source), None, "w")
+    for change in changes:
+        world.publish(change)
+
+
+@pytest.mark.parametrize("segments", [0, 1, 2, 3])
+def test_a_target_that_was_loaded_from_another_landing_zone_is_refused(world: World, segments: int) -> None:
+    """Its numbers would say of segments that nobody loaded that they are applied."""
+    for number in (1, 2):
+        world.publish(put(number, str(number)))
+    world.tick()
+    elsewhere(world, *(put(number, f"other-{number}") for number in range(11, 11 + segments)))
+    with pytest.raises(UserFault, match="another landing zone") as raised:
+        world.tick()
+    assert raised.value.facts["number"] == 2
+    assert sorted(world.target.query("SELECT pk FROM orders")["pk"].to_pylist()) == ["1", "2"]
+
+
+def test_a_landing_zone_that_was_moved_with_its_manifest_goes_on(world: World) -> None:
+    world.publish(put(1, "1"))
+    world.tick()
+    copied = MemoryStore()
+    for name, data in world.store.objects.items():
+        copied.create(name, data)
+    world.store, world.landing = copied, Landing(copied, "Orders")
+    world.publish(put(2, "2"))
+    assert world.tick().segments == 1
+    world.replica.check()
+
+
+def test_a_loader_that_read_the_manifest_before_another_one_applied_what_came_later_is_not_misled(world: World) -> None:
+    world.publish(put(1, "1"))
+    old = world.manifest
+    world.publish(put(2, "2"))
+    world.tick()
+    assert world.loader().step(old).unloaded <= 0
+    world.replica.check()
 
 
 def test_old_segments_on_pages_are_loaded(world: World) -> None:

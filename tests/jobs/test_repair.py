@@ -16,7 +16,7 @@ from test_exports import World as ExportWorld
 
 from tailrace.clock import Budget
 from tailrace.decide.repair import missing_since, next_window
-from tailrace.errors import SourceChanged, TailraceError, UsageInvalid, UserFault, WindowMissing
+from tailrace.errors import ConfigInvalid, SourceChanged, TailraceError, UsageInvalid, UserFault, WindowMissing
 from tailrace.jobs.exports import Exporter
 from tailrace.jobs.repair import Repairer, RepairReport
 from tailrace.jobs.replay import replay
@@ -324,6 +324,16 @@ def test_a_table_with_another_key_is_not_mixed_in() -> None:
     capture(world)
     with pytest.raises(SourceChanged, match="another key"):
         world.repairer().begin()
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_table_of_another_account_is_not_read_in_its_place(full: bool) -> None:
+    world = with_gap(kind="full")
+    before = world.manifest
+    world.source.table = replace(world.source.table, account="999999999999", table_id="other")
+    with pytest.raises(ConfigInvalid, match="another account or region"):
+        world.repairer().begin(full=full)
+    assert world.manifest == before
 
 
 def test_what_was_set_aside_before_a_sweep_does_not_come_back() -> None:

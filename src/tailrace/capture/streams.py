@@ -44,6 +44,7 @@ class DynamoDbStreamSource:
                 "--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
                 + (" (switch the old stream off first)" if view else ""),
                 table=self.table,
+                table_arn=table["TableArn"],
             )
         self._stream_arn = table["LatestStreamArn"]
         _, _, _, region, account, _ = self._stream_arn.split(":", 5)

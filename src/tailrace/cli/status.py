@@ -18,6 +18,7 @@ WARN_SECONDS: Final = 6 * 3600.0
 ALARM_SECONDS: Final = 12 * 3600.0
 WAITING_SECONDS: Final = 60.0  # a segment that waits longer to be loaded is worth a word
 STALE_SECONDS: Final = 180.0  # or three heartbeats: capture that lives has said something by then
+BASE_SECONDS: Final = {"scan": 1800.0, "export": 86_400.0}  # a base that comes no further for so long is stuck
 EXPORT_SECONDS: Final = 1800.0  # what backups lag behind and exports take, with room; beside two windows
 BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 
@@ -33,8 +34,9 @@ BROKEN: Final = ("GAP", "SOURCE_CHANGED", "PAUSED")
 def command(context: Context, tables: str, max_lag: float | None) -> None:
     """Show each table's state, lag, gaps and quarantine.
 
-    Exit code 4: a gap, a pause, or more lag than is well, so also when nobody captures; 3: something is set aside, a
-    target does not answer, or a table's manifest cannot be read; 1: none can.
+    Exit code 4: a gap, a pause, a base that comes no further, or more lag than is well, so also when nobody captures;
+    3: nothing was captured yet, something is set aside, a target does not answer or is another one, or a table's manifest
+    cannot be read; 1: none can.
     """
     pipeline = context.pipeline()
     found, now = pipeline.status(tables=tables), time.time()
@@ -49,7 +51,11 @@ def command(context: Context, tables: str, max_lag: float | None) -> None:
     if any(status.state in BROKEN or is_late(status, lags[status.table], now) for status in found):
         click.get_current_context().exit(DIFFERENT)
     if any(
-        status.problem or status.quarantined or any(target.problem for target in status.targets) for status in found
+        status.problem
+        or status.quarantined
+        or status.state == "NEW"
+        or any(target.problem for target in status.targets)
+        for status in found
     ):
         click.get_current_context().exit(IN_PART)
 
@@ -67,7 +73,12 @@ def is_late(status: TableStatus, max_lag: float, now: float) -> bool:
     """
     lags = [status.capture_lag_seconds, *(_wait(target, now) for target in status.targets)]
     lags += [target.lag_seconds for target in status.targets if target.load in ("continuous", "on_file")]
-    return any(lag is not None and lag > max_lag for lag in lags)
+    return any(lag is not None and lag > max_lag for lag in lags) or _is_stuck(status, now)
+
+
+def _is_stuck(status: TableStatus, now: float) -> bool:
+    """Capture goes on beside a base that cannot be read, so nothing else shows it."""
+    return status.base_since_ms is not None and now - status.base_since_ms / 1000 > BASE_SECONDS[status.base]
 
 
 def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
@@ -84,9 +95,14 @@ def warnings(status: TableStatus, max_lag: float, now: float) -> list[str]:
         found.append(f"{used} of the stream's 24 hours is used up; {left} are left before changes are lost")
     if lag is not None and lag > max_lag:
         found.append(f"nothing was captured for {span(lag)}: is `tailrace run` up?")
+    if status.base_since_ms is not None and _is_stuck(status, now):
+        found.append(
+            f"the base has come no further for {span(now - status.base_since_ms / 1000)}: "
+            "the log of whoever reads it, or `tailrace doctor`, says why"
+        )
     for target in status.targets:
         if target.problem:
-            found.append(f"{target.name} does not answer: {target.problem}")
+            found.append(f"{target.name}: {target.problem}")
         elif target.due_since_ms is not None and (wait := _wait(target, now)) > WAITING_SECONDS:
             found.append(
                 f"{target.segments_unloaded} segments are not loaded into {target.name}, the oldest for {span(wait)}: "

@@ -21,6 +21,7 @@ from tailrace.decide.base import base_of, is_base_read
 from tailrace.decide.scan import Pace, ReadPages, begun, is_complete, next_parts, with_pages
 from tailrace.errors import ConfigInvalid, SourceChanged, StateContended, Throttled, Transient
 from tailrace.jobs.capture import CONTENDED_MAX, counted
+from tailrace.jobs.source import check_source
 from tailrace.landing import Landing, Published, WrittenSegment
 from tailrace.model.manifest import Manifest
 from tailrace.model.scan import ScanPart, ScanState
@@ -441,17 +442,6 @@ class Backfiller:
             parts=len(state.parts),
             parts_done=sum(part.is_done for part in state.parts),
             wait_seconds=0.0 if self._inflight else max(0.0, pause),
-        )
-
-
-def check_source(table_id: str, manifest: Manifest) -> None:
-    """Raises SourceChanged unless the table that answers is the one that is captured."""
-    known = manifest.incarnation
-    if table_id != known.table_id or manifest.state == "SOURCE_CHANGED":
-        raise SourceChanged(
-            "The table is not the one that is captured, so its items are not read",
-            hint="`tailrace status` says more; `tailrace repair` begins anew with this table.",
-            table=known.table,
         )
 
 

@@ -17,9 +17,10 @@ from tailrace.clock import Budget, Clock
 from tailrace.decide.base import EXPORT_MARGIN_MS, base_of, is_base_read
 from tailrace.decide.windows import moment_text, retried
 from tailrace.errors import ConfigInvalid, ExportInvalid, PermissionMissing, StateContended, UserFault
-from tailrace.jobs.backfill import CAPTURE_SECONDS, BackfillReport, check_source
+from tailrace.jobs.backfill import CAPTURE_SECONDS, BackfillReport
 from tailrace.jobs.capture import counted
 from tailrace.jobs.exports import Exporter, ExportSettings
+from tailrace.jobs.source import check_source
 from tailrace.landing import Landing, Published
 from tailrace.model.exports import BaseExport, ExportPlan
 from tailrace.model.manifest import Manifest

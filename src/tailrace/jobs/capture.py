@@ -41,6 +41,7 @@ from tailrace.errors import (
     Throttled,
     Transient,
 )
+from tailrace.jobs.source import check_place
 from tailrace.landing import Landing, Published, SegmentDraft
 from tailrace.model.manifest import Gap, Manifest, Pause, Start, TableState
 from tailrace.model.positions import SequenceNumber
@@ -293,7 +294,11 @@ class Capturer:
         try:
             found = self._source.incarnation()
         except StreamViewUnsupported as error:
+            if "table_arn" in error.facts:
+                _, _, _, region, account, _ = str(error.facts["table_arn"]).split(":", 5)
+                check_place(account, region, known)
             self._refuse(error.message)
+        check_place(found.account, found.region, known)
         if found != known:
             what = (field.name for field in fields(known) if getattr(found, field.name) != getattr(known, field.name))
             self._refuse(f"another {', '.join(what)} answers under the table's name")

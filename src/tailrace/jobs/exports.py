@@ -45,6 +45,7 @@ from tailrace.errors import (
 )
 from tailrace.jobs.capture import CaptureReport, counted, totalled
 from tailrace.jobs.settle import settled_lines
+from tailrace.jobs.source import check_place
 from tailrace.landing import Landing, Listed, Published
 from tailrace.landing.exports import ExportFile, ExportListing, read_listing
 from tailrace.model.exports import ExportPlan, ExportState, PublishedWindow, Restorable
@@ -290,9 +291,9 @@ class ExportCapturer:
                 hint='Set capture = "streams" again, or start over with a new landing prefix and target table.',
                 table=known.table,
             )
+        check_place(found.account, found.region, known)
         if found != known:
-            names = ("account", "region", "table_id", "key_schema")
-            what = ", ".join(name for name in names if getattr(found, name) != getattr(known, name))
+            what = ", ".join(n for n in ("table_id", "key_schema") if getattr(found, n) != getattr(known, n))
             if self._manifest.state != "SOURCE_CHANGED":
                 gap = Gap("source_replaced", f"another {what} answers under the table's name", self._clock.now_ms())
                 self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))

@@ -12,7 +12,15 @@ from typing import Final, Protocol
 from tailrace.clock import Budget, Clock
 from tailrace.codec import DecodedSegments, Rejected, decode_segments, rejecting
 from tailrace.decide.load import Due, Every, LoadLimits, LoadRule, due, order_prefix_of, pending, side_by_side
-from tailrace.errors import LoaderBusy, LoaderFenced, OutOfTime, SegmentCorrupt, SegmentMissing, TailraceError
+from tailrace.errors import (
+    LoaderBusy,
+    LoaderFenced,
+    OutOfTime,
+    SegmentCorrupt,
+    SegmentMissing,
+    TailraceError,
+    UserFault,
+)
 from tailrace.jobs.lease import LoaderLease
 from tailrace.landing import Landing
 from tailrace.model.manifest import Manifest
@@ -173,6 +181,7 @@ class Loader:
             if self._lease is not None:
                 self._lease.look()
             self._ledger = self._target.ledger(table, budget)
+            check_zone(self._landing, manifest, self._ledger)
         ledger = self._ledger
         is_due = self._look(manifest, ledger)
         segments = self._pending(manifest, ledger, is_due)
@@ -348,6 +357,30 @@ def set_aside(landing: Landing, segment: Segment, rejected: Sequence[Rejected]) 
 def known(columns: Sequence[Column]) -> Seen:
     """What a target's columns say about attributes, so that decoding gives wide enough numbers from the first batch."""
     return {(c.attribute, c.tag): AttributeSeen(0, c.numbers) for c in columns}
+
+
+def check_zone(landing: Landing, manifest: Manifest, ledger: Ledger) -> None:
+    """A ledger knows segments by their numbers, which mean something in one landing zone only.
+
+    Raises UserFault where the target was loaded from another one than this.
+    """
+    newest = max(ledger.recent, key=lambda row: row.number, default=None)
+    if newest is None:
+        return
+    if newest.number >= manifest.next_number:  # another loader may have applied what was published since we read
+        published = landing.load()
+        manifest = manifest if published is None else published.manifest
+    listed = next(landing.segments(manifest, after=newest.number - 1), None)
+    if listed is not None and (listed.number, listed.name) == (newest.number, newest.segment):
+        return
+    raise UserFault(
+        "The target was loaded from another landing zone, or from this one before it was deleted or put back to an older state",
+        hint="Put the landing zone back; or load into a new place, by another `name` or target, and read a base into it.",
+        table=landing.table,
+        number=newest.number,
+        applied=newest.segment,
+        listed=None if listed is None else listed.name,
+    )
 
 
 def unloaded(manifest: Manifest, ledger: Ledger) -> int:

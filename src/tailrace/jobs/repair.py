@@ -32,6 +32,7 @@ from tailrace.errors import ExportInvalid, PermissionMissing, SourceChanged, Sta
 from tailrace.jobs.capture import CONTENDED_MAX, counted
 from tailrace.jobs.exports import Exporter
 from tailrace.jobs.settle import key_lines, untold_keys
+from tailrace.jobs.source import check_place
 from tailrace.landing import Landing, Published
 from tailrace.model.exports import ExportPlan, Restorable
 from tailrace.model.manifest import Incarnation, Manifest, ShardState
@@ -144,6 +145,7 @@ class Repairer:
         """The table that answers now, with its shards: those we know, or of another stream all that it still has."""
         known = manifest.incarnation
         found = self._backups.incarnation() if self._stream is None else self._stream.incarnation()
+        check_place(found.account, found.region, known)
         if found.key_schema != known.key_schema:
             raise SourceChanged(
                 "The table has another key than the one that was captured",
