@@ -124,8 +124,13 @@ def finished(manifest: Manifest, now_ms: int, last_number: int) -> Manifest:
 
 
 def choose_end(repair: RepairState, restorable: Restorable) -> int | None:
-    """The newest moment that can be exported, once it lies behind the one when the repair began; None: not yet."""
-    return restorable.latest if restorable.latest * 1000 > repair.begun_ms + EXPORT_MARGIN_MS else None
+    """The newest moment that can be exported, once it lies behind the one when the repair began; None: not yet.
+
+    Nor where the backups are too young for a window of the least width.
+    """
+    is_behind = restorable.latest * 1000 > repair.begun_ms + EXPORT_MARGIN_MS
+    is_wide = restorable.latest - restorable.earliest >= WINDOW_SECONDS_MIN
+    return restorable.latest if is_behind and is_wide else None
 
 
 def widened_start(start: int, end: int) -> int:

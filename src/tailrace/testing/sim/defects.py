@@ -675,8 +675,8 @@ REPAIRS: Final = (
         "repaired_up_to_now",
         "the missing window ends at what can be exported at once, which is before the marks of the new epoch",
         f"{REPAIR}choose_end",
-        "if restorable.latest * 1000 > repair.begun_ms + EXPORT_MARGIN_MS",
-        "if True",
+        "is_behind = restorable.latest * 1000 > repair.begun_ms + EXPORT_MARGIN_MS",
+        "is_behind = True",
         "repair",
     ),
     _one(

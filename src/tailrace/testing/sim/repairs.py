@@ -45,7 +45,8 @@ class RepairJudge(ScanJudge):
     items: Mapping[str, Mapping[str, Any]] = field(kw_only=True)
     unsure: Collection[str] = field(kw_only=True)
     hits: Counter[str] = field(kw_only=True)
-    ended: set[int] = field(default_factory=set)  # numbers of streams that are no more
+    ended: dict[int, str] = field(default_factory=dict)  # numbers of streams that are no more, and which one it was
+    stream: str = ""  # of the newest repair's epoch
     untold_ms: dict[str, int] = field(default_factory=dict)  # when a key was last written without a stream
     born_ms: dict[str, int] = field(default_factory=dict)  # since when a key has been there without a break
     begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
@@ -81,6 +82,7 @@ class RepairJudge(ScanJudge):
         assert manifest.repair is not None
         self.scanned.clear()
         self.begun_ms[manifest.epoch] = self.clock.ms
+        self.stream = manifest.incarnation.stream_arn
         if manifest.incarnation.table_id != before.incarnation.table_id:
             self.hits["repair of another table"] += 1
         elif manifest.incarnation != before.incarnation:
@@ -184,9 +186,13 @@ class RepairJudge(ScanJudge):
                 raise Violation("I14", f"{manifest.repair} healed, and {key} is {item}, published is {values}")
 
     def _is_made_up_for(self, number: int) -> bool:
-        """The newest repair began behind it, and no older change of its key has come behind what the repair read."""
+        """The newest repair began behind it, and no older change of its key has come behind what the repair read.
+
+        Of a stream that was replaced before it began nothing comes any more, but of one that was replaced since.
+        """
         change = self.changes[number]
-        is_behind = number not in self.ended and 0 < self.newest.get((change.key,), 0) < number
+        is_over = self.ended.get(number, self.stream) != self.stream
+        is_behind = not is_over and 0 < self.newest.get((change.key,), 0) < number
         return bool(self.begun_ms) and change.ms <= max(self.begun_ms.values()) and not is_behind
 
     def _told(self, first: str) -> dict[str, Any]:
@@ -383,7 +389,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.source.page_records, self.source.repeats = setup.page_records, setup.repeats
         self.source.replace_table(stream_arn=before.table.stream_arn + "+", table_id=self.backups.table_id)
         self.judge.source = self.source
-        self.judge.ended.update(self.judge.changes)
+        self.judge.ended = dict.fromkeys(self.judge.changes, before.table.stream_arn) | self.judge.ended
         self._note_lineage()
 
     def _replace_table(self) -> None:
