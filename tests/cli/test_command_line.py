@@ -18,6 +18,7 @@ from typing import Any
 import click
 import pytest
 from cli_project import CONFIG, GAP, Project
+from click.core import ParameterSource
 from click.testing import CliRunner
 
 from tailrace import __version__
@@ -126,6 +127,57 @@ def test_options_may_come_from_the_environment(project: Project, monkeypatch: py
     assert CliRunner().invoke(main, ["status"]).stdout.startswith("orders  NEW")
     monkeypatch.setenv("TAILRACE_STATUS_TABLES", "x*")
     assert "No configured table matches 'x*'" in CliRunner().invoke(main, ["status"]).stderr
+
+
+def variables() -> Iterator[tuple[str, click.Command, click.Option]]:
+    """The documented variable of every option."""
+    for path, command in {"tailrace": main, **COMMANDS_BY_PATH}.items():
+        for option in command.params:
+            if isinstance(option, click.Option) and option.expose_value:
+                yield (
+                    f"{path} {max(option.opts, key=len).lstrip('-')}".upper().translate({32: 95, 45: 95}),
+                    command,
+                    option,
+                )
+
+
+VARIABLES = [pytest.param(*found, id=found[0]) for found in variables()]
+
+
+@pytest.mark.parametrize(("variable", "command", "option"), VARIABLES)
+def test_every_option_comes_from_the_variable_of_its_name(
+    variable: str, command: click.Command, option: click.Option, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    _, source = option.consume_value(click.Context(command, parent=click.Context(main)), {})
+    assert source is ParameterSource.ENVIRONMENT
+
+
+def test_no_variable_belongs_to_two_options_and_all_are_looked_at() -> None:
+    names = [str(found.id) for found in VARIABLES]
+    assert len(set(names)) == len(names)
+    assert {"TAILRACE_JSON", "TAILRACE_LOCAL_DIR", "TAILRACE_EXPORT_START_FROM", "TAILRACE_DLQ_REPLAY_ALL"} <= set(
+        names
+    )
+
+
+def test_variables_are_read_as_the_options_are(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILRACE_JSON", "1")
+    assert json.loads(project.run("status").stdout)[0]["state"] == "NEW"
+    monkeypatch.setenv("TAILRACE_DEPLOY_RENDER_TO", "pulumi")
+    for usage in (["deploy", "render", "aws"], ["--jsno"]):
+        error = json.loads(project.run(*usage).stdout)["error"]
+        assert error["code"] == "TAILRACE-102"
+    monkeypatch.setenv("TAILRACE_JSON", "perhaps")
+    result = project.run("status")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'perhaps' is not a valid boolean" in result.stderr
+
+
+def test_a_version_in_the_environment_asks_for_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TAILRACE_VERSION", "TAILRACE_HELP", "TAILRACE_STATUS_HELP", "TAILRACE_STATUS_VERSION"):
+        monkeypatch.setenv(name, "1.2")
+    assert project.run("status").stdout.startswith("orders  NEW")
 
 
 def test_config_and_json_are_understood_before_and_behind_the_command(project: Project) -> None:

@@ -29,7 +29,9 @@ WRONG_USAGE: Final = 2
 IN_PART: Final = 3
 DIFFERENT: Final = 4
 BEGUN: Final = "tailrace.begun"  # in a context's meta: when the command was called, on the monotonic clock
-WANTS_JSON: Final = "tailrace.wants_json"  # in a context's meta: --json stands somewhere on the command line
+WANTS_JSON: Final = (
+    "tailrace.wants_json"  # in a context's meta: --json stands somewhere on the command line, or in the environment
+)
 
 
 @dataclass(frozen=True, slots=True)
