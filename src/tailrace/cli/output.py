@@ -29,9 +29,7 @@ WRONG_USAGE: Final = 2
 IN_PART: Final = 3
 DIFFERENT: Final = 4
 BEGUN: Final = "tailrace.begun"  # in a context's meta: when the command was called, on the monotonic clock
-WANTS_JSON: Final = (
-    "tailrace.wants_json"  # in a context's meta: --json stands somewhere on the command line, or in the environment
-)
+WANTS_JSON: Final = "tailrace.wants_json"  # in a context's meta: somebody asks for JSON
 
 
 @dataclass(frozen=True, slots=True)
