@@ -401,11 +401,29 @@ def test_the_second_look_leaves_nothing_half_done_either() -> None:
     assert not Path("out.parquet").exists()
 
 
-@pytest.mark.parametrize("output", ["absent/out.parquet", "file/out.parquet", "x" * 300 + ".csv"])
-def test_an_output_that_cannot_be_written_is_an_error(output: str) -> None:
+@pytest.mark.parametrize("option", ["--output", "--report"])
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        ("absent/out.csv", 102),
+        ("file/out.csv", 102),
+        ("x" * 300 + ".csv", 102),
+        ("loop/out.csv", 102),
+        ("/proc/out.csv", 102),
+        ("/sys/out.csv", 103),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_a_fault_of_its_name_or_of_rights(
+    output: str, code: int, option: str
+) -> None:
     write("file", {"n": {"N": "1"}})
-    result = decode("file", "-o", output, code=1)
-    assert "cannot be written" in result.stderr
+    Path("loop").symlink_to("loop")
+    before = sorted(os.listdir())
+    other = ["-o", "-"] if option == "--report" else []
+    result = decode("file", option, output, *other, code=2)
+    assert f"error TAILRACE-{code}: The output cannot be written, and nothing was replaced" in result.stderr
+    assert "hint: " in result.stderr
+    assert sorted(os.listdir()) == before
 
 
 def test_a_full_disk_is_an_error_and_leaves_the_old_output() -> None:
@@ -420,8 +438,21 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_output() -> None:
         timeout=60,
     )
     assert (done.returncode, Path("out.ndjson").read_text()) == (1, "yesterday's")
-    assert "cannot be written" in done.stderr
+    assert "error TAILRACE-204: The output cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
+    assert sorted(os.listdir()) == ["in.json", "out.ndjson"]
+
+
+def test_a_report_on_a_full_disk_is_an_error_and_leaves_the_old_one() -> None:
+    write("in.json", {"n": {"N": "1"}})
+    Path("r.json").write_text("yesterday's")
+    code = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); from tailrace.cli import main; main()"
+    command = [sys.executable, "-c", code, "decode", "in.json", "-o", "-", "--report", "r.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, Path("r.json").read_text()) == (1, "yesterday's")
+    assert "error TAILRACE-204: The output cannot be written, and nothing was replaced" in done.stderr
+    assert sorted(os.listdir()) == ["in.json", "r.json"]
 
 
 def test_a_symbolic_link_stays_one() -> None:

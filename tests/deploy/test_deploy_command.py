@@ -98,7 +98,7 @@ def test_a_folder_that_is_a_file_is_an_error_with_a_next_step(folder: Path) -> N
     result = render(folder)
     assert result.exit_code == 2
     assert "error TAILRACE-102: The file cannot be read or written" in result.stderr
-    assert "hint: Choose another folder." in result.stderr
+    assert "hint: Check the name" in result.stderr
 
 
 def test_json_names_every_file(folder: Path) -> None:

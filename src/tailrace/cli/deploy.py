@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from tailrace.cli.output import Context, print_json, printable
-from tailrace.errors import UsageInvalid
+from tailrace.errors import TailraceError, UsageInvalid
+from tailrace.outputs import unwritable
 
 
 @click.group(name="deploy", epilog="Example: tailrace deploy render --to sam ./aws")
@@ -90,6 +91,8 @@ def _write(path: Path, text: str) -> None:
         raise _unusable(error, path) from error
 
 
-def _unusable(error: OSError | ValueError, path: Path) -> UsageInvalid:
-    what = error.strerror if isinstance(error, OSError) else str(error)
-    return UsageInvalid(f"The file cannot be read or written: {what}", hint="Choose another folder.", file=path)
+def _unusable(error: OSError | ValueError, path: Path) -> TailraceError:
+    what = "The file cannot be read or written"
+    if isinstance(error, OSError):
+        return unwritable(what, error, file=path)
+    return UsageInvalid(f"{what}: {error}", hint="Choose another folder.", file=path)
