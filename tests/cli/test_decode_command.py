@@ -180,10 +180,24 @@ def test_79_to_81_a_folder_gives_its_files_of_records_and_nothing_else() -> None
     for name in ("_started", "manifest-files.json", "manifest-summary.json", "manifest-files.md5", "data/a.checksum"):
         (Path(root) / name).write_text("not data")
     write("landing/orders/changes/c.json.gz", {"id": {"N": "3"}})
-    for name in ("manifest.json", "manifest/1-2-119ed8c8.json", "quarantine/q.json.gz", ".tailrace/x.json"):
+    beside = ("manifest.json", "manifest/1-2-119ed8c8.json", "quarantine/q.json.gz", "loaders/local.json")
+    for name in (*beside, ".tailrace/x.json"):
         write(f"landing/orders/{name}", {"id": {"N": "9"}})
     decode(f"{root}/data", "landing", "-o", "out.parquet")
     assert [row["id"] for row in rows("out.parquet")] == [1, 2, 3]
+
+
+def test_a_landing_zone_gives_its_segments_whatever_its_tables_are_called() -> None:
+    tables = ("loaders", "manifest", "quarantine", "_orders")
+    for number, table in enumerate(tables):
+        write(f"landing/{table}/manifest.json", {"id": {"N": "9"}})
+        write(f"landing/{table}/changes/c.json.gz", {"id": {"N": str(number)}})
+        write(f"landing/{table}/loaders/local.json", {"id": {"N": "9"}})
+    decode("landing", "-o", "out.parquet")
+    assert sorted(row["id"] for row in rows("out.parquet")) == [0, 1, 2, 3]
+    write("other/loaders/a.json", {"id": {"N": "1"}})  # no table's: nobody knows what it is, so it is looked into
+    decode("other", "-o", "out.parquet")
+    assert len(rows("out.parquet")) == 1
 
 
 @pytest.mark.parametrize("above", [False, True])
