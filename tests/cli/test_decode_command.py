@@ -299,7 +299,7 @@ def test_an_input_that_changes_between_the_looks_is_noticed() -> None:
                 write("b.json", {"n": {"N": "0.5"}}, change)
 
         with pytest.raises(SegmentCorrupt, match="changed while it was read"):
-            convert.convert(find_inputs([first, second]), Path("out.parquet"), "parquet", on_read=change_it)
+            convert.convert(find_inputs([first, second]), Path("out.parquet"), "parquet", threads=1, on_read=change_it)
         assert not Path("out.parquet").exists()
 
 
