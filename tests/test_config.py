@@ -226,6 +226,16 @@ def test_a_variable_that_cannot_be_used(tmp_path: Path, text: str, environment: 
     assert "canary" not in f"{error} {error.hint}"
 
 
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [("tables", "${STAGE}-users"), ("tables", "u-${STAGE"), ("targets", "${STAGE}"), ("targets", "$$${STAGE}")],
+)
+def test_no_variable_is_replaced_in_a_name(tmp_path: Path, section: str, name: str) -> None:
+    error = refused(write(tmp_path, GOOD + f'\n[{section}."{name}"]\n'), {"STAGE": "prod"})
+    assert "variables are not replaced in names of tables and targets" in error.message
+    assert error.facts["place"] == f"{section}.{name}"
+
+
 # ---- names and values, one by one
 
 

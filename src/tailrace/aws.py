@@ -295,9 +295,18 @@ def identify(aws: Aws) -> Identity | Unknown:
     answer = found("GetCallerIdentity", lambda: aws.client("sts").get_caller_identity())
     if isinstance(answer, Unknown):
         return answer
-    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    ahead = None if date is None else (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+    then = _moment_of(answer["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+    ahead = None if then is None else (datetime.now(UTC) - then).total_seconds()
     return Identity(answer["Account"], answer["Arn"], ahead)
+
+
+def _moment_of(date: str) -> datetime | None:
+    """A Date header; None where it is in another form than HTTP's, which a proxy may bring about."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
 
 
 def simulate(aws: Aws, principal: str, action: str, resource: str) -> bool | Unknown:

@@ -689,7 +689,9 @@ def load_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
             "A name has more than 64 parts", hint="See docs/configuration.md for an example.", file=path
         )
     try:
-        document = _interpolated(tomllib.loads(data.decode("utf-8-sig")), environment, path, "")
+        raw = tomllib.loads(data.decode("utf-8-sig"))
+        _check_names(raw, path)
+        document = _interpolated(raw, environment, path, "")
     except UnicodeDecodeError as error:
         raise ConfigInvalid(f"Byte {error.start} is not UTF-8", hint="Save the file as UTF-8.", file=path) from error
     except (ValueError, RecursionError) as error:  # beside TOMLDecodeError: an integer of thousands of digits
@@ -705,6 +707,19 @@ def check_config(document: Mapping[str, Any], path: Path) -> Config:
         return Config.model_validate(document)
     except ValidationError as error:
         raise _explained(error.errors()[0], document, path) from error
+
+
+def _check_names(document: Mapping[str, Any], path: Path) -> None:
+    """A name with a variable in it would be taken as it stands."""
+    for section in ("tables", "targets"):
+        for name in document[section] if isinstance(document.get(section), dict) else ():
+            if any(match[0] != "$$" for match in _VARIABLE.finditer(name)):
+                raise ConfigInvalid(
+                    f"{section}.{name}: variables are not replaced in names of tables and targets, only in values",
+                    hint="Write the name as it is; where it differs by stage, in a file for each.",
+                    file=path,
+                    place=f"{section}.{name}",
+                )
 
 
 def _interpolated(value: Any, environment: Mapping[str, str], path: Path, place: str) -> Any:

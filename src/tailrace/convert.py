@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -24,10 +23,11 @@ import pyarrow.compute as pc
 
 from tailrace.codec import META_FIELDS, Rejected, named
 from tailrace.codec.tables import decoded_schema
-from tailrace.errors import SegmentCorrupt, TailraceError
+from tailrace.errors import SegmentCorrupt
 from tailrace.inputs import Input
 from tailrace.model.numbers import canonical_number
 from tailrace.model.schema import Column, Seen, join_seen
+from tailrace.outputs import output_errors, part_of
 from tailrace.reading import THREADS, OnRead, columns_of, read_pieces
 
 Format: TypeAlias = Literal["parquet", "arrow", "csv", "ndjson"]
@@ -66,7 +66,7 @@ def convert(
 
     To a stream nothing is written before all inputs were read whole. `on_read` hears of bytes read, by look (1 or 2), from
     any of the `threads`, and `on_file` of whole files. Raises SegmentCorrupt, ExportInvalid and RecordInvalid with the input
-    in their facts, NotFound, and TailraceError where the output cannot be written; the output is then as it was.
+    in their facts, NotFound, and what `outputs.unwritable` gives; the output is then as it was.
     """
     draft: _Draft | None = None
     is_settled = isinstance(output, Path)
@@ -134,26 +134,6 @@ def _layout(columns: Iterable[Column]) -> list[Any]:
 # ---- the output -------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def output_errors(path: Path | None) -> Iterator[None]:
-    """Turns what the operating system says about an output into our error; a broken pipe stays what it is."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise TailraceError(
-            f"The output cannot be written: {error.strerror or error}",
-            hint="Check the folder, its permissions and the space left; nothing was replaced.",
-            path=path,
-        ) from error
-
-
-def part_of(path: Path) -> Path:
-    """The name under which a file is written until it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
 class _Draft:
     """An output that is being written, under a temporary name beside its own."""
 
@@ -192,7 +172,8 @@ class _Draft:
             self._writer.abandon()
             with suppress(OSError):
                 self._file.close()
-            self._part.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._part.unlink(missing_ok=True)
             self._part = None
 
 

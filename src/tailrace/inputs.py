@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,13 @@ from tailrace.landing.exports import (
     folders_with,
     read_listing,
 )
+from tailrace.landing.names import MANIFEST
 
 Source: TypeAlias = str | os.PathLike[str]
 """A path, or ``s3://bucket/prefix``."""
 
 NAMES: Final = (".json", ".json.gz", ".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")  # of files of records in a folder
+BESIDE_SEGMENTS: Final = ("loaders", "manifest", "quarantine")  # in a table's folder of a landing zone
 CONNECTIONS: Final = 32  # to S3
 CHUNK_BYTES: Final = 1 << 16  # read at once: small, because gzip makes up to a thousand times as much of it
 
@@ -164,8 +166,8 @@ def find_inputs(
     """Files as they are named; of a folder that holds exports what their manifests list, of others the files of records.
 
     Each once; those of folders by name. Passed over in folders without an export: manifests, what begins with ``.`` or
-    ``_``, quarantine, and names that are not in `NAMES`. `on_left_out` hears how many files of records are beside exports
-    and no part of them. Raises NotFound, UsageInvalid, ExportInvalid.
+    ``_``, what lies beside the segments of a landing zone, and names that are not in `NAMES`. `on_left_out`
+    hears how many files of records are beside exports and no part of them. Raises NotFound, UsageInvalid, ExportInvalid.
     """
     found: dict[str, Input] = {}
     for source in sources:
@@ -179,7 +181,8 @@ def _of(source: Source, aws: Aws | None, on_left_out: Callable[[Source, int], No
     if not bucket and not os.path.isdir(path):
         return [_file(Path(path))]
     place = open_place(source, aws)
-    below = [name for name in place.sizes if _holds_records(name.removeprefix(place.prefix))]
+    inside = {name.removeprefix(place.prefix): name for name in place.sizes}
+    below = [name for short, name in inside.items() if _holds_records(short, inside.keys())]
     if place.exports:
         inputs = [one for export in place.all_exports() for one in export.inputs]
         on_left_out(source, len({place.url(name) for name in below} - {one.name for one in inputs}))
@@ -197,13 +200,19 @@ def _of(source: Source, aws: Aws | None, on_left_out: Callable[[Source, int], No
     return inputs
 
 
-def _holds_records(name: str) -> bool:
+def _holds_records(name: str, names: Container[str]) -> bool:
+    """Whether a file is one of records, by its name among all. What a table's folder is called does not matter."""
     *folders, file = name.split("/")
-    return (
-        file.endswith(NAMES)
-        and not file.startswith((".", "_", "manifest"))
-        and not any(f.startswith((".", "_")) or f in ("quarantine", "manifest") for f in folders)
-    )
+    if not file.endswith(NAMES) or file.startswith((".", "_", "manifest")):
+        return False
+    above = ""
+    for folder in folders:
+        is_table = f"{above}{folder}/{MANIFEST}" in names
+        is_in_table = f"{above}{MANIFEST}" in names
+        if (folder.startswith((".", "_")) and not is_table) or (folder in BESIDE_SEGMENTS and is_in_table):
+            return False
+        above += f"{folder}/"
+    return True
 
 
 def _file(path: Path) -> Input:

@@ -12,6 +12,7 @@ from tailrace.clock import Clock
 from tailrace.config import AnyTarget, DeltaConfig, DuckDbConfig, IcebergConfig, ParquetConfig, RedshiftConfig
 from tailrace.errors import PermissionMissing, UsageInvalid
 from tailrace.landing import Store, open_store, split_url
+from tailrace.outputs import unwritable
 from tailrace.targets.target import Target
 from tailrace.targets.warehouse.connection import Connection
 
@@ -83,7 +84,10 @@ def _iceberg(name: str, config: IcebergConfig, aws: Aws, base: Path, clock: Cloc
     warehouse, uri = config.warehouse, config.uri
     if config.is_local:
         folder = (base / Path(warehouse or "").expanduser()).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable("The warehouse's folder cannot be made", error, target=name, folder=folder) from error
         warehouse = folder.as_uri() if " " not in str(folder) else str(folder)
         if config.catalog == "sql" and uri is None:
             uri = f"sqlite:///{folder}/catalog.db"

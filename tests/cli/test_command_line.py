@@ -18,6 +18,7 @@ from typing import Any
 import click
 import pytest
 from cli_project import CONFIG, GAP, Project
+from click.core import ParameterSource
 from click.testing import CliRunner
 
 from tailrace import __version__
@@ -128,6 +129,57 @@ def test_options_may_come_from_the_environment(project: Project, monkeypatch: py
     assert "No configured table matches 'x*'" in CliRunner().invoke(main, ["status"]).stderr
 
 
+def variables() -> Iterator[tuple[str, click.Command, click.Option]]:
+    """The documented variable of every option."""
+    for path, command in {"tailrace": main, **COMMANDS_BY_PATH}.items():
+        for option in command.params:
+            if isinstance(option, click.Option) and option.expose_value:
+                yield (
+                    f"{path} {max(option.opts, key=len).lstrip('-')}".upper().translate({32: 95, 45: 95}),
+                    command,
+                    option,
+                )
+
+
+VARIABLES = [pytest.param(*found, id=found[0]) for found in variables()]
+
+
+@pytest.mark.parametrize(("variable", "command", "option"), VARIABLES)
+def test_every_option_comes_from_the_variable_of_its_name(
+    variable: str, command: click.Command, option: click.Option, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    _, source = option.consume_value(click.Context(command, parent=click.Context(main)), {})
+    assert source is ParameterSource.ENVIRONMENT
+
+
+def test_no_variable_belongs_to_two_options_and_all_are_looked_at() -> None:
+    names = [str(found.id) for found in VARIABLES]
+    assert len(set(names)) == len(names)
+    assert {"TAILRACE_JSON", "TAILRACE_LOCAL_DIR", "TAILRACE_EXPORT_START_FROM", "TAILRACE_DLQ_REPLAY_ALL"} <= set(
+        names
+    )
+
+
+def test_variables_are_read_as_the_options_are(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILRACE_JSON", "1")
+    assert json.loads(project.run("status").stdout)[0]["state"] == "NEW"
+    monkeypatch.setenv("TAILRACE_DEPLOY_RENDER_TO", "pulumi")
+    for usage in (["deploy", "render", "aws"], ["--jsno"]):
+        error = json.loads(project.run(*usage).stdout)["error"]
+        assert error["code"] == "TAILRACE-102"
+    monkeypatch.setenv("TAILRACE_JSON", "perhaps")
+    result = project.run("status")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'perhaps' is not a valid boolean" in result.stderr
+
+
+def test_a_version_in_the_environment_asks_for_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TAILRACE_VERSION", "TAILRACE_HELP", "TAILRACE_STATUS_HELP", "TAILRACE_STATUS_VERSION"):
+        monkeypatch.setenv(name, "1.2")
+    assert project.run("status").stdout.startswith("orders  NEW")
+
+
 def test_config_and_json_are_understood_before_and_behind_the_command(project: Project) -> None:
     path = str(project.folder / "tailrace.toml")
     for arguments in (
@@ -196,6 +248,15 @@ def test_an_interruption_exits_130(
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
+def test_a_warehouse_whose_folder_cannot_be_made_is_no_defect(project: Project) -> None:
+    lake = '[targets.lake]\nkind = "iceberg"\nwarehouse = "/sys/lake"\n'
+    (project.folder / "tailrace.toml").write_text(CONFIG + lake)
+    result = project.run("query", "--target", "lake", "SELECT 1")
+    assert result.exit_code == 2
+    assert "error TAILRACE-103: The warehouse's folder cannot be made: " in result.stderr
+    assert "folder: /sys/lake" in result.stderr
+
+
 def test_a_log_line_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     log = logging.getLogger("tailrace.test")
     for form in ("text", "json"):
@@ -234,6 +295,7 @@ def test_closed_and_full_streams_end_with_a_code_and_not_with_a_crash(loaded: Pr
         )
         assert answer.returncode == code, (redirect, answer)
         assert "Traceback" not in answer.stderr
+        assert ("error TAILRACE-204" in answer.stderr) == (code == 1)
         assert loaded.run("status").exit_code == 0, "nothing was written into the database file"
 
 
@@ -329,17 +391,37 @@ def test_init_leaves_an_existing_file_alone(project: Project) -> None:
     assert (project.folder / "tailrace.toml").read_text() == CONFIG
 
 
-@pytest.mark.parametrize("folder", ["a\0b", "tailrace.toml", "tailrace.toml/x", "/proc/x", "x" * 300])
-def test_init_into_no_folder_is_said(project: Project, folder: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "code"),
+    [
+        ("a\0b", 101),
+        ("tailrace.toml", 101),
+        ("tailrace.toml/x", 102),
+        ("/proc/x", 102),
+        ("x" * 300, 102),
+        ("/sys/x", 103),
+    ],
+)
+def test_init_into_no_folder_is_said(project: Project, folder: str, code: int) -> None:
     result = CliRunner().invoke(main, ["init", folder])
     assert result.exit_code == 2
-    assert "TAILRACE-101" in result.stderr
+    assert f"TAILRACE-{code}" in result.stderr
     assert "\0" not in result.stderr
 
 
 def test_init_names_what_it_wrote_in_json(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["init", "--json", str(tmp_path)])
     assert json.loads(result.stdout) == {"file": str(tmp_path / "tailrace.toml")}
+
+
+def test_init_on_a_full_disk_leaves_no_half_of_a_file(project: Project) -> None:
+    code = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); from tailrace.cli import main; main()"
+    command = [sys.executable, "-c", code, "init", "full"]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 1
+    assert "error TAILRACE-204: It cannot be written: File too large" in done.stderr
+    assert list((project.folder / "full").iterdir()) == []
 
 
 # ---- exit codes

@@ -180,10 +180,24 @@ def test_79_to_81_a_folder_gives_its_files_of_records_and_nothing_else() -> None
     for name in ("_started", "manifest-files.json", "manifest-summary.json", "manifest-files.md5", "data/a.checksum"):
         (Path(root) / name).write_text("not data")
     write("landing/orders/changes/c.json.gz", {"id": {"N": "3"}})
-    for name in ("manifest.json", "manifest/1-2-119ed8c8.json", "quarantine/q.json.gz", ".tailrace/x.json"):
+    beside = ("manifest.json", "manifest/1-2-119ed8c8.json", "quarantine/q.json.gz", "loaders/local.json")
+    for name in (*beside, ".tailrace/x.json"):
         write(f"landing/orders/{name}", {"id": {"N": "9"}})
     decode(f"{root}/data", "landing", "-o", "out.parquet")
     assert [row["id"] for row in rows("out.parquet")] == [1, 2, 3]
+
+
+def test_a_landing_zone_gives_its_segments_whatever_its_tables_are_called() -> None:
+    tables = ("loaders", "manifest", "quarantine", "_orders")
+    for number, table in enumerate(tables):
+        write(f"landing/{table}/manifest.json", {"id": {"N": "9"}})
+        write(f"landing/{table}/changes/c.json.gz", {"id": {"N": str(number)}})
+        write(f"landing/{table}/loaders/local.json", {"id": {"N": "9"}})
+    decode("landing", "-o", "out.parquet")
+    assert sorted(row["id"] for row in rows("out.parquet")) == [0, 1, 2, 3]
+    write("other/loaders/a.json", {"id": {"N": "1"}})  # no table's: nobody knows what it is, so it is looked into
+    decode("other", "-o", "out.parquet")
+    assert len(rows("out.parquet")) == 1
 
 
 @pytest.mark.parametrize("above", [False, True])
@@ -285,7 +299,7 @@ def test_an_input_that_changes_between_the_looks_is_noticed() -> None:
                 write("b.json", {"n": {"N": "0.5"}}, change)
 
         with pytest.raises(SegmentCorrupt, match="changed while it was read"):
-            convert.convert(find_inputs([first, second]), Path("out.parquet"), "parquet", on_read=change_it)
+            convert.convert(find_inputs([first, second]), Path("out.parquet"), "parquet", threads=1, on_read=change_it)
         assert not Path("out.parquet").exists()
 
 
@@ -401,11 +415,29 @@ def test_the_second_look_leaves_nothing_half_done_either() -> None:
     assert not Path("out.parquet").exists()
 
 
-@pytest.mark.parametrize("output", ["absent/out.parquet", "file/out.parquet", "x" * 300 + ".csv"])
-def test_an_output_that_cannot_be_written_is_an_error(output: str) -> None:
+@pytest.mark.parametrize("option", ["--output", "--report"])
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        ("absent/out.csv", 102),
+        ("file/out.csv", 102),
+        ("x" * 300 + ".csv", 102),
+        ("loop/out.csv", 102),
+        ("/proc/out.csv", 102),
+        ("/sys/out.csv", 103),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_a_fault_of_its_name_or_of_rights(
+    output: str, code: int, option: str
+) -> None:
     write("file", {"n": {"N": "1"}})
-    result = decode("file", "-o", output, code=1)
-    assert "cannot be written" in result.stderr
+    Path("loop").symlink_to("loop")
+    before = sorted(os.listdir())
+    other = ["-o", "-"] if option == "--report" else []
+    result = decode("file", option, output, *other, code=2)
+    assert f"error TAILRACE-{code}: The output cannot be written, and nothing was replaced" in result.stderr
+    assert "hint: " in result.stderr
+    assert sorted(os.listdir()) == before
 
 
 def test_a_full_disk_is_an_error_and_leaves_the_old_output() -> None:
@@ -420,8 +452,21 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_output() -> None:
         timeout=60,
     )
     assert (done.returncode, Path("out.ndjson").read_text()) == (1, "yesterday's")
-    assert "cannot be written" in done.stderr
+    assert "error TAILRACE-204: The output cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
+    assert sorted(os.listdir()) == ["in.json", "out.ndjson"]
+
+
+def test_a_report_on_a_full_disk_is_an_error_and_leaves_the_old_one() -> None:
+    write("in.json", {"n": {"N": "1"}})
+    Path("r.json").write_text("yesterday's")
+    code = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); from tailrace.cli import main; main()"
+    command = [sys.executable, "-c", code, "decode", "in.json", "-o", "-", "--report", "r.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, Path("r.json").read_text()) == (1, "yesterday's")
+    assert "error TAILRACE-204: The output cannot be written, and nothing was replaced" in done.stderr
+    assert sorted(os.listdir()) == ["in.json", "r.json"]
 
 
 def test_a_symbolic_link_stays_one() -> None:

@@ -545,6 +545,19 @@ def test_a_clock_that_is_wrong(patient: Patient, minutes: int, code: int, says: 
     assert says in found["message"]
 
 
+@pytest.mark.parametrize("date", ["2026-11-22T05:00:00Z", "soon", "Sun, 99 Nov 2026 05:00:00 GMT"])
+def test_a_date_that_cannot_be_read_is_a_clock_that_was_not_compared(patient: Patient, date: str) -> None:
+    patient.recorder.date = date
+    found = patient.problem(3)
+    assert (found["check"], found["level"]) == ("clock", "warning")
+    assert "was not compared" in found["message"]
+
+
+def test_a_date_of_an_unnamed_zone_is_utc(patient: Patient) -> None:
+    patient.recorder.date = format_datetime(datetime.now(UTC).replace(tzinfo=None))  # ends in -0000
+    assert patient.findings(0)
+
+
 def test_without_credentials(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

@@ -80,7 +80,7 @@ def test_a_healthy_installation_is_all_well() -> None:
         (31.0, "warning", "31 s ahead of AWS's"),
         (-90.0, "warning", "90 s behind AWS's"),
         (-400.0, "error", "400 s behind AWS's; AWS refuses"),
-        (None, "warning", "was not looked at"),
+        (None, "warning", "was not compared"),
     ],
 )
 def test_the_clock(ahead: float | None, level: str, says: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +100,17 @@ def test_a_folder_that_is_a_file_is_an_error_with_a_next_step(folder: Path) -> N
     result = render(folder)
     assert result.exit_code == 2
     assert "error TAILRACE-102: The file cannot be read or written" in result.stderr
-    assert "hint: Choose another folder." in result.stderr
+    assert "hint: Check the name" in result.stderr
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_of_a_file(folder: Path) -> None:
+    code = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10)); from tailrace.cli import main; main()"
+    command = [sys.executable, "-c", code, "deploy", "render", "--to", "sam", "aws"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "error TAILRACE-204: The file cannot be read or written: File too large" in done.stderr
+    assert snapshot(folder / "aws") == {}
 
 
 def test_json_names_every_file(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -171,6 +172,51 @@ def test_everything_is_kept_across_a_restart(tmp_path: Path) -> None:
         assert int(third["dynamodb"]["SequenceNumber"]) > max(
             int(record["dynamodb"]["SequenceNumber"]) for record in records
         )
+
+
+def test_closing_the_terminal_keeps_the_state(tmp_path: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "tailrace", "--json", "local", "--port=0", f"--dir={tmp_path}"])
+    said = b""
+    while b"}" not in said:
+        said += os.read(terminal, 1024)
+    aws = LocalAws()
+    aws.endpoint_url = json.loads(said)["endpoint_url"]
+    account = Account(aws)
+    table = account.table()
+    account.put(table, "kept")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with LocalAws(directory=tmp_path) as aws:
+        assert keys(Account(aws).read(table)) == ["kept"]
+
+
+def test_under_nohup_the_end_of_the_terminal_is_still_ignored() -> None:
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); from tailrace.cli import main; main()"
+    command = [sys.executable, "-c", code, "--json", "local", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "}" not in process.stdout.readline():
+            pass
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.terminate()
+    ignored = int(status.partition("SigIgn:")[2].split()[0], 16)
+    assert ignored >> (signal.SIGHUP - 1) & 1
+
+
+def test_a_folder_serves_one_endpoint_at_a_time(tmp_path: Path) -> None:
+    with LocalAws(directory=tmp_path) as aws:
+        account = Account(aws)
+        table = account.table()
+        account.put(table, "kept")
+        with tailrace_local("--port", "0", "--dir", str(tmp_path)) as process:
+            _, err = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert "Another endpoint keeps its state in this folder" in err
+        assert f"folder: {tmp_path}" in err
+    with LocalAws(directory=tmp_path) as aws:
+        assert keys(Account(aws).read(table)) == ["kept"]
 
 
 def test_a_kill_keeps_what_the_last_stop_kept(tmp_path: Path) -> None:

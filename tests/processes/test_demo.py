@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from tailrace.cli import main
 
 pytestmark = pytest.mark.processes
 
@@ -77,6 +80,14 @@ def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, number: in
     process.send_signal(number)
     process.communicate(timeout=60)
     wait_until_none(mark, 10)
+
+
+@pytest.mark.parametrize(("folder", "code"), [("file", 102), ("file/x", 102), ("/sys/x", 103)])
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, folder: str, code: int) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(main, ["demo", "--dir", str(tmp_path / folder)])
+    assert result.exit_code == 2
+    assert f"error TAILRACE-{code}: The folder cannot be used" in result.stderr
 
 
 def test_a_folder_of_somebody_else_is_not_emptied(tmp_path: Path) -> None:

@@ -137,7 +137,20 @@ def test_one_table_that_cannot_load_neither_blocks_the_other_nor_hides_its_error
     assert site.rows("two", site.a) > 0
 
 
-def test_a_failing_load_is_tried_again_and_its_error_goes_when_it_recovers(site: Site) -> None:
+def test_a_run_that_is_to_end_promises_no_other_attempt(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.writers[site.a].write(30)
+    with duckdb.connect(str(site.folder / "one.duckdb")):
+        site.pipeline.target("one")._file._wait_seconds = 0.2  # type: ignore[attr-defined]
+        (run,) = site.pipeline.run(until_caught_up=True, tables=f"{site.a}*")
+    assert isinstance(run.errors["one"], TargetBusy)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "tailrace.runtimes.daemon"]
+    assert said.startswith(f"load into one {site.a}: ")
+    assert "again in" not in said
+
+
+def test_a_failing_load_is_tried_again_and_its_error_goes_when_it_recovers(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     site.writers[site.a].write(30)
     held = duckdb.connect(str(site.folder / "one.duckdb"))
     site.pipeline.target("one")._file._wait_seconds = 0.2  # type: ignore[attr-defined]
@@ -153,6 +166,7 @@ def test_a_failing_load_is_tried_again_and_its_error_goes_when_it_recovers(site:
 
     runs = site.run_until(seen, tables=f"{site.a}*")
     assert [type(error) for error in errors] == [TargetBusy, TargetBusy]
+    assert "; again in " in caplog.text
     assert runs[0].error is None
     assert runs[0].loads["one"].rows == 30
 

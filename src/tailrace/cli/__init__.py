@@ -11,12 +11,13 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import click
 
-from tailrace.cli.options import CONFIG_HELP, JSON_HELP, with_shared_options
+from tailrace.cli.options import CONFIG_HELP, JSON_HELP, with_shared_options, with_variables
 from tailrace.cli.output import BEGUN, WANTS_JSON, Context, fail, prepare_streams, set_up_logging
 from tailrace.errors import UsageInvalid
 
@@ -28,6 +29,7 @@ COMMANDS: Final = {
     "quarantine": "quarantine", "dlq": "dlq", "deploy": "deploy", "spark": "spark", "iam": "iam",
 }  # fmt: skip
 INTERRUPTED: Final = 130
+VARIABLES: Final = "TAILRACE"  # of the environment begin so
 
 _M_MMAP_THRESHOLD: Final = -3  # glibc's malloc.h
 _MAPPED_BYTES: Final = 1 << 20
@@ -43,7 +45,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"tailrace.cli.{COMMANDS[name]}").command
-        return with_shared_options(command)
+        return with_variables(with_shared_options(command), f"{VARIABLES}_{name.upper()}")
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -65,7 +67,7 @@ class LazyGroup(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         context.meta[BEGUN] = time.monotonic()
-        context.meta[WANTS_JSON] = "--json" in args  # known before a wrong option ends the reading of options
+        context.meta[WANTS_JSON] = _wants_json(args)  # known before a wrong option ends the reading of options
         try:
             return super().parse_args(context, args)
         except click.UsageError as error:
@@ -136,7 +138,6 @@ SUMMARIES: Final = {
     cls=LazyGroup,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "auto_envvar_prefix": "TAILRACE",
         "max_content_width": 100,
     },
     epilog="Example: tailrace demo",
@@ -167,6 +168,16 @@ def main(
     if not __debug__:
         raise click.UsageError("Tailrace checks its invariants with assertions and does not run under python -O")
     set_up_logging(quiet=quiet, verbose=verbose, log_format=log_format)
+
+
+with_variables(main, VARIABLES)
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """Whether somebody asks for JSON, on the command line or by the environment."""
+    with suppress(click.BadParameter):
+        return "--json" in args or bool(click.BOOL.convert(os.environ.get(f"{VARIABLES}_JSON") or "no", None, None))
+    return False
 
 
 def _fail_in_json(context: click.Context, error: click.UsageError) -> None:

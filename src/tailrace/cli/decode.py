@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ import click
 
 from tailrace.cli.output import IN_PART, Context, print_json, printable
 from tailrace.errors import UsageInvalid
+from tailrace.outputs import output_errors, part_of
 
 if TYPE_CHECKING:
     from tailrace.codec import Rejected
@@ -79,7 +81,7 @@ def write_rows(
     """Decode what `find` gives into one output, and tell what came of it; exit code 3 where lines were rejected."""
     from tailrace.convert import FORMATS, convert
 
-    target = None if output == "-" else Path(output).resolve()
+    target = None if output == "-" else Path(os.path.realpath(output))
     chosen = form or (FORMATS.get(target.suffix.lower()) if target is not None else "ndjson")
     if chosen is None:
         raise UsageInvalid("The name of the output does not say its format", hint="Add --format.", path=output)
@@ -154,9 +156,7 @@ def _tell(context: Context, summary: dict[str, Any]) -> None:
 
 def _check_outputs(inputs: Sequence[Input], outputs: list[Path]) -> None:
     """An output is a file of its own: replacing a device or an input would destroy it."""
-    from tailrace.convert import output_errors
-
-    taken = {Path(one.name).resolve() for one in inputs}  # an url is no path of an output
+    taken = {os.path.realpath(one.name) for one in inputs}  # an url is no path of an output
     for path in outputs:
         with output_errors(path):
             is_special = path.exists() and not path.is_file()
@@ -164,11 +164,11 @@ def _check_outputs(inputs: Sequence[Input], outputs: list[Path]) -> None:
             raise UsageInvalid(
                 "An output is a regular file", hint="Choose another name, or - for CSV and NDJSON.", path=path
             )
-        if path.resolve() in taken:
+        if os.path.realpath(path) in taken:
             raise UsageInvalid(
                 "One file is both input and output, or both outputs", hint="Choose another name.", path=path
             )
-        taken.add(path.resolve())
+        taken.add(os.path.realpath(path))
 
 
 @contextmanager
@@ -177,8 +177,6 @@ def _report(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     if path is None:
         yield lambda record: None
         return
-    from tailrace.convert import output_errors, part_of
-
     part = part_of(path)
     try:
         with output_errors(path):
@@ -188,12 +186,17 @@ def _report(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
             with output_errors(path):
                 file.write(json.dumps(record) + "\n")
 
-        with file:
+        try:
             yield write
-        with output_errors(path):
-            part.replace(path)
+            with output_errors(path):
+                file.close()
+                part.replace(path)
+        finally:
+            with suppress(OSError):
+                file.close()
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 class Progress:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from tailrace.cli.output import Context, print_json, printable
-from tailrace.errors import UsageInvalid
+from tailrace.errors import TailraceError, UsageInvalid
+from tailrace.outputs import part_of, unwritable
 
 
 @click.group(name="deploy", epilog="Example: tailrace deploy render --to sam ./aws")
@@ -81,15 +83,20 @@ def _read(path: Path) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     """In one step: a rendering that is stopped leaves no half of a file."""
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
         part.write_bytes(text.encode())
         os.replace(part, path)
     except (OSError, ValueError) as error:
         raise _unusable(error, path) from error
+    finally:
+        with suppress(OSError, ValueError):
+            part.unlink(missing_ok=True)
 
 
-def _unusable(error: OSError | ValueError, path: Path) -> UsageInvalid:
-    what = error.strerror if isinstance(error, OSError) else str(error)
-    return UsageInvalid(f"The file cannot be read or written: {what}", hint="Choose another folder.", file=path)
+def _unusable(error: OSError | ValueError, path: Path) -> TailraceError:
+    what = "The file cannot be read or written"
+    if isinstance(error, OSError):
+        return unwritable(what, error, file=path)
+    return UsageInvalid(f"{what}: {error}", hint="Choose another folder.", file=path)

@@ -10,6 +10,7 @@ import click
 from tailrace.cli.output import Context, print_json, printable
 from tailrace.config import FILE_NAME
 from tailrace.errors import ConfigInvalid
+from tailrace.outputs import unwritable
 
 TEMPLATE: Final = """\
 # Tailrace: DynamoDB tables into warehouses. All settings: docs/configuration.md
@@ -44,17 +45,22 @@ mode = "current"                  # or "soft_delete", "changelog", "history"
 def command(context: Context, folder: Path) -> None:
     """Write a commented tailrace.toml; an existing one is left alone."""
     path = folder / FILE_NAME
+    is_ours = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
+            is_ours = True
             file.write(TEMPLATE)
     except FileExistsError:
         raise ConfigInvalid(
             "There is a configuration already", hint="Edit it, or choose another folder.", file=path
         ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigInvalid(f"It cannot be written: {what}", hint="Choose another folder.", file=path) from error
+    except OSError as error:
+        if is_ours:  # half of it, which the next call would take for somebody's
+            path.unlink(missing_ok=True)
+        raise unwritable("It cannot be written", error, file=path) from error
+    except ValueError as error:  # a NUL in the path
+        raise ConfigInvalid(f"It cannot be written: {error}", hint="Choose another folder.", file=path) from error
     if context.as_json:
         print_json({"file": path})
     else:

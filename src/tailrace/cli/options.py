@@ -30,6 +30,28 @@ def with_shared_options(command: click.Command) -> click.Command:
     return command
 
 
+def with_variables(command: click.Command, prefix: str) -> click.Command:
+    """Let every option come from the environment too: from the prefix and its longest name, ``TAILRACE_LOCAL_DIR`` of ``--dir``.
+
+    Click's own rule takes the name of Python's parameter, which is often another. What every command takes and ``--version``
+    (`expose_value` is off) have none here: the former come from the variables of the program's own options, and a version
+    number in the environment asks for nothing. A variable that an option names for itself comes first.
+    """
+    for option in command.params:
+        if isinstance(option, click.Option) and option.expose_value:
+            own = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
+            name = f"{prefix}_{_capitals(max(option.opts, key=len).lstrip('-'))}"
+            option.envvar = list(dict.fromkeys([*own, name]))  # each once, however often a command is asked for
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            with_variables(below, f"{prefix}_{_capitals(name)}")
+    return command
+
+
+def _capitals(name: str) -> str:
+    return name.replace("-", "_").upper()
+
+
 def _share(context: click.Context, option: click.Parameter, value: Any) -> None:
     """Put an option that was given behind the command where those before it are."""
     if value and option.name is not None:

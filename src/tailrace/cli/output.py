@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from tailrace.errors import TailraceError, UsageInvalid, UserFault
+from tailrace.outputs import FULL_OR_FAILING, unwritable
 
 if TYPE_CHECKING:
     from tailrace.pipeline import Pipeline
@@ -29,7 +30,7 @@ WRONG_USAGE: Final = 2
 IN_PART: Final = 3
 DIFFERENT: Final = 4
 BEGUN: Final = "tailrace.begun"  # in a context's meta: when the command was called, on the monotonic clock
-WANTS_JSON: Final = "tailrace.wants_json"  # in a context's meta: --json stands somewhere on the command line
+WANTS_JSON: Final = "tailrace.wants_json"  # in a context's meta: somebody asks for JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,8 @@ def fail(context: click.Context, error: Exception) -> NoReturn:
 
 
 def _unexpected(error: Exception) -> TailraceError:
+    if isinstance(error, OSError) and error.errno in FULL_OR_FAILING:
+        return unwritable("A file, or standard output, cannot be read or written", error, file=error.filename)
     return TailraceError(
         f"Unexpected {type(error).__name__}: {error}",
         hint="This is a defect of Tailrace: please report it with what --debug shows.",

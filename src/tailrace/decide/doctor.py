@@ -102,7 +102,8 @@ def check_identity(identity: Identity | Unknown) -> Finding:
 def check_clock(identity: Identity | Unknown) -> Finding:
     ahead = None if isinstance(identity, Unknown) else identity.clock_ahead_seconds
     if ahead is None:
-        return Finding("warning", "clock", "this machine", f"it {NOT_LOOKED_AT}: AWS did not say what time it is")
+        why = "AWS did not say what time it is, or in a form that is not HTTP's"
+        return Finding("warning", "clock", "this machine", f"it was not compared: {why}")
     off = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} AWS's"
     fix = "timedatectl set-ntp true"
     if abs(ahead) >= CLOCK_ERROR_SECONDS:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from tailrace.errors import UsageInvalid
 from tailrace.local.shards import Options
+
+LOCK: Final = ".lock"  # in a folder that keeps state: whoever holds it serves from there
 
 
 def serve(
@@ -23,37 +27,57 @@ def serve(
     on_ready: Callable[[str], None] | None = None,
     attached_to: int | None = None,
 ) -> None:
-    """Serve on 127.0.0.1 until SIGTERM or SIGINT. `on_ready` gets the endpoint's URL; the default prints it as one JSON line.
+    """Serve on 127.0.0.1 until SIGTERM, SIGINT or the end of the terminal.
 
+    `on_ready` gets the endpoint's URL; the default prints it as one JSON line.
     `attached_to`: the reading end of a pipe; the endpoint also stops when whoever holds the other end is gone.
 
-    Raises UsageInvalid when the port is taken, the folder cannot be used, or the emulator is not installed.
+    Raises UsageInvalid when the port is taken, the folder cannot be used or is in use, or the emulator is not installed.
     """
-    _configure_emulator(directory)
-    listener = _listen(port)
-    port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    _configure_functions(url, port)
-    state = None if directory is None else directory.absolute() / "tailrace.json"
-    asyncio.run(_serve(listener, options, state, lambda: (on_ready or _print_ready)(url), attached_to))
+    folder = None if directory is None else directory.absolute()
+    with contextlib.nullcontext() if folder is None else _taken(folder):
+        _configure_emulator(folder)
+        listener = _listen(port)
+        port = listener.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        _configure_functions(url, port)
+        state = None if folder is None else folder / "tailrace.json"
+        asyncio.run(_serve(listener, options, state, lambda: (on_ready or _print_ready)(url), attached_to))
 
 
-def _configure_emulator(directory: Path | None) -> None:
+def _taken(folder: Path) -> BinaryIO:
+    """The lock of a folder, which dies with its holder: of two endpoints the last to stop would replace what the other kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / ".writable").touch()
+            (folder / ".writable").unlink()
+        except OSError:
+            lock.close()
+            raise
+    except BlockingIOError as error:
+        raise UsageInvalid(
+            "Another endpoint keeps its state in this folder",
+            hint="Use that one, stop it, or name another --dir.",
+            folder=folder,
+        ) from error
+    except OSError as error:
+        raise UsageInvalid(
+            f"The folder cannot be used: {error.strerror}", hint="Name another one with --dir.", folder=folder
+        ) from error
+    return lock
+
+
+def _configure_emulator(kept: Path | None) -> None:
     """ministack reads the environment when it is imported."""
     os.environ.update(BIND_HOST="127.0.0.1", IOT_MTLS_ENABLED="0", SFTP_ENABLED="0", PERSIST_STATE="0", S3_PERSIST="0")
     os.environ.setdefault("LOG_LEVEL", "ERROR")
-    if directory is None:
-        return
-    kept = directory.absolute()
-    try:
-        kept.mkdir(parents=True, exist_ok=True)
-        (kept / ".writable").touch()
-        (kept / ".writable").unlink()
-    except OSError as error:
-        raise UsageInvalid(
-            f"The folder cannot be used: {error.strerror}", hint="Name another one with --dir.", folder=kept
-        ) from error
-    os.environ.update(PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(kept / "state"), S3_DATA_DIR=str(kept / "s3"))
+    if kept is not None:
+        os.environ.update(
+            PERSIST_STATE="1", S3_PERSIST="1", STATE_DIR=str(kept / "state"), S3_DATA_DIR=str(kept / "s3")
+        )
 
 
 def _configure_functions(url: str, port: int) -> None:
@@ -99,8 +123,9 @@ async def _serve(
         ) from error
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # it is, under nohup
+            loop.add_signal_handler(number, stop.set)
     if attached_to is not None:
 
         def left_alone() -> None:

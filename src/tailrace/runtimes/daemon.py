@@ -338,7 +338,7 @@ class Daemon:
         except Exception as error:
             ours = self._failed(turn.table, target, error, turn.pace)
             turn.more = True
-            turn.done = self._gives_up(ours, turn.pace) or isinstance(ours, LoaderBusy)
+            turn.done = self._gives_up(ours, turn.pace)
             return
         turn.pace.went_well()
         if report.busy is not None:
@@ -428,15 +428,17 @@ class Daemon:
             run = self._runs[table] = replace(before, errors={**before.errors, part: ours})
         level = logging.WARNING if isinstance(ours, Transient) else logging.ERROR
         what = part if part in (CAPTURE, BACKFILL, COMPACT) else f"load into {part}"
-        log.log(level, "%s %s: %s %s; again in %.0f s", what, table, ours, ours.hint, pause)
+        then = "" if self._gives_up(ours, pace) else f"; again in {pause:.0f} s"
+        log.log(level, "%s %s: %s %s%s", what, table, ours, ours.hint, then)
         if ours is not error:
             log.error("unexpected", exc_info=error)
         self._on_change(run)
         return ours
 
     def _gives_up(self, error: TailraceError, pace: _Pace) -> bool:
-        """A run that is to end does not wait for a person, nor for ever."""
-        return self._until_caught_up and (not isinstance(error, Transient) or pace.failures >= FAILURES_MAX)
+        """A run that is to end does not wait for a person, nor for ever; for another loader it has waited already."""
+        is_hopeless = not isinstance(error, Transient) or isinstance(error, LoaderBusy)
+        return self._until_caught_up and (is_hopeless or pace.failures >= FAILURES_MAX)
 
     def _targets(self, table: str) -> list[str]:
         return [t for t in self._pipeline.config.targets_of(table) if self._target in (None, t)]

@@ -19,6 +19,7 @@ from tailrace.gen.profiles import PROFILES
 from tailrace.gen.writer import Plan, Writer, ensure_table
 from tailrace.jobs.verify import VerifyReport
 from tailrace.local.client import LocalAws
+from tailrace.outputs import unwritable
 from tailrace.pipeline import Pipeline, TableRun, TableStatus
 
 TABLE: Final = "orders"
@@ -183,15 +184,20 @@ class Demo:
 
 
 def prepare_folder(folder: Path) -> None:
-    """An empty folder. Raises UsageInvalid where it holds something that no demo made."""
+    """An empty folder. Raises UsageInvalid where it holds something that no demo made, and what `unwritable` gives."""
     marker = folder / MARKER
-    if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        raise UsageInvalid(
-            "The folder holds something that the demo did not make", hint="Name another one with --dir.", folder=folder
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    marker.touch()
+    try:
+        if folder.exists() and any(folder.iterdir()) and not marker.exists():
+            raise UsageInvalid(
+                "The folder holds something that the demo did not make",
+                hint="Name another one with --dir.",
+                folder=folder,
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        marker.touch()
+    except OSError as error:
+        raise unwritable("The folder cannot be used", error, folder=folder) from error
 
 
 @contextlib.contextmanager
