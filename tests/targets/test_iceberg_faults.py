@@ -21,12 +21,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from iceberg_place import NAMESPACE, catalog_of, open_target, orders
+from iceberg_place import NAMESPACE, At, catalog_of, open_target, orders
 from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, write_manifest, write_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.update import AddSnapshotUpdate
 
-from tailrace.clock import SystemClock
 from tailrace.decide import lake
 from tailrace.errors import OutcomeUnknown, TailraceError, TargetContended, UserFault
 from tailrace.model.keys import KeySchema
@@ -349,16 +348,6 @@ def _key(chance: random.Random, keys: KeySchema) -> dict[str, dict[str, str]]:
 
 
 # ---- upkeep
-
-
-class At(SystemClock):
-    """A clock that is some hours ahead."""
-
-    def __init__(self, hours: int) -> None:
-        self._ms = hours * 3_600_000
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self._ms
 
 
 def test_old_snapshots_go_with_what_only_they_held(tmp_path: Path) -> None:

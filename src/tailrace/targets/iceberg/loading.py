@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -35,7 +34,7 @@ from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.iceberg import pages
 from tailrace.targets.iceberg.catalog import Conflict, first_line, notes_of, remembered, translated
 from tailrace.targets.iceberg.commit import MAIN, Head, Writer, head_of
-from tailrace.targets.iceberg.expiry import ORPHAN_MS, SWEEP_MS, clear, lines_to_expire, orphans, removal
+from tailrace.targets.iceberg.expiry import ORPHAN_MS, SWEEP_MS, clear, lines_to_expire, new_load_id, orphans, removal
 from tailrace.targets.iceberg.fields import Fields, Replaced, ids_of, new_fields
 from tailrace.targets.iceberg.files import Files, remove
 from tailrace.targets.iceberg.found import (
@@ -161,7 +160,7 @@ class Work:
         self.segments = segments
         self.mode = load.table.mode
         self._perform = lake.perform
-        self.commit_id = uuid.uuid4().hex
+        self.commit_id = new_load_id(found.table)
         self.schema, self.replaced = evolved(found.table, found.state, plan, load.table)
         self.fields = Fields(self.schema, self.table.metadata.properties)
         self.keys = [column.name for column in key_columns(plan.columns, load.table.keys)]
