@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from iceberg_place import NAMESPACE, At, catalog_of, open_target, orders, properties
+from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform
 
 from tailrace.clock import SystemClock
+from tailrace.errors import UserFault
 from tailrace.targets.iceberg import IcebergTarget
 from tailrace.testing.target_contract import Replica, put
 
@@ -68,3 +75,101 @@ def test_a_folder_that_is_spelled_otherwise_from_now_on_holds_the_same_files(tmp
     replica.apply((4, [put(4, "k4")]))
     replica.check()
     assert keys_in(tmp_path) == ["k1", "k2", "k3", "k4"]
+
+
+# ---- what people do to a table between two loads
+
+
+def test_a_table_that_was_rolled_back_stays_refused_when_what_was_newer_is_expired(tmp_path: Path) -> None:
+    replica = loaded(tmp_path)
+    load = replica.load((4, [put(4, "k4")]))
+    table = orders(tmp_path)
+    table.manage_snapshots().rollback_to_snapshot(table.metadata.snapshots[0].snapshot_id).commit()
+    heads = {ref.snapshot_id for ref in table.refresh().metadata.refs.values()}
+    gone = [s.snapshot_id for s in table.metadata.snapshots if s.snapshot_id not in heads]
+    table.maintenance.expire_snapshots().by_ids(gone).commit()
+    for use in (lambda: replica.target.ledger(replica.spec), lambda: replica.target.apply(load)):
+        with pytest.raises(UserFault, match="was rolled back"):
+            use()
+
+
+def test_what_another_engine_rewrote_is_no_rollback_although_nothing_of_ours_is_left(tmp_path: Path) -> None:
+    replica = loaded(tmp_path)
+    table = orders(tmp_path)
+    table.overwrite(table.scan().to_arrow())
+    newest = orders(tmp_path).metadata.current_snapshot_id
+    gone = [s.snapshot_id for s in orders(tmp_path).metadata.snapshots if s.snapshot_id != newest]
+    orders(tmp_path).maintenance.expire_snapshots().by_ids(gone).commit()
+    replica.check()
+    replica.apply((4, [put(4, "k1")]))
+    replica.check()
+
+
+@pytest.mark.parametrize("mode", ["current", "changelog"])
+def test_a_table_with_other_partitions_is_refused_until_they_are_as_they_were(tmp_path: Path, mode: Any) -> None:
+    replica = loaded(tmp_path, mode=mode)
+    load = replica.load((4, [put(4, "k4")]))
+    with orders(tmp_path).update_spec() as change:
+        if mode == "changelog":
+            change.remove_field("_tr_loaded_hour")
+            change.add_field("_tr_loaded_at", DayTransform(), "loaded_day")
+        else:
+            change.add_field("pk", BucketTransform(4), "pk_bucket")
+    with pytest.raises(UserFault, match="is partitioned otherwise") as caught:
+        replica.target.apply(load)
+    assert "PARTITION FIELD" in caught.value.hint
+    with orders(tmp_path).update_spec() as change:
+        change.remove_field("loaded_day" if mode == "changelog" else "pk_bucket")
+        if mode == "changelog":
+            change.add_field("_tr_loaded_at", HourTransform(), "_tr_loaded_hour")
+    replica.apply((4, [put(4, "k4", x={"N": "1.5"})]))
+    replica.check()
+
+
+def test_rows_that_an_engine_laid_into_other_partitions_stay_there(tmp_path: Path) -> None:
+    replica = loaded(tmp_path, mode="changelog")
+    with orders(tmp_path).update_spec() as change:
+        change.remove_field("_tr_loaded_hour")
+        change.add_field("pk", IdentityTransform(), "pk_part")
+    orders(tmp_path).overwrite(orders(tmp_path).scan().to_arrow())
+    with orders(tmp_path).update_spec() as change:
+        change.remove_field("pk_part")
+        change.add_field("_tr_loaded_at", HourTransform(), "_tr_loaded_hour")
+    for number in range(4, 24):  # small files of an hour become one
+        replica.apply((number, [put(number, f"k{number}", x={"N": "1"})]))
+    load = replica.load((24, [put(24, "k24", x={"N": "1.5"})]))  # writes all files anew
+    replica.target.apply(dataclasses.replace(load, loaded_ms=load.loaded_ms + 5 * 3_600_000))
+    table, places = orders(tmp_path), []
+    for file in (task.file for task in table.scan().plan_files()):
+        rows = pq.read_table(file.file_path.removeprefix("file://"), partitioning=None)
+        [field] = table.metadata.specs()[file.spec_id].fields
+        hours = {moment // 3_600_000_000 for moment in rows["_tr_loaded_at"].cast(pa.int64()).to_pylist()}
+        assert (set(rows["pk"].to_pylist()) if field.name == "pk_part" else hours) == {file.partition[0]}
+        places.append((field.name, file.record_count))
+    assert sorted(places)[-3:] == [("pk_part", 1)] * 3
+    assert len(places) < 20
+    assert sum(count for _, count in places) == 24
+
+
+# ---- others who make the table, too
+
+
+@pytest.mark.parametrize("mode", ["current", "changelog"])
+def test_who_makes_the_table_a_moment_later_finds_what_the_other_one_loaded(tmp_path: Path, mode: Any) -> None:
+    """The other one is another process, so no lock of ours holds it up."""
+    replica = Replica(open_target(tmp_path), mode)
+    segment = (1, [put(1, "k1")])
+    load = replica.load(segment)
+    others: list[Any] = []  # first that it began, then what it did
+
+    def perform(name: str, effect: Callable[[], Any]) -> Any:
+        if name == "create table" and not others:
+            others.append(None)
+            target = IcebergTarget("ice", lambda: properties(tmp_path), NAMESPACE, "elsewhere", SystemClock())
+            others.append(target.apply(load))
+        return effect()
+
+    applied = open_target(tmp_path, perform=perform).apply(load)
+    assert (others[1].segments, applied.segments, applied.skipped) == (1, 0, 1)
+    replica.applied.update([segment])
+    replica.check()

@@ -318,7 +318,8 @@ def _range(file: DataFile, fields: Fields, keys: Sequence[str]) -> FileRange:
 
 
 def _place_of(file: DataFile, place: Place) -> Place:
-    """A file that is written anew stays in its partition."""
-    if file.spec_id != place.spec_id or len(file.partition) == 0 or file.partition == place.partition:
+    """A file that is written anew stays in its partition, where there are any."""
+    if len(place.partition) == 0 or (file.spec_id, file.partition) == (place.spec_id, place.partition):
         return place
-    return Place(file.file_path.rsplit("/", 2)[-2], file.partition, file.spec_id)
+    folder = file.file_path.rsplit("/", 2)[-2] if len(file.partition) else ""
+    return Place(folder, file.partition, file.spec_id)

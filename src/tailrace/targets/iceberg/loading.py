@@ -50,6 +50,7 @@ from tailrace.targets.iceberg.found import (
     Lake,
     create,
     find,
+    is_partitioned_as_made,
     planned,
     understood,
 )
@@ -214,10 +215,8 @@ class Work:
         place = self.partition()
         full = self.fields.arrow
         patch = replace(patch, added=whole(patch.added, full))
-        if self.mode == "changelog":
-            merged = hour_to_merge([(_hour(file), file.file_size_in_bytes) for file in main.files])
-        else:
-            merged = to_merge([*main.ranges, *as_range(patch)])
+        ranges = [*main.ranges, *as_range(patch)]
+        merged = self._of_one_hour(main.files) if self.mode == "changelog" else to_merge(ranges)
         removed, added = main.rewrite(patch, [n for n in merged if n < len(main.files)], self.replaced, place)
         ended = whole(with_op(patch.ended, self.load.loaded_ms), full)
         gone_ends, new_ends = self._ends(deletes, ended, sweep)
@@ -284,6 +283,14 @@ class Work:
             return [], []
         merged = [n for n in to_merge([*deletes.ranges, *as_range(patch)]) if n < len(deletes.files)]
         return deletes.rewrite(patch, merged, self.replaced_keys, Place(spec_id=self.table.spec().spec_id))
+
+    def _of_one_hour(self, files: Sequence[DataFile]) -> list[int]:
+        """Which files of a changelog become one. Those that an engine wrote in other partitions stay alone."""
+        specs = self.table.metadata.specs()
+        hourly = {id_ for id_, spec in specs.items() if is_partitioned_as_made(self.table, spec, self.mode)}
+        mine = [n for n, file in enumerate(files) if file.spec_id in hourly and file.partition[0] is not None]
+        hours = [(int(files[n].partition[0]), files[n].file_size_in_bytes) for n in mine]
+        return [mine[n] for n in hour_to_merge(hours)]
 
     def partition(self) -> Place:
         spec = self.table.spec()
@@ -357,11 +364,6 @@ def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -
     fields += [field for field in table.schema().fields if field.name not in names]
     schema_id = max(schema.schema_id for schema in table.metadata.schemas) + 1
     return Schema(*fields, schema_id=schema_id), replaced
-
-
-def _hour(file: DataFile) -> int:
-    """The partition of a changelog's file; one without lies in none."""
-    return int(file.partition[0]) if len(file.partition) and file.partition[0] is not None else -1
 
 
 def as_range(patch: Patch) -> list[FileRange]:
