@@ -20,6 +20,7 @@ from tailrace.errors import ServiceUnavailable, TailraceError, UserFault
 from tailrace.landing import LocalStore, Store
 from tailrace.targets.delta import DeltaTarget
 from tailrace.targets.delta import target as delta_target
+from tailrace.targets.lake import turns
 from tailrace.targets.target import Mode
 from tailrace.testing.faults import FaultyStore
 from tailrace.testing.target_contract import HISTORY, MODES, Replica, TargetContract, delete, put
@@ -186,6 +187,24 @@ def test_a_table_whose_files_alone_do_not_say_what_its_rows_are_is_refused(
         with pytest.raises(UserFault, match=r"deletionVectors|columnMapping") as caught:
             use()
         assert "DROP FEATURE" in caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["appendOnly", "rowTracking"])
+def test_a_table_that_takes_no_commit_of_ours_is_told_so_at_once(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TRIES", 2)
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1), put(2, "b")]))
+    if what == "appendOnly":
+        DeltaTable(tmp_path / "orders").alter.set_table_properties({"delta.appendOnly": "true"})
+    else:
+        features = ["appendOnly", "invariants", "rowTracking", "domainMetadata"]
+        commit(tmp_path, {"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": features}})
+    with pytest.raises(UserFault, match=r"append-only|RowTracking") as caught:
+        replica.target.apply(replica.load((2, [put(3)])))
+    assert "ALTER TABLE" in caught.value.hint
+    replica.check()
 
 
 def test_a_table_that_was_restored_behind_its_ledger_is_refused(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ REPLACED: Final = re.compile(r"RESTORE|CLONE|.*REPLACE TABLE.*")  # operations t
 RESTORED: Final = (
     "RESTORE it to the version before that one; or remove its folder, and the landing zone is loaded again."
 )
+_FINAL: Final = re.compile("append-only|[Tt]able features")  # in refusals of a commit that is no conflict
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # in deltalake's messages
 _SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
 
@@ -697,7 +698,8 @@ def _restored(commit: dict[str, Any]) -> int:
 
 def _is_conflict(error: Exception) -> bool:
     """Another version is the newest, or somebody made the table meanwhile."""
-    return isinstance(error, CommitFailedError) or "already exists" in str(error)
+    is_lost = isinstance(error, CommitFailedError) and _FINAL.search(str(error)) is None
+    return is_lost or "already exists" in str(error)
 
 
 def _translated(error: Exception, name: str) -> TailraceError:
@@ -705,6 +707,9 @@ def _translated(error: Exception, name: str) -> TailraceError:
     if isinstance(error, TailraceError):
         return error
     text = " ".join(_COLOURS.sub("", str(error)).split())[:500] or type(error).__name__
+    if isinstance(error, CommitFailedError):
+        hint = "Take that feature or property back (ALTER TABLE …), or remove the table's folder and load it again."
+        return refused(name, f"takes no commit of Tailrace: {text}", hint)
     if isinstance(error, SchemaMismatchError | DeltaProtocolError):
         return refused(name, f"is not as it was left: {text}", "Undo the change that was made to it.")
     return ServiceUnavailable(
