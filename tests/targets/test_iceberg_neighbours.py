@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from iceberg_place import NAMESPACE, At, catalog_of, open_target, orders, properties
+from pyiceberg.exceptions import ValidationError
 from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, IdentityTransform
 
 from tailrace.clock import SystemClock
@@ -149,6 +150,38 @@ def test_rows_that_an_engine_laid_into_other_partitions_stay_there(tmp_path: Pat
     assert sorted(places)[-3:] == [("pk_part", 1)] * 3
     assert len(places) < 20
     assert sum(count for _, count in places) == 24
+
+
+def test_a_column_that_a_sort_order_names_becomes_wider_once_the_order_is_off(tmp_path: Path) -> None:
+    replica = loaded(tmp_path)
+    with orders(tmp_path).update_sort_order() as change:
+        change.asc("x", IdentityTransform())
+    replica.apply((4, [put(4, "k4")]))
+    load = replica.load((5, [put(5, "k5", x={"N": "5.5"})]))
+    files = sorted(tmp_path.rglob("*.parquet"))
+    with pytest.raises(UserFault, match="sort order by the column 'x'") as caught:
+        replica.target.apply(load)
+    assert "WRITE UNORDERED" in caught.value.hint
+    assert sorted(tmp_path.rglob("*.parquet")) == files
+    orders(tmp_path).update_sort_order().commit()
+    replica.apply((5, [put(5, "k5", x={"N": "5.5"})]))
+    replica.check()
+
+
+def test_a_commit_that_the_client_refuses_by_itself_is_no_unknown_one(tmp_path: Path) -> None:
+    replica = loaded(tmp_path)
+    load = replica.load((4, [put(4, "k4")]))
+    files = sorted(tmp_path.rglob("*.parquet"))
+
+    def perform(name: str, effect: Callable[[], Any]) -> Any:
+        if name == "commit":
+            raise ValidationError("Cannot find source column for sort field")
+        return effect()
+
+    with pytest.raises(UserFault, match="sort field"):
+        open_target(tmp_path, perform=perform).apply(load)
+    assert sorted(tmp_path.rglob("*.parquet")) == files
+    replica.check()
 
 
 # ---- others who make the table, too

@@ -58,7 +58,7 @@ from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.lake.progress import RECENT_MAX
-from tailrace.targets.lake.state import LakeState, new_state
+from tailrace.targets.lake.state import LakeState, new_state, refused
 from tailrace.targets.planning import (
     META_NAMES,
     META_TYPES,
@@ -344,7 +344,10 @@ class Work:
 
 
 def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -> tuple[Schema, dict[str, Replaced]]:
-    """The schema with new fields, each before the metadata, and those that need another id because they were widened."""
+    """The schema with new fields, each before the metadata, and those that need another id because they were widened.
+
+    Raises UserFault where the table's sort order names one of the latter by its old id.
+    """
     if plan.columns == state.columns or (not plan.added and not plan.widened):
         return table.schema(), {}
     before = {column.name: column for column in state.columns}
@@ -360,6 +363,11 @@ def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -
         if column.name in widened:
             replaced[column.name] = Replaced(held[column.name].field_id, arrow_type(before[column.name].type))
         fields.append(field)
+    sorted_by = {field.source_id for field in table.sort_order().fields}
+    for name, old in replaced.items():
+        if old.id in sorted_by:
+            hint = "ALTER TABLE … WRITE UNORDERED, let it load, and set the order again."
+            raise refused(spec, f"has a sort order by the column {name!r:.100}, which must become wider", hint)
     names = {field.name for field in fields}
     fields += [field for field in table.schema().fields if field.name not in names]
     schema_id = max(schema.schema_id for schema in table.metadata.schemas) + 1
