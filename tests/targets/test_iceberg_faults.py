@@ -428,7 +428,7 @@ def delete_rows(table: Table) -> None:
     [manifest] = head.manifests(table.io)
     [entry] = manifest.fetch_manifest_entry(table.io)
     writer = Writer(table, table.schema(), "f" * 32, lambda name, effect: effect())
-    updates, conditions = writer.snapshot(head_of(table.metadata, "main", table.io, lambda n, e: e()), [], [], {}, 0)
+    updates, conditions = writer.snapshot(head_of(table.metadata, "main", table.io, lambda n, e: e()), [], [], {}, 0, 0)
     added = next(update.snapshot for update in updates if isinstance(update, AddSnapshotUpdate))
     deletes = copy(entry.data_file)
     deletes._data = [DataFileContent.POSITION_DELETES, *entry.data_file._data[1:]]

@@ -19,7 +19,7 @@ from pyiceberg.transforms import BucketTransform, DayTransform, HourTransform, I
 from tailrace.clock import SystemClock
 from tailrace.errors import UserFault
 from tailrace.targets.iceberg import IcebergTarget
-from tailrace.testing.target_contract import Replica, put
+from tailrace.testing.target_contract import Replica, delete, put
 
 
 def loaded(place: Path, loads: int = 3, mode: Any = "current") -> Replica:
@@ -182,6 +182,23 @@ def test_a_commit_that_the_client_refuses_by_itself_is_no_unknown_one(tmp_path: 
         open_target(tmp_path, perform=perform).apply(load)
     assert sorted(tmp_path.rglob("*.parquet")) == files
     replica.check()
+
+
+def test_a_clock_that_is_put_back_leaves_a_history_that_goes_on(tmp_path: Path) -> None:
+    """Java's Iceberg opens no table with an entry a minute before the one above it."""
+    replica = Replica(open_target(tmp_path))
+    for number, hours in enumerate((0, 1, 0, 0, 1), 1):
+        replica.target = open_target(tmp_path, At(hours))
+        replica.apply((number, [put(10 * number, f"k{number}"), delete(10 * number + 1, f"k{number - 1}")]))
+    replica.check()
+    metadata = orders(tmp_path).metadata
+    history = [entry.timestamp_ms for entry in metadata.snapshot_log]
+    assert history == sorted(set(history))
+    assert len(history) == 5
+    files = [entry.timestamp_ms for entry in metadata.metadata_log]
+    assert [*files, metadata.last_updated_ms] == sorted([*files, metadata.last_updated_ms])
+    assert metadata.last_updated_ms == history[-1]
+    assert history[1] - history[0] > 3_000_000
 
 
 # ---- others who make the table, too

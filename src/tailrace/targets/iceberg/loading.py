@@ -241,8 +241,8 @@ class Work:
         updates, requirements = self._schema_updates()
         outcomes = []
         if any(ends):
-            outcomes.append(writer.snapshot(heads[1], *ends, {COMMIT: self.commit_id}, self.schema.schema_id))
-        outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id))
+            outcomes.append(writer.snapshot(heads[1], *ends, {COMMIT: self.commit_id}, self.schema.schema_id, now_ms))
+        outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id, now_ms))
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
         properties = {STATE: state.to_document(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
