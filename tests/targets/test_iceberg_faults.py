@@ -30,9 +30,10 @@ from tailrace.decide import lake
 from tailrace.errors import OutcomeUnknown, TailraceError, TargetContended, UserFault
 from tailrace.model.keys import KeySchema
 from tailrace.targets.duckdb.file import Perform
-from tailrace.targets.iceberg import IcebergTarget
+from tailrace.targets.iceberg import IcebergTarget, pages
 from tailrace.targets.iceberg.commit import Writer, head_of
 from tailrace.targets.iceberg.found import STATE
+from tailrace.targets.target import LedgerRow
 from tailrace.testing.target_contract import (
     BINARY,
     HISTORY,
@@ -307,6 +308,26 @@ def test_old_ledger_rows_are_kept_in_a_table_of_their_own(tmp_path: Path) -> Non
     catalog_of(tmp_path).drop_table((*NAMESPACE, "tailrace_ledger"))
     with pytest.raises(UserFault, match="no longer has the ledger row of segment 1"):
         target.applied(replica.spec, 1)
+
+
+def test_the_table_of_old_ledger_rows_does_not_keep_a_snapshot_of_each_append(tmp_path: Path) -> None:
+    target = open_target(tmp_path)
+    Replica(target).apply((1, [put(1)]))
+    lake, table = target.lake, orders(tmp_path)
+    now_ms = lake.clock.now_ms()
+    for number in range(1, 26):
+        row = LedgerRow(number, f"changes/{number}", 1, "0" * 64, 1, 0, 100, 1, 1, 1, 1)
+        pages.put_aside(lake.tables, table, [row], lake.perform, now_ms + (number == 25) * 25 * 3_600_000)
+    ledger = lake.tables.load(pages.NAME)
+    assert ledger is not None
+    assert len(ledger.metadata.snapshots) == 1
+    folder = tmp_path / "warehouse" / "lake" / pages.NAME / "metadata"
+    assert len(list(folder.glob("*.metadata.json"))) == 21
+    assert len(list(folder.glob("snap-*"))) == 1
+    assert target.query(f"SELECT count(DISTINCT number) AS n FROM {pages.NAME}").to_pylist() == [{"n": 25}]
+    found = pages.find_row(lake.tables, table, 7, lake.perform)
+    assert found is not None
+    assert found.segment == "changes/7"
 
 
 # ---- many files

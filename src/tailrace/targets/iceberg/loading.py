@@ -234,7 +234,7 @@ class Work:
         load, spec = self.load, self.load.table
         now_ms = self._lake.clock.now_ms()
         entered = ledger_rows(load, self.segments, load.changes, now_ms)
-        held = self._put_aside()
+        held = self._put_aside(now_ms)
         state = replace(self._state, recent=held).after(spec, entered, self.plan.columns, live, load.fence)
         notes = {COMMIT: self.commit_id, THROUGH: str(state.applied_through), "tailrace.fence": str(load.fence)}
         notes[ENGINE] = self._engine
@@ -261,12 +261,12 @@ class Work:
         except Exception as error:  # the load is done, and what is left over harms nobody
             log.warning("files of %s that nothing refers to are left over: %s", spec.name, first_line(error))
 
-    def _put_aside(self) -> tuple[LedgerRow, ...]:
+    def _put_aside(self, now_ms: int) -> tuple[LedgerRow, ...]:
         """The ledger rows of earlier loads that the document goes on carrying; the others are kept elsewhere first."""
         held = self._state.recent
         if len(held) <= pages.CARRIED_MAX:
             return held
-        pages.put_aside(self._lake.tables, self.table, held[RECENT_MAX:], self._perform)
+        pages.put_aside(self._lake.tables, self.table, held[RECENT_MAX:], self._perform, now_ms)
         return held[:RECENT_MAX]
 
     def _ends(self, deletes: Layout, ended: pa.Table, sweep: bool) -> tuple[list[str], list[Any]]:
