@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,6 +225,22 @@ def test_a_table_that_was_restored_behind_its_ledger_is_refused(tmp_path: Path) 
     replica.check()
     replica.apply((4, [put(4)]))
     replica.check()
+
+
+def test_a_log_that_was_restored_from_a_backup_goes_on_beside_ledgers_that_were_not(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    log = tmp_path / "orders" / "_delta_log"
+    replica.apply((1, [put(1)]), (2, [put(2, "b")]))
+    shutil.copytree(log, tmp_path / "backup")
+    replica.apply((3, [put(3, "c")]))
+    replica.apply((4, [put(4, "d")]))
+    shutil.rmtree(log)
+    shutil.copytree(tmp_path / "backup", log)
+    assert replica.ledger.applied_through == 2
+    replica.apply((3, [put(3, "c")]), (4, [put(4, "d")]))
+    replica.check()
+    kept = json.loads(store_of(tmp_path).read(f"orders/_tailrace/ledger/{3:020d}.json").data)
+    assert kept["applied_through"] == 4, "as in the log"
 
 
 def test_a_table_that_was_made_anew_of_other_rows_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tailrace.clock import Budget, Clock
 from tailrace.codec import widen
 from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import (
+    AlreadyExists,
     NotFound,
     OutcomeUnknown,
     ServiceUnavailable,
@@ -522,7 +523,15 @@ class DeltaTarget:
                         "Another writer committed first", hint="Read it again and go on.", table=table.source
                     ) from error
                 raise _translated(error, table.name) from error
-        self._files.create(_mirror(table.name, ledger.counter), document)
+        self._keep(_mirror(table.name, ledger.counter), document)
+
+    def _keep(self, name: str, document: bytes) -> None:
+        """Beside the log, in place of what stands there where the log was restored from a backup, and goes its way again."""
+        try:
+            self._files.create(name, document)
+        except AlreadyExists:
+            self._files.delete(name)
+            self._files.create(name, document)
 
     def _landed(self, table: TableSpec, counter: int, word: str) -> bool:
         """Whether a commit that did not answer is in the log."""
