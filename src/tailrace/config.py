@@ -132,9 +132,7 @@ def _checked(check: Callable[[str], Found], value: str, place: str = "") -> Foun
 
 
 _AWS_NAME: Final = re.compile(r"[a-z0-9_]{1,255}")
-_CUT: Final = re.compile(
-    r"[#?%]"
-)  # where Iceberg's clients take a path for a URL: they cut it, or read it as another one
+_CUT: Final = re.compile(r"[#?%]")  # Iceberg's clients take a path for a URL, and cut it there or read another one
 _CUT_NAME: Final = re.compile(rf"{_CUT.pattern}|(^|/)\.{{1,2}}(/|$)")
 _AWS_UNFIT: Final = re.compile(r"[^a-z0-9_]")
 

@@ -99,11 +99,17 @@ def test_what_another_engine_rewrote_is_no_rollback_although_nothing_of_ours_is_
     table = orders(tmp_path)
     table.overwrite(table.scan().to_arrow())
     newest = orders(tmp_path).metadata.current_snapshot_id
+    assert newest is not None
     gone = [s.snapshot_id for s in orders(tmp_path).metadata.snapshots if s.snapshot_id != newest]
     orders(tmp_path).maintenance.expire_snapshots().by_ids(gone).commit()
     replica.check()
     replica.apply((4, [put(4, "k1")]))
     replica.check()
+    orders(tmp_path).manage_snapshots().rollback_to_snapshot(newest).commit()  # and that is one, although nothing is
+    gone = [s.snapshot_id for s in orders(tmp_path).metadata.snapshots if s.snapshot_id != newest]
+    orders(tmp_path).maintenance.expire_snapshots().by_ids(gone).commit()
+    with pytest.raises(UserFault, match="was rolled back"):
+        replica.target.ledger(replica.spec)
 
 
 @pytest.mark.parametrize("mode", ["current", "changelog"])

@@ -11,13 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ARRAY_BYTES: Final = (1 << 31) - 1
-FEW_ROWS: Final = (
-    500  # fit an array, whatever items of 400 KB become in columns: a number in a list has 16 bytes, where it had two
-)
+FEW_ROWS: Final = 500  # fit an array: an item has 400 KB, and what takes two bytes there takes 16 in a list of numbers
 
 
 def taken(rows: pa.Table, lines: pa.Array | pa.ChunkedArray) -> pa.Table:
-    """`rows.take(lines)`, each line at most once, whatever the rows' size. Then columns are in several chunks."""
+    """`rows.take(lines)`, each line at most once, whatever the size of the rows. Of large ones the answer has several chunks."""
     if _fits(rows):
         return rows.take(lines)
     lines = lines.combine_chunks() if isinstance(lines, pa.ChunkedArray) else lines
@@ -50,7 +48,7 @@ def _fits(rows: pa.Table) -> bool:
 
 
 def _gathered(batches: Sequence[pa.RecordBatch], firsts: Sequence[int], lines: pa.Array) -> Iterator[pa.Table]:
-    """These lines of batches whose first lines are `firsts`, in as many tables as it takes."""
+    """These lines of batches, the first of each being number `firsts`, in as many tables as it takes."""
     order = pc.sort_indices(lines)
     lines_up = lines.take(order)
     numbers = Numbers(lines_up)

@@ -34,6 +34,7 @@ from tailrace.targets.target import Load, TableSpec
 STATE: Final = "tailrace.state"  # the table's property that holds the ledger
 FIELDS: Final = "tailrace.fields"  # the ids of our columns, as we left them
 COMMIT: Final = "tailrace.commit"  # in a snapshot's summary: by which it is known again
+SEQUENCE: Final = "tailrace.sequence"  # the table's property: the sequence number of the last load's snapshot
 SWEPT: Final = "tailrace.swept-ms"  # when orphans were looked for
 THROUGH: Final = "tailrace.applied-through"
 ENGINE: Final = "tailrace.engine"  # there, too: who carried the load out
@@ -181,8 +182,12 @@ def _ids_in(document: str | None) -> list[int]:
 
 def _is_rolled_back(table: Table) -> bool:
     """Whether the newest load that the table descends from is another one than the last; that may have been expired since."""
-    made = [mark for s in line_of(table.metadata, MAIN) if (mark := notes_of(s).get(COMMIT)) is not None]
-    return bool(made) and made[-1] != remembered(table, COMMIT)
+    line = line_of(table.metadata, MAIN)
+    made = [mark for snapshot in line if (mark := notes_of(snapshot).get(COMMIT)) is not None]
+    if made:
+        return made[-1] != remembered(table, COMMIT)
+    last = int(remembered(table, SEQUENCE) or 0)  # nothing of ours is left in it, as after a compaction and an expiry
+    return bool(line) and (line[-1].sequence_number or 0) < last
 
 
 def is_partitioned_as_made(table: Table, partitions: PartitionSpec, mode: str) -> bool:

@@ -43,6 +43,7 @@ from tailrace.targets.iceberg.found import (
     DELETES,
     ENGINE,
     FIELDS,
+    SEQUENCE,
     STATE,
     SWEPT,
     THROUGH,
@@ -246,6 +247,7 @@ class Work:
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
         properties = {STATE: state.to_document(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
+        properties[SEQUENCE] = str(writer.sequence)
         if any(ends):
             properties[BRANCH] = DELETES
         is_due = now_ms - int(remembered(self.table, SWEPT) or 0) >= SWEEP_MS
