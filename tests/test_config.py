@@ -623,6 +623,19 @@ def test_names_that_awss_catalogs_do_not_have_are_refused_with_one_that_they_hav
         check_config(document(targets__ice={**GLUE, "namespace": "a.b"}, tables=named), Path("t"))
 
 
+def test_names_that_icebergs_clients_would_cut_are_refused() -> None:
+    ice = {"kind": "iceberg", "warehouse": "lake"}
+    for name in ("orders#2", "orders?", "orders%20", "..", "a/../b"):
+        tables = {"orders": {"name": name, "targets": ["ice"]}}
+        with pytest.raises(ConfigInvalid, match="is no table's name in Iceberg") as raised:
+            check_config(document(targets__ice=ice, tables=tables), Path("t"))
+        assert "tables.orders.name" in str(raised.value)
+    for name in ("a..b", "my orders", "ünï"):
+        check_config(document(targets__ice=ice, tables={"orders": {"name": name, "targets": ["ice"]}}), Path("t"))
+    with pytest.raises(ConfigInvalid, match="warehouse holds #"):
+        check_config(document(targets__ice={**ice, "warehouse": "lake#1"}), Path("t"))
+
+
 def test_to_a_rest_catalog_a_warehouse_is_a_name() -> None:
     ice = {"kind": "iceberg", "catalog": "rest", "uri": "https://c", "warehouse": "sales"}
     target = check_config(document(targets__ice=ice), Path("t")).targets["ice"]

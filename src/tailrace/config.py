@@ -132,6 +132,8 @@ def _checked(check: Callable[[str], Found], value: str, place: str = "") -> Foun
 
 
 _AWS_NAME: Final = re.compile(r"[a-z0-9_]{1,255}")
+_CUT: Final = re.compile(r"[#?%]")  # Iceberg's clients take a path for a URL, and cut it there or read another one
+_CUT_NAME: Final = re.compile(rf"{_CUT.pattern}|(^|/)\.{{1,2}}(/|$)")
 _AWS_UNFIT: Final = re.compile(r"[^a-z0-9_]")
 
 FilePath: TypeAlias = Annotated[str, AfterValidator(_path)]
@@ -290,6 +292,10 @@ class IcebergConfig(_Section):
         if self.catalog == "sql" and self.uri is None and not self.is_local:
             hint = "A SQLite file has one disk. Name a database that all loaders reach, or a REST or Glue catalog."
             raise _Finding('catalog = "sql" with a warehouse on S3 needs uri', hint=hint)
+        if self.catalog != "rest" and _CUT.search(self.warehouse or ""):
+            raise _Finding(
+                "warehouse holds #, ? or %", hint="Iceberg's clients take a path for a URL. Name another place."
+            )
         if self.uri is not None and re.search(r"://[^/@]*:[^/@]*@", self.uri):
             raise _Finding("uri holds a password", hint=NO_SECRETS)
         if self.signing is not None and self.catalog != "rest":
@@ -551,6 +557,12 @@ class Config(_Section):
                 f"{self.name_of(table)!r:.80} is no table's name in AWS's catalogs, where the target {target!r} keeps it",
                 hint=f'Set name = "{_AWS_UNFIT.sub("_", self.name_of(table).lower())[:255]}" in its section, or another one of'
                 " small letters, digits and underscores.",
+                place=f"tables.{table}.name",
+            )
+        if isinstance(config, IcebergConfig) and _CUT_NAME.search(self.name_of(table)):
+            raise _Finding(
+                f"{self.name_of(table)!r:.80} is no table's name in Iceberg, whose clients make it a part of a URL",
+                hint="Set a `name` without #, ? and %, which is not . or .. either.",
                 place=f"tables.{table}.name",
             )
         if isinstance(config, _LakeConfig) and folder_of(config.url) == folder_of(self.landing.url):

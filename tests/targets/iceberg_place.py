@@ -39,6 +39,16 @@ def catalog_in_glue() -> Iterator[Any]:
         yield client
 
 
+class At(SystemClock):
+    """A clock that is some hours ahead."""
+
+    def __init__(self, hours: int) -> None:
+        self._ms = hours * 3_600_000
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._ms
+
+
 def properties(place: Path) -> dict[str, str]:
     place.mkdir(parents=True, exist_ok=True)
     on = s3()

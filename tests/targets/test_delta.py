@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from tailrace.errors import ServiceUnavailable, TailraceError, UserFault
 from tailrace.landing import LocalStore, Store
 from tailrace.targets.delta import DeltaTarget
 from tailrace.targets.delta import target as delta_target
+from tailrace.targets.lake import turns
 from tailrace.targets.target import Mode
 from tailrace.testing.faults import FaultyStore
 from tailrace.testing.target_contract import HISTORY, MODES, Replica, TargetContract, delete, put
@@ -29,6 +33,29 @@ def open_target(place: Path, store: Store | None = None, **options: Any) -> Delt
 
 def newest_ledger(place: Path) -> str:
     return max(listed.name for listed in store_of(place).list("orders/_tailrace/ledger/"))
+
+
+def newest_commit(place: Path) -> str:
+    return max(listed.name for listed in store_of(place).list("orders/_delta_log/") if listed.name.endswith(".json"))
+
+
+def change_ledger(place: Path, **values: Any) -> None:
+    """As somebody would who edits a ledger, in the commit and beside it."""
+    store, commit = store_of(place), newest_commit(place)
+    change_document(store, newest_ledger(place), **values)
+    stored, ledger = store.read(commit), store.read(newest_ledger(place)).data
+    actions = [json.loads(line) for line in stored.data.splitlines()]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["tailrace"] = base64.b64encode(zlib.compress(ledger)).decode()
+    store.replace(commit, "\n".join(map(json.dumps, actions)).encode(), stored.version)
+
+
+def commit(place: Path, *actions: dict[str, Any]) -> None:
+    """Another writer's commit, action by action."""
+    version = DeltaTable(place / "orders").version() + 1
+    path = place / "orders" / "_delta_log" / f"{version:020d}.json"
+    path.write_text("".join(json.dumps(action) + "\n" for action in actions))
 
 
 def tamper(place: Path, sql: str) -> None:
@@ -43,7 +70,7 @@ def tamper(place: Path, sql: str) -> None:
             store.delete(listed.name)
     else:
         assert sql.startswith("DELETE"), sql
-        change_document(store, newest_ledger(place), tail=[])
+        change_ledger(place, tail=[])
 
 
 class TestDelta(TargetContract):
@@ -69,7 +96,7 @@ class TestDelta(TargetContract):
         replica = Replica(self.make_target(tmp_path))
         replica.apply((1, [put(1)]))
         load = replica.load((2, [put(2)]))
-        change_document(store_of(tmp_path), newest_ledger(tmp_path), format=2)
+        change_ledger(tmp_path, format=2)
         for use in (lambda: replica.target.apply(load), lambda: replica.target.ledger(replica.spec)):
             with pytest.raises(UserFault, match="format 2") as error:
                 use()
@@ -116,13 +143,112 @@ def test_a_commit_that_did_not_happen_is_told_so(tmp_path: Path) -> None:
     replica.check()
 
 
-def test_the_ledger_is_found_in_the_commit_where_the_file_beside_it_is_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["commit", "file", "neither"])
+def test_the_ledger_is_found_in_the_commit_or_in_the_file_beside_it(tmp_path: Path, kept: str) -> None:
+    """A loader may be killed before it writes the file; and logs are not kept for ever."""
     replica = Replica(open_target(tmp_path))
     replica.apply(HISTORY[0])
-    before, lost = replica.ledger, newest_ledger(tmp_path)
-    store_of(tmp_path).delete(lost)
-    assert replica.ledger == before
-    assert newest_ledger(tmp_path) == lost
+    before = replica.ledger
+    if kept != "file":
+        store_of(tmp_path).delete(newest_ledger(tmp_path))
+    if kept != "commit":
+        table = DeltaTable(tmp_path / "orders")
+        table.create_checkpoint()
+        for version in range(table.version() + 1):
+            store_of(tmp_path).delete(f"orders/_delta_log/{version:020d}.json")
+    if kept == "neither":
+        with pytest.raises(UserFault, match="has no ledger"):
+            replica.target.ledger(replica.spec)
+    else:
+        assert replica.ledger == before
+        replica.check()
+
+
+# ---- what others do to a table
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"]},
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["columnMapping"]},
+        {"minReaderVersion": 2, "minWriterVersion": 5},
+    ],
+    ids=["deletion vectors", "column mapping", "column mapping of old"],
+)
+def test_a_table_whose_files_alone_do_not_say_what_its_rows_are_is_refused(
+    tmp_path: Path, protocol: dict[str, Any]
+) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1), put(2, "b")]))
+    load = replica.load((2, [put(3)]))
+    features = {"writerFeatures": protocol["readerFeatures"]} if "readerFeatures" in protocol else {}
+    commit(tmp_path, {"protocol": {**protocol, **features}})
+    for use in (lambda: replica.target.apply(load), replica.shown, lambda: replica.target.query("FROM orders")):
+        with pytest.raises(UserFault, match=r"deletionVectors|columnMapping") as caught:
+            use()
+        assert "DROP FEATURE" in caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["appendOnly", "rowTracking"])
+def test_a_table_that_takes_no_commit_of_ours_is_told_so_at_once(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TRIES", 2)
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1), put(2, "b")]))
+    if what == "appendOnly":
+        DeltaTable(tmp_path / "orders").alter.set_table_properties({"delta.appendOnly": "true"})
+    else:
+        features = ["appendOnly", "invariants", "rowTracking", "domainMetadata"]
+        commit(tmp_path, {"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": features}})
+    with pytest.raises(UserFault, match=r"append-only|RowTracking") as caught:
+        replica.target.apply(replica.load((2, [put(3)])))
+    assert "ALTER TABLE" in caught.value.hint
+    replica.check()
+
+
+def test_a_table_that_was_restored_behind_its_ledger_is_refused(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    for number in range(1, 4):
+        replica.apply((number, [put(number, f"k{number}")]))
+    load = replica.load((4, [put(4)]))
+    table = DeltaTable(tmp_path / "orders")
+    whole = table.version()
+    table.restore(whole - 1)
+    DeltaTable(tmp_path / "orders").optimize.compact()  # it is told whatever comes on top
+    for use in (lambda: replica.target.apply(load), replica.shown):
+        with pytest.raises(UserFault, match=f"by RESTORE, its version {whole + 1}") as caught:
+            use()
+        assert "version before" in caught.value.hint
+    DeltaTable(tmp_path / "orders").restore(whole)
+    replica.check()
+    replica.apply((4, [put(4)]))
+    replica.check()
+
+
+def test_a_log_that_was_restored_from_a_backup_goes_on_beside_ledgers_that_were_not(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    log = tmp_path / "orders" / "_delta_log"
+    replica.apply((1, [put(1)]), (2, [put(2, "b")]))
+    shutil.copytree(log, tmp_path / "backup")
+    replica.apply((3, [put(3, "c")]))
+    replica.apply((4, [put(4, "d")]))
+    shutil.rmtree(log)
+    shutil.copytree(tmp_path / "backup", log)
+    assert replica.ledger.applied_through == 2
+    replica.apply((3, [put(3, "c")]), (4, [put(4, "d")]))
+    replica.check()
+    kept = json.loads(store_of(tmp_path).read(f"orders/_tailrace/ledger/{3:020d}.json").data)
+    assert kept["applied_through"] == 4, "as in the log"
+
+
+def test_a_table_that_was_made_anew_of_other_rows_is_refused(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1)]))
+    commit(tmp_path, {"commitInfo": {"operation": "CREATE OR REPLACE TABLE AS SELECT", "operationParameters": {}}})
+    with pytest.raises(UserFault, match="REPLACE TABLE"):
+        replica.target.ledger(replica.spec)
 
 
 def test_a_commit_of_somebody_else_between_reading_and_committing_makes_the_load_look_again(tmp_path: Path) -> None:

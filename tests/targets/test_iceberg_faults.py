@@ -21,19 +21,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from iceberg_place import NAMESPACE, catalog_of, open_target, orders
+from iceberg_place import NAMESPACE, At, catalog_of, open_target, orders
 from pyiceberg.manifest import DataFileContent, ManifestContent, ManifestEntry, write_manifest, write_manifest_list
 from pyiceberg.table import Table
 from pyiceberg.table.update import AddSnapshotUpdate
 
-from tailrace.clock import SystemClock
 from tailrace.decide import lake
 from tailrace.errors import OutcomeUnknown, TailraceError, TargetContended, UserFault
 from tailrace.model.keys import KeySchema
 from tailrace.targets.duckdb.file import Perform
-from tailrace.targets.iceberg import IcebergTarget
+from tailrace.targets.iceberg import IcebergTarget, pages
 from tailrace.targets.iceberg.commit import Writer, head_of
 from tailrace.targets.iceberg.found import STATE
+from tailrace.targets.target import LedgerRow
 from tailrace.testing.target_contract import (
     BINARY,
     HISTORY,
@@ -310,6 +310,26 @@ def test_old_ledger_rows_are_kept_in_a_table_of_their_own(tmp_path: Path) -> Non
         target.applied(replica.spec, 1)
 
 
+def test_the_table_of_old_ledger_rows_does_not_keep_a_snapshot_of_each_append(tmp_path: Path) -> None:
+    target = open_target(tmp_path)
+    Replica(target).apply((1, [put(1)]))
+    lake, table = target.lake, orders(tmp_path)
+    now_ms = lake.clock.now_ms()
+    for number in range(1, 26):
+        row = LedgerRow(number, f"changes/{number}", 1, "0" * 64, 1, 0, 100, 1, 1, 1, 1)
+        pages.put_aside(lake.tables, table, [row], lake.perform, now_ms + (number == 25) * 25 * 3_600_000)
+    ledger = lake.tables.load(pages.NAME)
+    assert ledger is not None
+    assert len(ledger.metadata.snapshots) == 1
+    folder = tmp_path / "warehouse" / "lake" / pages.NAME / "metadata"
+    assert len(list(folder.glob("*.metadata.json"))) == 21
+    assert len(list(folder.glob("snap-*"))) == 1
+    assert target.query(f"SELECT count(DISTINCT number) AS n FROM {pages.NAME}").to_pylist() == [{"n": 25}]
+    found = pages.find_row(lake.tables, table, 7, lake.perform)
+    assert found is not None
+    assert found.segment == "changes/7"
+
+
 # ---- many files
 
 
@@ -349,16 +369,6 @@ def _key(chance: random.Random, keys: KeySchema) -> dict[str, dict[str, str]]:
 
 
 # ---- upkeep
-
-
-class At(SystemClock):
-    """A clock that is some hours ahead."""
-
-    def __init__(self, hours: int) -> None:
-        self._ms = hours * 3_600_000
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self._ms
 
 
 def test_old_snapshots_go_with_what_only_they_held(tmp_path: Path) -> None:
@@ -439,7 +449,7 @@ def delete_rows(table: Table) -> None:
     [manifest] = head.manifests(table.io)
     [entry] = manifest.fetch_manifest_entry(table.io)
     writer = Writer(table, table.schema(), "f" * 32, lambda name, effect: effect())
-    updates, conditions = writer.snapshot(head_of(table.metadata, "main", table.io, lambda n, e: e()), [], [], {}, 0)
+    updates, conditions = writer.snapshot(head_of(table.metadata, "main", table.io, lambda n, e: e()), [], [], {}, 0, 0)
     added = next(update.snapshot for update in updates if isinstance(update, AddSnapshotUpdate))
     deletes = copy(entry.data_file)
     deletes._data = [DataFileContent.POSITION_DELETES, *entry.data_file._data[1:]]

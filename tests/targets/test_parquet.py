@@ -232,3 +232,23 @@ def test_a_snapshot_that_breaks_off_anywhere_is_made_again(tmp_path: Path, monke
             assert snapshots(place).items() <= KEPT.items()
             load_days(place, LocalStore(place))
             assert snapshots(place) == KEPT
+
+
+def test_a_folder_that_was_restored_among_newer_files_is_refused_until_they_are_gone(tmp_path: Path) -> None:
+    """Who reads the folder as it is would see their rows twice."""
+    replica = Replica(open_target(tmp_path), "changelog")
+    replica.apply((1, [put(1)]))
+    ledger = tmp_path / "orders" / NAME
+    backup, files = ledger.read_bytes(), set(tmp_path.rglob("*.parquet"))
+    replica.apply((2, [put(2, "b")]))
+    ledger.write_bytes(backup)
+    later = replica.load((2, [put(2, "b")]))
+    later = replace(later, loaded_ms=later.loaded_ms + 1000)
+    for _ in range(2):
+        with pytest.raises(UserFault, match="holds a file that its ledger does not know: v1/dt=") as caught:
+            replica.target.apply(later)
+        assert "restored from a backup" in caught.value.hint
+    for path in set(tmp_path.rglob("*.parquet")) - files:
+        path.unlink()
+    assert replica.target.apply(later).segments == 1
+    replica.check()

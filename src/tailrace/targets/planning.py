@@ -15,6 +15,7 @@ from tailrace.decide.schema import ColumnPlan
 from tailrace.errors import LoaderFenced, RecordInvalid
 from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
+from tailrace.targets.taking import taken
 from tailrace.targets.target import LedgerRow, Limits, Load, LoadedSegment, Mode, TableSpec
 
 META_TYPES: dict[str, pa.DataType] = {
@@ -246,15 +247,15 @@ def needed(
     if any(incoming.column(n).null_count for n in [*key, place]):
         raise RecordInvalid("A change has no key or no position", hint="Decode it with the key schema of its table.")
     if mode == "changelog":
-        return incoming.take(fold_latest(incoming, [*key, place], place)) if is_replay else incoming
+        return taken(incoming, fold_latest(incoming, [*key, place], place)) if is_replay else incoming
     if mode == "history":
         moment = pc.coalesce(incoming["ts"], pa.scalar(known * 1000)).cast(pa.timestamp("us"))
-        return incoming.append_column("moment", moment).take(fold_latest(incoming, [*key, place], place))
+        return taken(incoming.append_column("moment", moment), fold_latest(incoming, [*key, place], place))
     top = fold_latest(incoming, key, place)
     if mode == "current":
-        return incoming if len(top) == incoming.num_rows else incoming.take(top)
+        return incoming if len(top) == incoming.num_rows else taken(incoming, top)
     lines = pa.array(range(incoming.num_rows), pa.uint64()).filter(pc.not_equal(incoming["op"], "d"))
-    image = lines.take(fold_latest(incoming.take(lines), key, place))
+    image = lines.take(fold_latest(taken(incoming, lines), key, place))
     chosen = pa.array(sorted({*top.to_pylist(), *image.to_pylist()}), pa.uint64())
-    rows = incoming.take(chosen).append_column("is_top", pc.is_in(chosen, top))
+    rows = taken(incoming, chosen).append_column("is_top", pc.is_in(chosen, top))
     return rows.append_column("is_image", pc.is_in(chosen, image))

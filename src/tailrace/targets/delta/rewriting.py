@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace.targets.lake.merge import PLACE, POS, Patch
+from tailrace.targets.taking import taken
 
 ROW_GROUP_ROWS: Final = 122_880  # what DuckDB and most readers work on at once
 BOUND_CHARS: Final = 64  # longer texts are no bounds: the log is read as a whole
@@ -33,7 +34,7 @@ def rewritten(rows: pa.Table, lines: pa.Table, patch: Patch) -> pa.Table:
     here = patch.changed.filter(pc.is_valid(at))
     if not here.num_rows:
         return kept
-    changed = rows.take(lines["line"].take(at.drop_null()))
+    changed = taken(rows, lines["line"].take(at.drop_null()))
     for name in here.column_names:
         if name != "place":
             number = rows.schema.get_field_index(name)

@@ -26,6 +26,7 @@ from tailrace.clock import Budget, Clock
 from tailrace.codec import widen
 from tailrace.decide.schema import ColumnPlan, folded, plan_columns
 from tailrace.errors import (
+    AlreadyExists,
     NotFound,
     OutcomeUnknown,
     ServiceUnavailable,
@@ -66,7 +67,6 @@ from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, Lo
 log = logging.getLogger(__name__)
 
 APP: Final = "tailrace"  # whose transactions they are
-HISTORY_COMMITS: Final = 200  # how far back a commit's own record is looked for
 ENDS_MAX: Final = 8  # files of deletes; more are put together
 ENDS_GROUP_ROWS: Final = 50_000  # deletes that are read at once, or passed over, in a file that has more
 CHECKPOINT_COMMITS: Final = 10  # commits between two checkpoints: who opens the table reads fewer than so many
@@ -74,6 +74,13 @@ OPTIMIZE_COMMITS: Final = 16  # our commits between two times of putting small f
 VACUUM_COMMITS: Final = 100  # and between two times of removing what nobody needs
 FILE_BYTES: Final = 32 << 20  # what small files are put together to: a single change writes as much anew
 RESERVED: Final = (*columns.RESERVED, duck.FILE, "_change_type", "_commit_version", "_commit_timestamp")
+# Features with which rows are still what is in the files.
+READ: Final = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"})
+REPLACED: Final = re.compile(r"RESTORE|CLONE|.*REPLACE TABLE.*")  # operations that bring another state of a table
+RESTORED: Final = (
+    "RESTORE it to the version before that one; or remove its folder, and the landing zone is loaded again."
+)
+_FINAL: Final = re.compile("append-only|[Tt]able features")  # in refusals of a commit that is no conflict
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")  # in deltalake's messages
 _SPELLED: Final = str.maketrans(dict.fromkeys(" ,;{}()\n\t=", "_"))  # Spark's Delta takes no such name
 
@@ -152,11 +159,13 @@ class DeltaTarget:
     def _open(self, name: str) -> DeltaTable | None:
         url = f"{self._location.url}/{name}"
         try:
-            return DeltaTable(url, storage_options=self._location.storage_options())
+            opened = DeltaTable(url, storage_options=self._location.storage_options())
         except TableNotFoundError:
             return None
         except Exception as error:
             raise _translated(error, name) from error
+        _check_readable(name, opened)
+        return opened
 
     def _held(self, table: TableSpec) -> _Held:
         """The table and its ledger. Raises UserFault where going on would mix or lose rows."""
@@ -186,32 +195,43 @@ class DeltaTarget:
                 raise refused(table.name, "exists, and Tailrace did not make it", hint)
 
     def _document(self, name: str, table: DeltaTable, counter: int) -> bytes:
-        """The ledger that belongs to a table's transaction number: beside the log, else out of the commit itself."""
-        try:
-            return self._files.read(_mirror(name, counter)).data
-        except NotFound:
-            pass
-        for commit in self._history(name, table):
+        """The ledger that belongs to a table's transaction number: out of our newest commit, else beside the log.
+
+        What others committed since then is looked at on the way, because RESTORE brings back the rows of an older version and
+        leaves the transaction number as it is. One to a version with all that we committed does no harm.
+        """
+        version, refusal = table.version(), ""
+        while (commit := self._commit_info(name, version)) is not None:
             document = _unpacked(commit)
             if document is not None and json.loads(document)["counter"] == counter:
-                self._files.create(_mirror(name, counter), document)
                 return document
-        raise refused(name, f"has no ledger {counter}, neither beside its log nor in it", RESTORE)
+            if document is not None:
+                break
+            operation = str(commit.get("operation"))
+            if REPLACED.fullmatch(operation):
+                refusal = (
+                    refusal or f"was given other rows by {operation}, its version {version}, and its ledger was not"
+                )
+                version = min(version, _restored(commit) + 1)
+            version -= 1
+        if refusal:
+            raise refused(name, refusal, RESTORED)
+        try:  # the log is older than it is kept
+            return self._files.read(_mirror(name, counter)).data
+        except NotFound:
+            raise refused(name, f"has no ledger {counter}, neither beside its log nor in it", RESTORE) from None
 
-    def _history(self, name: str, table: DeltaTable) -> Iterator[dict[str, Any]]:
-        """What the newest commits say of themselves, newest first.
+    def _commit_info(self, name: str, version: int) -> dict[str, Any] | None:
+        """What a commit says of itself; None: the log does not have it, or no longer.
 
         Read out of the log here: deltalake's own `history` keeps every other thread waiting meanwhile.
         """
-        for version in range(table.version(), max(-1, table.version() - HISTORY_COMMITS), -1):
-            try:
-                log_file = self._files.read(f"{name}/_delta_log/{version:020d}.json")
-            except NotFound:
-                return  # the log is older than it is kept
-            for line in log_file.data.splitlines():
-                action = json.loads(line)
-                if "commitInfo" in action:
-                    yield action["commitInfo"]
+        try:
+            log_file = self._files.read(f"{name}/_delta_log/{version:020d}.json")
+        except NotFound:
+            return None
+        actions = map(json.loads, log_file.data.splitlines())
+        return next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
 
     def _dataset(self, name: str, table: DeltaTable, paths: Sequence[str] | None = None) -> pyarrow.dataset.Dataset:
         """The table's files, or some, read by pyarrow alone: deltalake's own file system is called by threads that may
@@ -503,7 +523,15 @@ class DeltaTarget:
                         "Another writer committed first", hint="Read it again and go on.", table=table.source
                     ) from error
                 raise _translated(error, table.name) from error
-        self._files.create(_mirror(table.name, ledger.counter), document)
+        self._keep(_mirror(table.name, ledger.counter), document)
+
+    def _keep(self, name: str, document: bytes) -> None:
+        """Beside the log, in place of what stands there where the log was restored from a backup, and goes its way again."""
+        try:
+            self._files.create(name, document)
+        except AlreadyExists:
+            self._files.delete(name)
+            self._files.create(name, document)
 
     def _landed(self, table: TableSpec, counter: int, word: str) -> bool:
         """Whether a commit that did not answer is in the log."""
@@ -511,7 +539,13 @@ class DeltaTarget:
             opened = self._open(table.name)
             if opened is None or (opened.transaction_version(APP) or 0) < counter:
                 return False
-            return any(commit.get("tailrace.word") == word for commit in self._history(table.name, opened))
+            version = opened.version()
+            while (commit := self._commit_info(table.name, version)) is not None:
+                document = _unpacked(commit)
+                if document is not None and json.loads(document)["counter"] <= counter:
+                    return commit.get("tailrace.word") == word
+                version -= 1
+            return False
         except TailraceError as error:
             raise OutcomeUnknown(
                 f"Whether a commit was made is not known: {error.message}",
@@ -546,6 +580,17 @@ class DeltaTarget:
             for listed in list(self._files.list(f"{table.name}/_tailrace/{folder}/")):
                 if listed.name.rpartition("/")[2] < oldest and listed.name not in kept:
                     self._files.delete(listed.name)
+
+
+def _check_readable(name: str, table: DeltaTable) -> None:
+    """Raises UserFault where files alone do not say what the rows are, or whose columns."""
+    protocol = table.protocol()
+    unknown = sorted({*(protocol.reader_features or ())} - READ)
+    if protocol.min_reader_version == 2:
+        unknown = ["columnMapping"]
+    if unknown:
+        hint = "Drop the feature (ALTER TABLE … DROP FEATURE …); or remove the table's folder, and it is loaded again."
+        raise refused(name, f"has features that Tailrace does not read: {', '.join(unknown)}", hint)
 
 
 def _files(table: DeltaTable) -> pa.Table:
@@ -652,9 +697,18 @@ def _unpacked(commit: dict[str, Any]) -> bytes | None:
     return zlib.decompress(base64.b64decode(packed)) if isinstance(packed, str) else None
 
 
+def _restored(commit: dict[str, Any]) -> int:
+    """To which version a commit brought a table back; -1: it does not say."""
+    try:
+        return int(commit["operationParameters"]["version"])
+    except (LookupError, TypeError, ValueError):
+        return -1
+
+
 def _is_conflict(error: Exception) -> bool:
     """Another version is the newest, or somebody made the table meanwhile."""
-    return isinstance(error, CommitFailedError) or "already exists" in str(error)
+    is_lost = isinstance(error, CommitFailedError) and _FINAL.search(str(error)) is None
+    return is_lost or "already exists" in str(error)
 
 
 def _translated(error: Exception, name: str) -> TailraceError:
@@ -662,6 +716,9 @@ def _translated(error: Exception, name: str) -> TailraceError:
     if isinstance(error, TailraceError):
         return error
     text = " ".join(_COLOURS.sub("", str(error)).split())[:500] or type(error).__name__
+    if isinstance(error, CommitFailedError):
+        hint = "Take that feature or property back (ALTER TABLE …), or remove the table's folder and load it again."
+        return refused(name, f"takes no commit of Tailrace: {text}", hint)
     if isinstance(error, SchemaMismatchError | DeltaProtocolError):
         return refused(name, f"is not as it was left: {text}", "Undo the change that was made to it.")
     return ServiceUnavailable(

@@ -21,6 +21,7 @@ from pyiceberg.exceptions import (
     OAuthError,
     TableAlreadyExistsError,
     UnauthorizedError,
+    ValidationError,
 )
 from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
@@ -119,7 +120,7 @@ class Tables:
         except (CommitFailedException, NoSuchTableError) as error:
             raise Conflict(first_line(error)) from error
         except Exception as error:
-            if isinstance(error, BadRequestError | _DENIED) or _REFUSED.search(first_line(error)):
+            if isinstance(error, BadRequestError | ValidationError | _DENIED) or _REFUSED.search(first_line(error)):
                 raise translate(error, "commit") from error
             raise
         if remembered(table, CLEARED) != "true":
@@ -164,7 +165,7 @@ def translate(error: Exception, doing: str) -> TailraceError:
             hint="Grant what docs/targets/iceberg.md lists, or correct the login.",
         )
     if _INVALID.search(text) or isinstance(
-        error, BadRequestError | ValueError | TypeError | NotImplementedError | ImportError
+        error, BadRequestError | ValidationError | ValueError | TypeError | NotImplementedError | ImportError
     ):
         return UserFault(
             f"The lake cannot {doing}: {text}", hint="Check the target's settings and what was done to its tables."

@@ -91,11 +91,18 @@ class Writer:
         self.sequence = self.table.metadata.last_sequence_number  # type: ignore[union-attr]  # ours are of format 2
 
     def snapshot(
-        self, head: Head, removed: Collection[str], added: Sequence[DataFile], notes: Mapping[str, str], schema_id: int
+        self,
+        head: Head,
+        removed: Collection[str],
+        added: Sequence[DataFile],
+        notes: Mapping[str, str],
+        schema_id: int,
+        now_ms: int,
     ) -> tuple[tuple[TableUpdate, ...], tuple[TableRequirement, ...]]:
         """The updates that make `head` hold other files, and what must be true for them. `removed`: paths.
 
-        A new branch needs no condition of its own: every commit of ours moves the main one, too.
+        A new branch needs no condition of its own: every commit of ours moves the main one, too. Where a clock was put back, the
+        snapshot is made a moment after the one before it, because Java's Iceberg opens no table whose history goes back.
         """
         self.sequence += 1
         snapshot_id = self.table.metadata.new_snapshot_id()
@@ -108,6 +115,7 @@ class Writer:
             "parent-snapshot-id": head.id,
             "sequence-number": self.sequence,
             "manifest-list": path,
+            "timestamp-ms": max(now_ms, self.table.metadata.last_updated_ms + 1),
             "summary": _summary(head.files, gone, added, notes),
             "schema-id": schema_id,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,8 @@ ORPHAN_MS: Final = (
 )  # younger files may be part of a load that is under way, or of a commit that nobody knows of
 SWEEP_MS: Final = 24 * 3_600_000  # how often they are looked for
 _OURS: Final = re.compile(rf"{DATA_NAME.pattern}|[0-9a-f]{{32}}-m[0-9]+\.avro|snap-[0-9]+-0-[0-9a-f]{{32}}\.avro")
+_SNAP: Final = re.compile("snap-[0-9]+-0-")  # what may stand before the id of a load
+_MARK: Final = 12  # letters of a load's id that are its table's
 AGE_MS: Final = 24 * 3_600_000  # where the property is absent
 
 
@@ -90,25 +93,43 @@ def clear(lines: Sequence[Line], io: FileIO, perform: Perform) -> None:
         remove(io, [*data, *sorted(gone), *(s.manifest_list for s in expired)], perform)
 
 
+def new_load_id(table: Table) -> str:
+    """32 hexadecimal digits, with which the names of a load's files begin; the first of them are the table's own."""
+    return _mark(table) + uuid.uuid4().hex[_MARK:]
+
+
+def _mark(table: Table) -> str:
+    return table.metadata.table_uuid.hex[:_MARK]
+
+
 def orphans(table: Table, before_ms: int) -> list[str]:
-    """Files that a load of ours wrote, that are older than a moment, and that no snapshot holds. Only names of ours count."""
+    """Files that a load into this very table wrote, that are older than a moment, and that no snapshot holds.
+
+    Files of other tables may lie beside them: of one that was renamed and kept its place, or that another catalog holds. So
+    only names with the table's mark count. Names were made without it once; such orphans stay for ever.
+    """
     io = table.io
     assert isinstance(io, PyArrowFileIO)
     provider = table.location_provider()
-    found: dict[str, str] = {}
+    mark, found = _mark(table), dict[str, str]()
     for folder in (provider.data_path, provider.metadata_path):
         scheme, netloc, path = PyArrowFileIO.parse_location(folder)
         selector = FileSelector(path, allow_not_found=True, recursive=True)
         for info in io.fs_by_scheme(scheme, netloc).get_file_info(selector):
             is_old = info.mtime_ns is not None and info.mtime_ns // 1_000_000 < before_ms
-            if info.type == FileType.File and is_old and _OURS.fullmatch(info.base_name):
-                found[info.path.removeprefix(path).lstrip("/")] = f"{folder}/{info.path.removeprefix(path).lstrip('/')}"
+            name = info.base_name
+            is_ours = _OURS.fullmatch(name) and _SNAP.sub("", name).startswith(mark)
+            if info.type == FileType.File and is_old and is_ours:
+                found[name] = f"{folder}/{info.path.removeprefix(path).lstrip('/')}"
     held = _held(table) if found else set()
-    return sorted(path for path in found.values() if path not in held)
+    return sorted(path for name, path in found.items() if name not in held)
 
 
 def _held(table: Table) -> set[str]:
-    """All files of all snapshots, whichever branch or tag they are on."""
+    """The names of all files of all snapshots, whichever branch or tag they are on.
+
+    Not their paths: a folder has several spellings (s3 and s3a, say), and a name is given once.
+    """
     held: set[str] = set()
     manifests: set[str] = set()
     for snapshot in table.metadata.snapshots:
@@ -118,4 +139,4 @@ def _held(table: Table) -> set[str]:
                 manifests.add(manifest.manifest_path)
                 entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
                 held.update(entry.data_file.file_path for entry in entries)
-    return held | manifests
+    return {path.rpartition("/")[2] for path in held | manifests}

@@ -20,6 +20,7 @@ from pyiceberg.typedef import Record
 from tailrace.codec import widen
 from tailrace.targets.duckdb.file import Perform
 from tailrace.targets.iceberg.fields import FIELD_ID, Fields, Replaced
+from tailrace.targets.taking import whole_file
 
 SAMPLE_ROWS: Final = 2_000
 GROUP_ROWS: Final = 122_880  # of a row group: what DuckDB reads as one piece
@@ -76,7 +77,7 @@ class Files:
         self, file: pq.ParquetFile, held: Mapping[int, str], names: Sequence[str], replaced: Mapping[str, Replaced]
     ) -> pa.Table:
         ids = {name: replaced[name].id if name in replaced else self._fields.by_name[name].field_id for name in names}
-        rows = file.read(columns=[held[id_] for id_ in ids.values() if id_ in held], use_threads=False)
+        rows = whole_file(file, [held[id_] for id_ in ids.values() if id_ in held])
         count = file.metadata.num_rows
         columns = []
         for name, id_ in ids.items():

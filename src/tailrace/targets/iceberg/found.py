@@ -34,6 +34,7 @@ from tailrace.targets.target import Load, TableSpec
 STATE: Final = "tailrace.state"  # the table's property that holds the ledger
 FIELDS: Final = "tailrace.fields"  # the ids of our columns, as we left them
 COMMIT: Final = "tailrace.commit"  # in a snapshot's summary: by which it is known again
+SEQUENCE: Final = "tailrace.sequence"  # the table's property: the sequence number of the last load's snapshot
 SWEPT: Final = "tailrace.swept-ms"  # when orphans were looked for
 THROUGH: Final = "tailrace.applied-through"
 ENGINE: Final = "tailrace.engine"  # there, too: who carried the load out
@@ -110,6 +111,10 @@ def find(lake: Lake, spec: TableSpec) -> Found | None:
             raise refused(spec, f"no longer has the column {name!r:.100} that Tailrace made", _UNDO)
         if arrow.field(name).type != types[name]:
             raise refused(spec, f"has a column {name!r:.100} of another type than Tailrace made it", _UNDO)
+    if not is_partitioned_as_made(table, table.spec(), spec.mode):
+        made = "by the hour of _tr_loaded_at" if spec.mode == "changelog" else "not at all"
+        hint = f"Undo that (ALTER TABLE … REPLACE PARTITION FIELD, DROP PARTITION FIELD): Tailrace made it {made}."
+        raise refused(spec, f"is partitioned otherwise than Tailrace made it: {table.spec().fields}", hint)
     foreign = tuple(name for name in fields if name not in set(names))
     for name in foreign:
         if pa.types.is_nested(arrow.field(name).type):
@@ -141,7 +146,7 @@ def create(lake: Lake, spec: TableSpec, plan: ColumnPlan) -> Found:
     found = find(lake, spec)
     if found is None:
         raise Conflict("the table that was made is gone")
-    if found.state.columns != state.columns:
+    if found.state != state:  # it may have loaded, too, what is to be loaded here
         raise Conflict("another loader made the table")
     return found
 
@@ -176,11 +181,17 @@ def _ids_in(document: str | None) -> list[int]:
 
 
 def _is_rolled_back(table: Table) -> bool:
-    """Whether the snapshot of the last load is still there, and the table no longer descends from it."""
-    last = remembered(table, COMMIT)
-    made = [
-        s
-        for s in table.metadata.snapshots
-        if last is not None and notes_of(s).get(COMMIT) == last and THROUGH in notes_of(s)
-    ]
-    return bool(made) and made[0] not in line_of(table.metadata, MAIN)
+    """Whether the newest load that the table descends from is another one than the last; that may have been expired since."""
+    line = line_of(table.metadata, MAIN)
+    made = [mark for snapshot in line if (mark := notes_of(snapshot).get(COMMIT)) is not None]
+    if made:
+        return made[-1] != remembered(table, COMMIT)
+    last = int(remembered(table, SEQUENCE) or 0)  # nothing of ours is left in it, as after a compaction and an expiry
+    return bool(line) and (line[-1].sequence_number or 0) < last
+
+
+def is_partitioned_as_made(table: Table, partitions: PartitionSpec, mode: str) -> bool:
+    """Whether one of a table's partitionings is what we make: by the hour of a change's load, or not at all."""
+    made = [(field.source_id, str(field.transform)) for field in partitions.fields]
+    hours = [(field.field_id, "hour") for field in table.schema().fields if field.name == "_tr_loaded_at"]
+    return made == (hours if mode == "changelog" else [])

@@ -17,6 +17,7 @@ from tailrace.decide.lake import FileRange, cut, rows_per_file, rows_per_file_of
 from tailrace.targets.iceberg.fields import Fields, Replaced
 from tailrace.targets.iceberg.files import Files
 from tailrace.targets.lake.merge import Patch
+from tailrace.targets.taking import Numbers, combined, taken
 
 NOWHERE: Final = -1
 HELD_ROWS_MAX: Final = 2_000_000  # of which keys and order keys are kept in memory, so that they need not be read twice
@@ -119,7 +120,7 @@ class Layout:
         def patched(number: int) -> pa.Table:
             kept = _patched(self._whole(number, replaced), number, patch)
             more = lines.get(number)
-            return kept if more is None else pa.concat_tables([kept, patch.added.take(more)])
+            return kept if more is None else pa.concat_tables([kept, taken(patch.added, more)])
 
         def rewritten(number: int) -> list[DataFile]:
             return self._written(patched(number), per_file, _place_of(self.files[number], place))
@@ -128,7 +129,7 @@ class Layout:
         with ThreadPoolExecutor(self._threads, thread_name_prefix="tailrace-lake") as pool:
             added = [file for files in pool.map(rewritten, alone) for file in files]
             loose = lines.get(NOWHERE, pa.array([], pa.uint64()))
-            rows = patch.added if len(loose) == len(target) else patch.added.take(loose)
+            rows = patch.added if len(loose) == len(target) else taken(patch.added, loose)
             pool_place = _place_of(self.files[merged[0]], place) if merged else place
             if pool_place != place:
                 added += self._one_run([], patched, rows, per_file, place, pool)
@@ -152,7 +153,7 @@ class Layout:
         """
         per_file = self._per_file_of_run(loose.num_rows + sum(self.ranges[n].rows for n in merged), per_file)
         if not merged:
-            return self._cut(loose.combine_chunks(), cut(loose.num_rows, per_file), place, pool)[1]
+            return self._cut(combined(loose), cut(loose.num_rows, per_file), place, pool)[1]
         unread = sorted(merged, key=lambda n: self.ranges[n].lower or ())
         keys = SortedKeys(loose.select(list(self._keys)))
         first, held = 0, loose.slice(0, 0)
@@ -167,11 +168,11 @@ class Layout:
             count = ((pc.sum(is_ready).as_py() or 0) + end - first) // per_file - 1  # what is left over is a file, too
             if count < self._threads:
                 continue
-            ready = pa.concat_tables([held.filter(is_ready), loose.take(keys.order.slice(first, end - first))])
+            ready = pa.concat_tables([held.filter(is_ready), taken(loose, keys.order.slice(first, end - first))])
             held, first = held.filter(pc.invert(is_ready)), end
             rest, more = self._cut(ready, [per_file] * count, place, pool)
             held, ready, files = pa.concat_tables([held, rest]), None, files + more  # the others are let go now
-        ready = pa.concat_tables([held, loose.take(keys.order.slice(first))])
+        ready = pa.concat_tables([held, taken(loose, keys.order.slice(first))])
         return files + self._cut(ready, cut(ready.num_rows, per_file), place, pool)[1]
 
     def _cut(
@@ -181,11 +182,11 @@ class Layout:
         order = self._order(rows)
 
         def write(first: int, count: int) -> DataFile:
-            part = rows.take(order.slice(first, count))
+            part = taken(rows, order.slice(first, count))
             return self._access.write(part, place.folder, place.partition, place.spec_id)
 
         files = list(pool.map(write, [sum(counts[:n]) for n in range(len(counts))], counts))
-        return rows.take(order.slice(sum(counts))), files
+        return taken(rows, order.slice(sum(counts))), files
 
     def _order(self, rows: pa.Table) -> pa.Array:
         return pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in self._keys])
@@ -225,7 +226,7 @@ class Layout:
         """One file, or several whose ranges lie apart."""
         counts = cut(rows.num_rows, per_file)
         if len(counts) > 1:
-            rows = rows.take(self._order(rows))
+            rows = taken(rows, self._order(rows))
         files, start = [], 0
         for count in counts:
             files.append(self._access.write(rows.slice(start, count), place.folder, place.partition, place.spec_id))
@@ -283,24 +284,11 @@ def _patched(rows: pa.Table, number: int, patch: Patch) -> pa.Table:
         for name in changed.column_names[1:]:
             column = pc.replace_with_mask(rows[name].combine_chunks(), mask, changed[name].combine_chunks())
             rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
-    first, end = (bisect.bisect_left(_Numbers(patch.gone), n << 32) for n in (number, number + 1))
+    first, end = (bisect.bisect_left(Numbers(patch.gone), n << 32) for n in (number, number + 1))
     gone = patch.gone.slice(first, end - first)
     if len(gone):
         rows = rows.filter(pc.invert(pc.is_in(own, value_set=gone)))
     return rows
-
-
-class _Numbers(Sequence[int]):
-    """An Arrow array as a sequence of Python numbers, made when they are looked at."""
-
-    def __init__(self, array: pa.Array) -> None:
-        self._array = array
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def __getitem__(self, at: Any) -> Any:
-        return self._array[at].as_py()
 
 
 def _of_file(table: pa.Table, place: pa.ChunkedArray, number: int) -> pa.Table:
@@ -318,7 +306,8 @@ def _range(file: DataFile, fields: Fields, keys: Sequence[str]) -> FileRange:
 
 
 def _place_of(file: DataFile, place: Place) -> Place:
-    """A file that is written anew stays in its partition."""
-    if file.spec_id != place.spec_id or len(file.partition) == 0 or file.partition == place.partition:
+    """A file that is written anew stays in its partition, where there are any."""
+    if len(place.partition) == 0 or (file.spec_id, file.partition) == (place.spec_id, place.partition):
         return place
-    return Place(file.file_path.rsplit("/", 2)[-2], file.partition, file.spec_id)
+    folder = file.file_path.rsplit("/", 2)[-2] if len(file.partition) else ""
+    return Place(folder, file.partition, file.spec_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -35,7 +34,7 @@ from tailrace.model.positions import CLASS_BASE, order_prefix
 from tailrace.targets.iceberg import pages
 from tailrace.targets.iceberg.catalog import Conflict, first_line, notes_of, remembered, translated
 from tailrace.targets.iceberg.commit import MAIN, Head, Writer, head_of
-from tailrace.targets.iceberg.expiry import ORPHAN_MS, SWEEP_MS, clear, lines_to_expire, orphans, removal
+from tailrace.targets.iceberg.expiry import ORPHAN_MS, SWEEP_MS, clear, lines_to_expire, new_load_id, orphans, removal
 from tailrace.targets.iceberg.fields import Fields, Replaced, ids_of, new_fields
 from tailrace.targets.iceberg.files import Files, remove
 from tailrace.targets.iceberg.found import (
@@ -44,6 +43,7 @@ from tailrace.targets.iceberg.found import (
     DELETES,
     ENGINE,
     FIELDS,
+    SEQUENCE,
     STATE,
     SWEPT,
     THROUGH,
@@ -51,6 +51,7 @@ from tailrace.targets.iceberg.found import (
     Lake,
     create,
     find,
+    is_partitioned_as_made,
     planned,
     understood,
 )
@@ -58,7 +59,7 @@ from tailrace.targets.iceberg.layout import Layout, Place, SortedKeys
 from tailrace.targets.lake.columns import table_schema
 from tailrace.targets.lake.merge import ENDS, POS, STANDING, Arithmetic, Patch, whole
 from tailrace.targets.lake.progress import RECENT_MAX
-from tailrace.targets.lake.state import LakeState, new_state
+from tailrace.targets.lake.state import LakeState, new_state, refused
 from tailrace.targets.planning import (
     META_NAMES,
     META_TYPES,
@@ -161,7 +162,7 @@ class Work:
         self.segments = segments
         self.mode = load.table.mode
         self._perform = lake.perform
-        self.commit_id = uuid.uuid4().hex
+        self.commit_id = new_load_id(found.table)
         self.schema, self.replaced = evolved(found.table, found.state, plan, load.table)
         self.fields = Fields(self.schema, self.table.metadata.properties)
         self.keys = [column.name for column in key_columns(plan.columns, load.table.keys)]
@@ -215,10 +216,8 @@ class Work:
         place = self.partition()
         full = self.fields.arrow
         patch = replace(patch, added=whole(patch.added, full))
-        if self.mode == "changelog":
-            merged = hour_to_merge([(_hour(file), file.file_size_in_bytes) for file in main.files])
-        else:
-            merged = to_merge([*main.ranges, *as_range(patch)])
+        ranges = [*main.ranges, *as_range(patch)]
+        merged = self._of_one_hour(main.files) if self.mode == "changelog" else to_merge(ranges)
         removed, added = main.rewrite(patch, [n for n in merged if n < len(main.files)], self.replaced, place)
         ended = whole(with_op(patch.ended, self.load.loaded_ms), full)
         gone_ends, new_ends = self._ends(deletes, ended, sweep)
@@ -236,18 +235,19 @@ class Work:
         load, spec = self.load, self.load.table
         now_ms = self._lake.clock.now_ms()
         entered = ledger_rows(load, self.segments, load.changes, now_ms)
-        held = self._put_aside()
+        held = self._put_aside(now_ms)
         state = replace(self._state, recent=held).after(spec, entered, self.plan.columns, live, load.fence)
         notes = {COMMIT: self.commit_id, THROUGH: str(state.applied_through), "tailrace.fence": str(load.fence)}
         notes[ENGINE] = self._engine
         updates, requirements = self._schema_updates()
         outcomes = []
         if any(ends):
-            outcomes.append(writer.snapshot(heads[1], *ends, {COMMIT: self.commit_id}, self.schema.schema_id))
-        outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id))
+            outcomes.append(writer.snapshot(heads[1], *ends, {COMMIT: self.commit_id}, self.schema.schema_id, now_ms))
+        outcomes.append(writer.snapshot(heads[0], *rows, notes, self.schema.schema_id, now_ms))
         for more, conditions in outcomes:
             updates, requirements = (*updates, *more), (*requirements, *conditions)
         properties = {STATE: state.to_document(), FIELDS: json.dumps(self._ids()), COMMIT: self.commit_id}
+        properties[SEQUENCE] = str(writer.sequence)
         if any(ends):
             properties[BRANCH] = DELETES
         is_due = now_ms - int(remembered(self.table, SWEPT) or 0) >= SWEEP_MS
@@ -263,12 +263,12 @@ class Work:
         except Exception as error:  # the load is done, and what is left over harms nobody
             log.warning("files of %s that nothing refers to are left over: %s", spec.name, first_line(error))
 
-    def _put_aside(self) -> tuple[LedgerRow, ...]:
+    def _put_aside(self, now_ms: int) -> tuple[LedgerRow, ...]:
         """The ledger rows of earlier loads that the document goes on carrying; the others are kept elsewhere first."""
         held = self._state.recent
         if len(held) <= pages.CARRIED_MAX:
             return held
-        pages.put_aside(self._lake.tables, self.table, held[RECENT_MAX:], self._perform)
+        pages.put_aside(self._lake.tables, self.table, held[RECENT_MAX:], self._perform, now_ms)
         return held[:RECENT_MAX]
 
     def _ends(self, deletes: Layout, ended: pa.Table, sweep: bool) -> tuple[list[str], list[Any]]:
@@ -285,6 +285,14 @@ class Work:
             return [], []
         merged = [n for n in to_merge([*deletes.ranges, *as_range(patch)]) if n < len(deletes.files)]
         return deletes.rewrite(patch, merged, self.replaced_keys, Place(spec_id=self.table.spec().spec_id))
+
+    def _of_one_hour(self, files: Sequence[DataFile]) -> list[int]:
+        """Which files of a changelog become one. Those that an engine wrote in other partitions stay alone."""
+        specs = self.table.metadata.specs()
+        hourly = {id_ for id_, spec in specs.items() if is_partitioned_as_made(self.table, spec, self.mode)}
+        mine = [n for n, file in enumerate(files) if file.spec_id in hourly and file.partition[0] is not None]
+        hours = [(int(files[n].partition[0]), files[n].file_size_in_bytes) for n in mine]
+        return [mine[n] for n in hour_to_merge(hours)]
 
     def partition(self) -> Place:
         spec = self.table.spec()
@@ -338,7 +346,10 @@ class Work:
 
 
 def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -> tuple[Schema, dict[str, Replaced]]:
-    """The schema with new fields, each before the metadata, and those that need another id because they were widened."""
+    """The schema with new fields, each before the metadata, and those that need another id because they were widened.
+
+    Raises UserFault where the table's sort order names one of the latter by its old id.
+    """
     if plan.columns == state.columns or (not plan.added and not plan.widened):
         return table.schema(), {}
     before = {column.name: column for column in state.columns}
@@ -354,15 +365,15 @@ def evolved(table: Table, state: LakeState, plan: ColumnPlan, spec: TableSpec) -
         if column.name in widened:
             replaced[column.name] = Replaced(held[column.name].field_id, arrow_type(before[column.name].type))
         fields.append(field)
+    sorted_by = {field.source_id for field in table.sort_order().fields}
+    for name, old in replaced.items():
+        if old.id in sorted_by:
+            hint = "ALTER TABLE … WRITE UNORDERED, let it load, and set the order again."
+            raise refused(spec, f"has a sort order by the column {name!r:.100}, which must become wider", hint)
     names = {field.name for field in fields}
     fields += [field for field in table.schema().fields if field.name not in names]
     schema_id = max(schema.schema_id for schema in table.metadata.schemas) + 1
     return Schema(*fields, schema_id=schema_id), replaced
-
-
-def _hour(file: DataFile) -> int:
-    """The partition of a changelog's file; one without lies in none."""
-    return int(file.partition[0]) if len(file.partition) and file.partition[0] is not None else -1
 
 
 def as_range(patch: Patch) -> list[FileRange]:

@@ -19,6 +19,7 @@ from tailrace.targets.duckdb.merge import key_expression, key_text
 from tailrace.targets.lake.files import reading
 from tailrace.targets.lake.reading import asked
 from tailrace.targets.planning import LIVE, META_NAMES, key_columns
+from tailrace.targets.taking import taken
 from tailrace.targets.target import Mode, TableSpec
 
 FILE: Final = "_tr_file"
@@ -116,7 +117,7 @@ def unseen(
         same = f"t.key = {key_expression(new, [f'i.{name}' for name in names])}"
         stand = f"SELECT _tr_pos, {key_expression(old, [quote(column.name) for column in old])} AS key FROM held"
         sql = f"SELECT line FROM incoming i ANTI JOIN ({stand}) t ON t._tr_pos = i.pos AND {same} ORDER BY line"
-        return incoming.take(connection.execute(sql).to_arrow_table().column(0))
+        return taken(incoming, connection.execute(sql).to_arrow_table().column(0))
 
 
 def left_behind(held: pyarrow.dataset.Dataset, keys: Sequence[Column], first: str) -> pa.Table:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
+from tailrace.targets.taking import taken
 from tailrace.targets.target import Mode
 
 _Run: TypeAlias = Callable[[str], pa.Table]
@@ -304,29 +305,29 @@ class Arithmetic:
 
     def _ended(self, rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
         places = [self._schema.names.index(key) for key in self._keys]
-        taken = rows.take(lines)
         values = {POS: "pos", "_tr_valid_from": "moment"}
         names = ENDS[self._mode]
         return pa.table(
-            [*(taken.column(p) for p in places), *(taken[values[name]] for name in names)], names=[*self._keys, *names]
+            taken(rows.select([*places, *(rows.column_names.index(values[name]) for name in names)]), lines).columns,
+            names=[*self._keys, *names],
         )
 
     def _added(self, rows: pa.Table, chosen: pa.Table, live: int, **more: Any) -> Patch:
         """New rows: the lines that were chosen, with the metadata that goes with them, else their own."""
         lines = chosen["line"].combine_chunks()
         is_all = lines.equals(pa.array(range(rows.num_rows), lines.type))  # nearly always, and a copy may be large
-        taken = rows if is_all else rows.take(lines)
+        new = rows if is_all else taken(rows, lines)
         own = {"_tr_op": "op", "_tr_ts": "ts", POS: "pos", "_tr_expired": "expired"}
-        columns, attributes = [], set(taken.column_names)
+        columns, attributes = [], set(new.column_names)
         for number, field in enumerate(self._schema):
             if f"c{number}" in attributes:
-                column = taken[f"c{number}"]
+                column = new[f"c{number}"]
             elif field.name == "_tr_loaded_at":
-                column = pa.repeat(self._loaded, taken.num_rows)
+                column = pa.repeat(self._loaded, new.num_rows)
             else:
-                column = chosen[field.name] if field.name in chosen.column_names else taken[own[field.name]]
+                column = chosen[field.name] if field.name in chosen.column_names else new[own[field.name]]
             columns.append(column.cast(field.type))
-        near = chosen["near"].cast(PLACE) if "near" in chosen.column_names else pa.nulls(taken.num_rows, PLACE)
+        near = chosen["near"].cast(PLACE) if "near" in chosen.column_names else pa.nulls(new.num_rows, PLACE)
         near = near.combine_chunks() if isinstance(near, pa.ChunkedArray) else near
         return self._patch(live, added=pa.Table.from_arrays(columns, schema=self._schema), near=near, **more)
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tailrace import __version__
 from tailrace.clock import Budget, Clock
 from tailrace.decide.schema import ColumnPlan, folded, plan_columns
-from tailrace.errors import NotFound, StateContended, UserFault
+from tailrace.errors import AlreadyExists, NotFound, StateContended, UserFault
 from tailrace.model.positions import CLASS_BASE, order_key, order_prefix
 from tailrace.targets.lake import columns, duck
 from tailrace.targets.lake.files import Files, check_folder, is_folder, reading
@@ -53,6 +53,10 @@ from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, Lo
 
 SNAPSHOT_ROWS: Final = 1_000_000  # in one file of a snapshot
 GRACE_MS: Final = 3_600_000  # how long the files of a former version stay for those who read them
+NEWER: Final = (
+    "Where its folder was restored from a backup, take what is newer than that out of it, or its rows stand there twice; or"
+    " remove the folder, and it is loaded again from the landing zone."
+)
 MODES: Final[tuple[Mode, ...]] = ("changelog",)
 
 
@@ -316,8 +320,12 @@ class ParquetTarget:
             self._files.delete(f"{table.name}/{path}")
         if begun.version != ledger.version:
             self._rewrite(table, ledger, begun, plan)
-        for path, piece in pieces:
-            self._files.create(f"{table.name}/v{begun.version}/{path}", layout.file_bytes(piece))
+        try:
+            for path, piece in pieces:
+                self._files.create(f"{table.name}/v{begun.version}/{path}", layout.file_bytes(piece))
+        except AlreadyExists as error:
+            what = f"holds a file that its ledger does not know: v{begun.version}/{path}"
+            raise refused(table.name, what, NEWER) from error
 
     def _rewrite(self, table: TableSpec, ledger: LakeLedger, begun: Begun, plan: ColumnPlan) -> None:
         """Every file once more, in today's types, in a folder that nobody reads yet."""
