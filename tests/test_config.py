@@ -261,6 +261,7 @@ def test_no_variable_is_replaced_in_a_name(tmp_path: Path, section: str, name: s
         ("tables__orders__name", "", "tables.orders.name: String should have at least 1 character"),
         ("tables__orders__name", "a\nb", "tables.orders.name: a name holds no control characters"),
         ("tables__orders__name", "x" * 256, "at most 255 characters"),
+        ("targets__pg", {"kind": "postgres", "schema": "é" * 32}, "targets.pg.schema: a name has 63 bytes at most here"),
         # numbers
         ("tables__orders__workers", True, "tables.orders.workers: a whole number is expected"),
         ("tables__orders__workers", 1.0, "tables.orders.workers: a whole number is expected"),
@@ -641,3 +642,18 @@ def test_to_a_rest_catalog_a_warehouse_is_a_name() -> None:
     target = check_config(document(targets__ice=ice), Path("t")).targets["ice"]
     assert isinstance(target, IcebergConfig)
     assert not target.is_local
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("postgres", 63), ("redshift", 127)])
+def test_a_table_whose_name_a_server_would_cut_needs_another(kind: str, longest: int) -> None:
+    role = "arn:aws:iam::123456789012:role/copy"
+    more = (
+        {} if kind == "postgres" else {"workgroup": "dwh", "database": "dev", "iam_role": role, "staging": "s3://lake"}
+    )
+    changes = {"targets__dwh": {"kind": kind, **more}, "tables__orders__targets": ["dwh"]}
+    check_config(document(**changes, tables__orders__name="é" * (longest // 2) + "x"), Path("tailrace.toml"))
+    with pytest.raises(ConfigInvalid) as caught:
+        check_config(document(**changes, tables__orders__name="é" * (longest // 2 + 1)), Path("tailrace.toml"))
+    said = f"has {longest + 1} bytes, and a table's name in the target 'dwh' ({kind}) {longest} at most"
+    assert said in str(caught.value)
+    assert caught.value.facts["place"] == "tables.orders.name"

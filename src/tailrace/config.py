@@ -101,11 +101,25 @@ def _path(value: str) -> str:
     return value
 
 
+_TABLE_NAME_BYTES: Final = {"postgres": 63, "redshift": 127}
+
+
 def _name(value: str) -> str:
     """A name in a target. Raises ValueError."""
     if not value.isprintable():
         raise ValueError("a name holds no control characters")
     return value
+
+
+def _bytes_max(limit: int) -> AfterValidator:
+    """For names in a server, which are counted in bytes of UTF-8."""
+
+    def check(value: str) -> str:
+        if len(value.encode()) > limit:
+            raise ValueError(f"a name has {limit} bytes at most here")
+        return value
+
+    return AfterValidator(check)
 
 
 def _namespace(value: str) -> str:
@@ -199,7 +213,7 @@ class PostgresConfig(_Section):
     database: Annotated[str, Field(min_length=1), AfterValidator(_name)] | None = None
     user: Annotated[str, AfterValidator(_name)] | None = None
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
-    schema_: Annotated[str, Field(min_length=1, max_length=63, alias="schema"), AfterValidator(_name)] = "public"
+    schema_: Annotated[str, Field(min_length=1, alias="schema"), AfterValidator(_name), _bytes_max(63)] = "public"
     mode: Mode | None = None
 
     def settings(self) -> dict[str, str | int]:
@@ -230,7 +244,7 @@ class RedshiftConfig(_Section):
     database: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_name)]
     iam_role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")]
     staging: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$"), AfterValidator(_name)]
-    schema_: Annotated[str, Field(min_length=1, max_length=127, alias="schema"), AfterValidator(_name)] = "public"
+    schema_: Annotated[str, Field(min_length=1, alias="schema"), AfterValidator(_name), _bytes_max(127)] = "public"
     db_user: Annotated[str, AfterValidator(_name)] | None = None
     secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
     ssm_parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:-]{1,2048}$")] | None = None
@@ -526,7 +540,14 @@ class Config(_Section):
         return self
 
     def _check_layout(self, table: str, target: str) -> None:
-        kind = self.targets[target].kind
+        kind, name = self.targets[target].kind, self.name_of(table)
+        length, longest = len(name.encode()), _TABLE_NAME_BYTES.get(kind)
+        if longest is not None and length > longest:
+            raise _Finding(
+                f"{name!r:.160} has {length} bytes, and a table's name in the target {target!r} ({kind}) {longest} at most",
+                hint='Set a shorter name = "…" in its section.',
+                place=f"tables.{table}.name",
+            )
         if kind != "iceberg" and self.tables[table].engine == "spark":
             raise _Finding(
                 f'engine = "spark" is for Iceberg, and the target {target!r} is {kind}',

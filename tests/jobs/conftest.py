@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,7 +23,7 @@ from tailrace.landing.local import LocalStore
 from tailrace.model.keys import KeyAttribute, KeySchema
 from tailrace.model.manifest import Incarnation, Manifest
 from tailrace.model.positions import SequenceNumber
-from tailrace.model.segments import ShardRange
+from tailrace.model.segments import Segment, ShardRange
 from tailrace.targets.duckdb import DuckDbTarget
 from tailrace.targets.target import Mode
 from tailrace.testing.tables import MemoryTable
@@ -86,6 +88,18 @@ class World:
             published,
             "w",
         )
+
+    def land_export(self, data: bytes, rows: int) -> None:
+        """Publish a file of an export where it lies."""
+        published = self.landing.load()
+        assert published is not None
+        manifest, now = published.manifest, self.clock.now_ms()
+        name = f"exports/{manifest.next_number}/AWSDynamoDB/1/data/a.json.gz"
+        self.landing.store.create(f"{self.landing.table}/{name}", data)
+        md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
+        entry = Segment(manifest.next_number, name, "base", rows, len(data), "", now, md5=md5)
+        entries = (*manifest.segments, entry)
+        self.landing.save(replace(manifest, segments=entries, next_number=manifest.next_number + 1), published, "w")
 
     def load(self) -> None:
         """Apply everything that is landed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tailrace.capture.records import encode
 from tailrace.capture.table import Item
 from tailrace.errors import NotFound, SourceChanged
 from tailrace.gen.profiles import PROFILES
@@ -329,6 +331,19 @@ def test_landed_and_not_loaded_is_said_instead_of_blaming_rows(world: Callable[.
     report = w.verify()
     assert differences(report) == [("c", "different", ("count",))], "no landed change explains this one"
     assert report.waiting == 3
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0" * 512], ids=["members", "padded"])
+def test_files_of_exports_that_wait_are_read_as_a_load_reads_them(world: Callable[..., Any], behind: bytes) -> None:
+    w = world()
+    lines = [encode({"Item": item(key)}) + b"\n" for key in "ab"]
+    w.put(item("a"), item("b"))
+    data = b"".join(map(gzip.compress, lines)) + behind
+    w.land_export(data, rows=2)
+    report = w.verify()
+    assert (report.waiting, report.unloaded) == (2, 1)
+    w.load()
+    assert w.verify().verified
 
 
 def test_what_was_never_loaded_waits(world: Callable[..., Any]) -> None:

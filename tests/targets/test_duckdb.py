@@ -415,6 +415,33 @@ def test_columns_and_rows_of_others_stay(tmp_path: Path) -> None:
     assert replica.target.query("SELECT * FROM own").num_rows == 1
 
 
+@pytest.mark.parametrize("wide", ["1.5", "1E-130"], ids=["in place", "rebuilt"])
+def test_an_index_that_is_in_the_way_is_named_and_not_lost(tmp_path: Path, wide: str) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1, x={"N": "1.25" if wide == "1E-130" else "1"})]))
+    with duckdb.connect(str(tmp_path / FILE)) as connection:
+        connection.execute(
+            'CREATE INDEX "by Key" ON orders (pk); CREATE TABLE own AS SELECT 1 AS a; CREATE INDEX i ON own (a)'
+        )
+    replica.apply((2, [put(2, new={"S": "a new column is no trouble"})]))
+    with pytest.raises(UserFault) as caught:
+        replica.apply((3, [put(3, "b", x={"N": wide})]))
+    assert str(caught.value).endswith('the table has an index: "by Key" (table=Orders)')
+    assert 'DROP INDEX "by Key"' in caught.value.hint
+    replica.check()
+    with duckdb.connect(str(tmp_path / FILE)) as connection:
+        connection.execute('DROP INDEX "by Key"')
+    replica.apply((3, [put(3, "b", x={"N": wide})]))
+    replica.check()
+
+
+def test_the_answer_to_a_query_comes_in_batches_that_have_room_for_the_largest_items(tmp_path: Path) -> None:
+    replica = Replica(open_target(tmp_path))
+    replica.apply((1, [put(1)]))
+    column = replica.target.query("SELECT repeat('x', 10) AS x FROM orders, range(3000)").column("x")
+    assert [len(chunk) for chunk in column.chunks] == [1024, 1024, 952]
+
+
 def test_a_row_that_was_put_in_by_hand_gives_way(tmp_path: Path) -> None:
     replica = Replica(open_target(tmp_path))
     replica.apply((1, [put(1)]))

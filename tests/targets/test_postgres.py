@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +21,7 @@ from tailrace.local.redshift.postgres import USER, PostgresServer
 from tailrace.targets.postgres import PostgresConnection, PostgresDialect, postgres_target
 from tailrace.targets.target import Load, Mode
 from tailrace.targets.warehouse.target import WarehouseTarget
-from tailrace.testing.target_contract import HISTORY, Replica, TargetContract, put
+from tailrace.testing.target_contract import COMPOSITE, HISTORY, Change, Replica, TargetContract, put
 
 pytestmark = pytest.mark.processes
 
@@ -80,6 +83,131 @@ class TestPostgres(TargetContract):
 
     def tamper(self, place: Path, sql: str) -> None:
         self.schemas.run(f"SET search_path = {quoted(self.schemas.of(place))}", sql)
+
+
+# ---- where it is, and who may come in
+
+
+def place(schemas: Schemas, settings: dict[str, Any], schema: str = "public") -> WarehouseTarget:
+    return postgres_target("pg", {**schemas.settings, **settings}, schema, SystemClock())
+
+
+@pytest.mark.parametrize("of", ["environment", "role", "service"])
+def test_texts_are_kept_whatever_encoding_the_client_was_told(
+    schemas: Schemas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    if of == "environment":
+        monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    elif of == "service":
+        (tmp_path / "services").write_text("[lake]\nclient_encoding=LATIN1\n")
+        monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+        monkeypatch.setenv("PGSERVICE", "lake")
+    else:
+        schemas.run(f"ALTER ROLE {USER} SET client_encoding = 'LATIN1'")
+    try:
+        replica = Replica(place(schemas, {}, schemas.of(tmp_path)))
+        replica.apply((1, [put(1, "Zürich", x={"S": "é → 東京"}), put(2, "plain", é={"M": {"ü": {"S": "ß"}}})]))
+        replica.check()
+        assert list(replica.found(["Zürich"]))
+    finally:
+        schemas.run(f"ALTER ROLE {USER} RESET client_encoding")
+    utf8 = {**schemas.settings, "client_encoding": "UTF8"}
+    with psycopg.connect(**utf8) as connection:  # as everybody else sees it
+        table = f"{quoted(schemas.of(tmp_path))}.orders"
+        assert connection.execute(f"SELECT x FROM {table} WHERE pk = 'Zürich'").fetchall() == [("é → 東京",)]
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_every_text_is_refused(schemas: Schemas, encoding: str) -> None:
+    with psycopg.connect(**schemas.settings, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {encoding} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    replica = Replica(place(schemas, {"dbname": encoding.lower()}))
+    with pytest.raises(UserFault, match=f"is encoded in {encoding}") as caught:
+        replica.apply((1, [put(1)]))
+    assert "ENCODING 'UTF8'" in caught.value.hint
+
+
+def test_who_is_not_let_in_is_told_so_and_does_not_come_again(server: PostgresServer, schemas: Schemas) -> None:
+    schemas.run("CREATE ROLE shut_out LOGIN", "CREATE ROLE nobody_logs_in", "CREATE ROLE outsider LOGIN")
+    with psycopg.connect(**schemas.settings, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE members_only")
+        connection.execute("REVOKE CONNECT ON DATABASE members_only FROM PUBLIC")
+        rules = server.folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all shut_out reject\n{rules.read_text()}")
+        connection.execute("SELECT pg_reload_conf()")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:  # until the server has read it
+        try:
+            psycopg.connect(**{**schemas.settings, "user": "shut_out"}).close()
+        except psycopg.OperationalError:
+            break
+        time.sleep(0.02)
+    for settings, said in (
+        ({"dbname": "nowhere"}, "nowhere"),
+        ({"user": "unknown"}, "unknown"),
+        ({"user": "nobody_logs_in"}, "not permitted to log in"),
+        ({"user": "outsider", "dbname": "members_only"}, "permission denied"),
+        ({"user": "shut_out"}, "pg_hba.conf"),
+    ):
+        with pytest.raises(UserFault, match=re.escape(said)):
+            place(schemas, settings).query("SELECT 1")
+    for settings in ({"host": "/nowhere"}, {"host": "127.0.0.1", "port": 1}):
+        with pytest.raises(ServiceUnavailable):
+            place(schemas, settings).query("SELECT 1")
+
+
+# ---- what is in the way
+
+
+def test_a_view_on_a_column_that_must_widen_is_named(schemas: Schemas, tmp_path: Path) -> None:
+    replica = opened(schemas, tmp_path, "current", Strike(-1, ""))
+    replica.apply((1, [put(1, x={"N": "1"})]))
+    schema = quoted(schemas.of(tmp_path))
+    schemas.run(f"CREATE VIEW {schema}.prices AS SELECT pk, x FROM {schema}.orders")
+    replica.apply((2, [put(2, new={"S": "a new column is no trouble"})]))
+    with pytest.raises(UserFault, match=r"view .*prices depends on column \"x\"") as caught:
+        replica.apply((3, [put(3, x={"N": "1.5"})]))
+    assert caught.value.facts["table"] == "Orders"
+    assert "Drop it" in caught.value.hint
+    schemas.run(f"DROP VIEW {schema}.prices")
+    replica.apply((3, [put(3, x={"N": "1.5"})]))
+    replica.check()
+
+
+WIDE = {
+    "texts": {f"s{n}": {"S": f"{n:030}"} for n in range(450)},
+    "columns": {f"n{n}": {"BOOL": True} for n in range(1700)},
+}
+
+
+@pytest.mark.parametrize("what", WIDE)
+def test_an_item_that_no_row_has_room_for_says_what_can_be_done(schemas: Schemas, tmp_path: Path, what: str) -> None:
+    replica = opened(schemas, tmp_path, "current", Strike(-1, ""))
+    replica.apply((1, [put(1, "small")]))
+    with pytest.raises(UserFault, match=r"row is too big|would have 17\d\d columns") as caught:
+        replica.apply((2, [put(2, "large", **WIDE[what])]))
+    assert "more attributes than a row has room for" in caught.value.hint
+    assert caught.value.facts["table"] == "Orders"
+    replica.check()
+
+
+def test_an_index_that_takes_no_long_text_is_told_from_a_row(schemas: Schemas, tmp_path: Path) -> None:
+    replica = opened(schemas, tmp_path, "current", Strike(-1, ""))
+    replica.apply((1, [put(1, note={"S": "short"})]))
+    schemas.run(f"CREATE INDEX of_mine ON {quoted(schemas.of(tmp_path))}.orders (note)")
+    with pytest.raises(UserFault, match="index row") as caught:
+        replica.apply((2, [put(2, note={"S": random.Random(1).randbytes(20_000).hex()})]))
+    assert "Drop the index" in caught.value.hint
+
+
+def test_many_keys_are_found_soon(schemas: Schemas, tmp_path: Path) -> None:
+    connection = PostgresConnection(schemas.settings, schemas.of(tmp_path), timeout_seconds=10)
+    target = WarehouseTarget("pg", "postgres", schemas.of(tmp_path), connection, PostgresDialect(), SystemClock())
+    replica = Replica(target, "current", COMPOSITE)
+    keys = [(f"customer {n % 1000}", f"order {n}") for n in range(40_000)]
+    replica.apply((1, [Change("u", {"pk": {"S": a}, "sk": {"S": b}}, n) for n, (a, b) in enumerate(keys[:10_000], 1)]))
+    schemas.run(f"ANALYZE {quoted(schemas.of(tmp_path))}.orders")
+    assert len(replica.found(*keys[9_999:])) == 1
 
 
 # ---- faults at every call, and at every statement of every transaction

@@ -24,13 +24,14 @@ from tailrace.clock import ManualClock, SystemClock
 from tailrace.local.redshift.postgres import USER, PostgresServer
 from tailrace.local.redshift.sql import read_statement
 from tailrace.model.keys import KeySchema
+from tailrace.model.schema import Column, ColumnType
 from tailrace.targets.postgres import PostgresDialect
 from tailrace.targets.redshift.data_api import BATCH_STATEMENTS, STATEMENT_BYTES, Warehouse
 from tailrace.targets.redshift.dialect import RedshiftDialect
 from tailrace.targets.redshift.staging import Staging
 from tailrace.targets.target import Mode
 from tailrace.targets.warehouse.target import WarehouseTarget
-from tailrace.testing.target_contract import Replica
+from tailrace.testing.target_contract import COMPOSITE, PK, Replica
 
 pytestmark = pytest.mark.embedded
 
@@ -220,3 +221,15 @@ def test_spaces_at_the_end_of_a_key_count_in_redshift(redshift: Said) -> None:
                 assert match[2], f"{match.group()} in {statement}"
                 found += 1
     assert found > 100
+
+
+@pytest.mark.parametrize("keys", [PK, COMPOSITE], ids=["one part", "two parts"])
+def test_the_statement_that_looks_for_keys_has_room_for_any_of_them(keys: KeySchema) -> None:
+    dialect, staging = RedshiftDialect(), Staging(None, "s3://lake/golden", ROLE)
+    columns = [Column(a.name, a.tag, a.name, ColumnType("string")) for a in keys.attributes]
+    wanted = [[f"{n:04}" + "'" * 2044, "\\" * 1024][: len(columns)] for n in range(50)]
+    wanted += [[f"k{n}", "s"][: len(columns)] for n in range(3000)]
+    said = [staging.unload(f"SELECT * FROM t WHERE {w}", "x") for w in dialect.among(columns, wanted)]
+    assert max(len(statement.encode()) for statement in said) < STATEMENT_BYTES * 3 // 4
+    assert sum(statement.count('"pk" = ') for statement in said) == len(wanted)
+    assert len(said) < 50

@@ -17,6 +17,7 @@ from typing import Final
 import pyarrow as pa
 
 from tailrace.codec import events, reference
+from tailrace.codec.reference import inflate
 from tailrace.codec.tables import arrow_type, decoded_columns, field_index, project, unify, widen
 from tailrace.codec.types import BATCH_BYTES, CODEC_CONTRACT, META_FIELDS, Decoder, Engine, Rejected
 from tailrace.errors import ConfigInvalid, SegmentCorrupt
@@ -37,6 +38,7 @@ __all__ = [
     "engine",
     "field_index",
     "fold_latest",
+    "inflate",
     "named",
     "project",
     "records_of",
@@ -179,12 +181,12 @@ def records_of(chunks: Iterable[bytes]) -> Iterable[bytes]:
     rest = iter(chunks)
     taken: list[bytes] = []
     head = b""
-    for piece in reference.inflate(_remembering(rest, taken)):
+    for piece in inflate(_remembering(rest, taken)):
         head += piece[: events.HEAD_BYTES * 64]
         if len(head.strip()) >= events.HEAD_BYTES:
             break
     whole = itertools.chain(taken, rest)
-    return events.segment_of(reference.inflate(whole)) if events.is_event(head) else whole
+    return events.segment_of(inflate(whole)) if events.is_event(head) else whole
 
 
 def _remembering(chunks: Iterator[bytes], taken: list[bytes]) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from tailrace.capture.table import Item, TableSource, scan_pages
 from tailrace.clock import Clock
+from tailrace.codec import inflate
 from tailrace.decide.digest import (
     DIGEST_BYTES,
     Entry,
@@ -37,7 +38,6 @@ from tailrace.decide.load import watermark
 from tailrace.errors import NotFound, SourceChanged
 from tailrace.jobs.load import table_spec, unloaded
 from tailrace.landing import Landing
-from tailrace.landing.segments import unpacked
 from tailrace.model.keys import KeySchema, canonical_key
 from tailrace.model.manifest import Gap, Manifest
 from tailrace.model.numbers import canonical_number
@@ -508,9 +508,9 @@ class _Verification:
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of a gzip'd segment."""
+    """The lines of a segment, which may be a file of an export: as a load reads it."""
     rest = b""
-    for chunk in unpacked(chunks):
+    for chunk in inflate(chunks):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
     if rest:

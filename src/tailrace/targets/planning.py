@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,8 @@ from tailrace.model.keys import KeySchema
 from tailrace.model.schema import Column
 from tailrace.targets.taking import taken
 from tailrace.targets.target import LedgerRow, Limits, Load, LoadedSegment, Mode, TableSpec
+
+BATCH_ROWS: Final = 1_024  # rows in a batch that is read: of the largest items far less than the 2 GiB that Arrow takes
 
 META_TYPES: dict[str, pa.DataType] = {
     "_tr_op": pa.string(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -19,12 +20,12 @@ from tailrace.clock import Clock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetContended, UsageInvalid, UserFault
 from tailrace.model.schema import Column, ColumnType
 from tailrace.targets.numbers import canonical_sql
+from tailrace.targets.planning import BATCH_ROWS
 from tailrace.targets.target import Limits
 from tailrace.targets.warehouse.connection import OneSession, StatementFailed, shown
 from tailrace.targets.warehouse.dialect import Dialect
 from tailrace.targets.warehouse.target import WarehouseTarget
 
-BATCH_ROWS: Final = 20_000  # rows in a batch that is read
 CONNECT_SECONDS: Final = 15
 _CONFLICTS: Final = (
     errors.SerializationFailure,
@@ -32,8 +33,15 @@ _CONFLICTS: Final = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
 )
+_IN_THE_WAY: Final = (errors.FeatureNotSupported, errors.DependentObjectsStillExist)
+_TOO_LARGE: Final = (errors.ProgramLimitExceeded, errors.TooManyColumns)
+_FOR_AN_INDEX: Final = "Drop the index that was added, or make it anew on md5(column): an index takes no long values."
 _Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _HOPELESS: Final = ("28", "3D", "42501")  # wrong password, no such database, no privilege
+_REFUSED: Final = re.compile(
+    r"password|pg_hba\.conf|does not exist|no such (database|user)|not permitted to log in|permission denied for"
+)
+"""The same where libpq tells no state, which it never does of a connection that it could not open."""
 
 
 class PostgresDialect(Dialect):
@@ -43,6 +51,10 @@ class PostgresDialect(Dialect):
     name_bytes: ClassVar[int] = 63
     statement_bytes: ClassVar[int] = 16 << 20
     columns_at_once: ClassVar[int] = 500
+    for_wide_items: ClassVar[str] = (
+        "An item has more attributes than a row has room for (docs/targets/postgres.md, Limits): load this table into another"
+        " kind of target, such as DuckDB."
+    )
     text: ClassVar[str] = "TEXT"
     word: ClassVar[str] = "TEXT"
     place: ClassVar[str] = 'TEXT COLLATE "C"'
@@ -70,6 +82,13 @@ class PostgresDialect(Dialect):
 
     def shown(self, expression: str, column: ColumnType) -> str:
         return f"CAST({expression} AS TEXT)" if column.kind == "json" else expression
+
+    def among(self, columns: Sequence[Column], keys: Sequence[Sequence[str | bytes]]) -> Iterator[str]:
+        """As VALUES, which are joined: many ORs are planned in the square of their number."""
+        names = ", ".join(self.quote(column.name) for column in columns)
+        rows = (f"({', '.join(map(self.value_literal, columns, key))})" for key in keys)
+        for portion in self._portions(rows):
+            yield f"({names}) IN (VALUES {', '.join(portion)})"
 
     def hex(self, expression: str) -> str:
         return f"upper(encode({expression}, 'hex'))"
@@ -110,7 +129,12 @@ class PostgresConnection(OneSession):
 
     def __init__(self, settings: dict[str, Any], schema: str, timeout_seconds: float = 600.0) -> None:
         super().__init__()
-        self._settings = {"connect_timeout": CONNECT_SECONDS, "application_name": "tailrace", **settings}
+        self._settings = {
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "tailrace",
+            **settings,
+            "client_encoding": "UTF8",  # as COPY's rows are, whatever the environment, the role or the database says
+        }
         self._schema = schema
         self._timeout_ms = int(timeout_seconds * 1000)
 
@@ -206,15 +230,17 @@ class PostgresConnection(OneSession):
         )
         try:
             connection = psycopg.connect(**self._settings, options=options)
+            _check_encoding(connection)
             for json in ("json", "jsonb"):
                 connection.adapters.register_loader(json, TextLoader)  # as it stands, not as Python makes it
             connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", [self._schema])
             connection.commit()
         except psycopg.Error as error:
             text = _first_line(error)
-            if any((error.sqlstate or "").startswith(state) for state in _HOPELESS) or "password" in text:
+            if any((error.sqlstate or "").startswith(state) for state in _HOPELESS) or _REFUSED.search(str(error)):
                 raise UserFault(
-                    f"PostgreSQL refused the connection: {text}", hint="Check user, password and database."
+                    f"PostgreSQL refused the connection: {text}",
+                    hint="Check user, password and database, and that the server's pg_hba.conf lets them in from here.",
                 ) from error
             raise ServiceUnavailable(
                 f"PostgreSQL cannot be reached: {text}", hint="Nothing was applied; it is tried again."
@@ -252,7 +278,22 @@ def _translated(error: psycopg.Error) -> TailraceError | StatementFailed:
         return ServiceUnavailable(
             f"PostgreSQL could not finish: {text}", hint="Nothing was applied; it is tried again."
         )
+    if isinstance(error, _IN_THE_WAY) and error.diag.message_detail:  # which has values of rows for other errors
+        text = f"{text} ({' '.join(error.diag.message_detail.split())[:500]})"
+        return StatementFailed(text, hint="Drop it, let the load go through, and make it again.")
+    if isinstance(error, _TOO_LARGE):
+        return StatementFailed(text, hint=_FOR_AN_INDEX if "index" in text else PostgresDialect.for_wide_items)
     return StatementFailed(text)
+
+
+def _check_encoding(connection: _Session) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise UserFault(
+            f"The PostgreSQL database is encoded in {encoding}, which cannot hold every text",
+            hint="Name one that was made by CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,6 +36,7 @@ MODES: tuple[Mode, ...] = ("current", "soft_delete", "changelog", "history")
 LOADED_MS = 1_790_000_000_000
 WRITTEN_MS = 1_700_000_000_000  # changes happen in the milliseconds behind it, by their positions
 KNOWN_MS = WRITTEN_MS + 500_000_000  # when all segments are published, so that some changes are older than base rows
+MANY: Final = 1500  # rows or keys: more than a batch takes, or one statement
 
 Item: TypeAlias = Mapping[str, Mapping[str, Any]]
 Op: TypeAlias = Literal["r", "c", "u", "d"]
@@ -785,6 +786,32 @@ class TargetContract:
         )
         assert in_mode.found(["a"], ["b"], ["c"], ["d"], ["a"]) == in_mode.expected()
         assert in_mode.found() == {}
+
+    def test_keys_that_cannot_be_there_are_not_found(self, replica: Replica) -> None:
+        replica.apply((1, [put(1), put(2, "b")]))
+        assert list(replica.found(["a\0"], ["a"], ["\0"], ["x" * 2048], ["a "])) == list(replica.found(["a"]))
+        replica.spec = replace(replica.spec, name="numbers", source="Numbers", keys=NUMBER)
+        for number, (held, others) in enumerate(
+            [("7", ["0.5", "7.4", "1E+100", "9" * 38, "9223372036854775808"]), ("1.25", ["1.254", "9" * 37, "1E-130"])],
+            1,
+        ):
+            replica.apply((number, [Change("u", {"pk": {"N": held}}, number)]))
+            assert len(replica.found([held], *([other] for other in others))) == 1
+            assert replica.found(*([other] for other in others)) == {}
+
+    def test_thousands_of_keys_are_found(self, replica: Replica) -> None:
+        replica.spec = replace(replica.spec, keys=COMPOSITE)
+        keys = [(f"'customer {n % 7}'\\", f"order {n}") for n in range(MANY)]
+        replica.apply((1, [Change("u", {"pk": {"S": a}, "sk": {"S": b}}, n) for n, (a, b) in enumerate(keys[::3], 1)]))
+        found = replica.found(*keys)
+        assert len(found) == len(keys[::3])
+        assert found == replica.shown()
+
+    def test_rows_come_in_batches_that_have_room_for_the_largest_items(self, replica: Replica) -> None:
+        replica.apply((1, [put(n, str(n)) for n in range(1, MANY)]))
+        sizes = [batch.num_rows for batch in replica.target.rows(replica.spec)]
+        assert sum(sizes) == MANY - 1
+        assert max(sizes) * 400_000 < 2**29, "Arrow ends at four times of that, and values may be longer as JSON"
 
     # ---- epochs
 

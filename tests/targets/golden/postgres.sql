@@ -163,7 +163,7 @@ UPDATE "lake"."_tailrace_tables" SET version = 15, applied_through = 8, through_
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders";
 
-SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk" = 'a') OR ("pk" = 'it''s \'));
+SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk") IN (VALUES ('a'), ('it''s \')));
 
 -- soft_delete: made, columns added and widened, rows merged, replayed, swept, read
 
@@ -232,7 +232,7 @@ UPDATE "lake"."orders" SET _tr_deleted = TRUE, _tr_op = 'd', _tr_ts = NULL, _tr_
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (NOT _tr_deleted);
 
-SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (("pk" = 'a') OR ("pk" = 'it''s \')) AND (NOT _tr_deleted);
+SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (("pk") IN (VALUES ('a'), ('it''s \'))) AND (NOT _tr_deleted);
 
 -- changelog: made, columns added and widened, rows merged, replayed, swept, read
 
@@ -285,7 +285,7 @@ INSERT INTO "lake"."orders" ("pk", _tr_op, _tr_pos, _tr_loaded_at, _tr_expired) 
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired FROM (SELECT *, row_number() OVER (PARTITION BY "pk" ORDER BY _tr_pos DESC) AS _tr_newest FROM "lake"."orders") x WHERE _tr_newest = 1 AND _tr_op <> 'd';
 
-SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired FROM (SELECT *, row_number() OVER (PARTITION BY "pk" ORDER BY _tr_pos DESC) AS _tr_newest FROM "lake"."orders" WHERE ("pk" = 'a') OR ("pk" = 'it''s \')) x WHERE _tr_newest = 1 AND _tr_op <> 'd';
+SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired FROM (SELECT *, row_number() OVER (PARTITION BY "pk" ORDER BY _tr_pos DESC) AS _tr_newest FROM "lake"."orders" WHERE ("pk") IN (VALUES ('a'), ('it''s \'))) x WHERE _tr_newest = 1 AND _tr_op <> 'd';
 
 -- history: made, columns added and widened, rows merged, replayed, swept, read
 
@@ -391,7 +391,7 @@ UPDATE "lake"."orders" SET _tr_valid_to = TIMESTAMP '2023-11-20 17:06:40.000000'
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (_tr_is_current);
 
-SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (("pk" = 'a') OR ("pk" = 'it''s \')) AND (_tr_is_current);
+SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (("pk") IN (VALUES ('a'), ('it''s \'))) AND (_tr_is_current);
 
 -- a key of S and S
 
@@ -427,7 +427,7 @@ UPDATE "lake"."_tailrace_tables" SET version = 3, applied_through = 2, through_m
 INSERT INTO "lake"."_tailrace_ledger" VALUES ('orders', 3, 'changes/3', 2, '0000000000000000000000000000000000000000000000000000000000000000', 0, 0, 1, 1790000000000, NULL, NULL, NULL, 0);
 UPDATE "lake"."_tailrace_tables" SET version = 4, applied_through = 3, through_ms = NULL, incarnation = 'table-id-1', fence = 0 WHERE name = 'orders';
 
-SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk" = 'it''s \' AND "sk" = 'it''s \'));
+SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk", "sk") IN (VALUES ('it''s \', 'it''s \')));
 
 -- a key of B
 
@@ -457,7 +457,7 @@ INSERT INTO "lake"."_tailrace_tombstones_1c168adb00d2" SELECT upper(encode(s.c0,
 INSERT INTO "lake"."orders" ("pk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at) SELECT s.c0, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000' FROM "lake"."_tailrace_stage_1c168adb00d2_2_bc609b7f91fb" s WHERE s.op <> 'd';
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_2_bc609b7f91fb";
 
-SELECT "pk" AS "pk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk" = CAST('\x00ff' AS BYTEA)));
+SELECT "pk" AS "pk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk") IN (VALUES (CAST('\x00ff' AS BYTEA))));
 
 -- a key of N and B
 
@@ -487,7 +487,7 @@ INSERT INTO "lake"."_tailrace_tombstones_1c168adb00d2" SELECT CAST(length(rtrim(
 INSERT INTO "lake"."orders" ("pk", "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at) SELECT s.c0, s.c1, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000' FROM "lake"."_tailrace_stage_1c168adb00d2_2_bb196e3e7caa" s WHERE s.op <> 'd';
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_2_bb196e3e7caa";
 
-SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk" = CAST('12.5' AS DECIMAL(38, 1)) AND "sk" = CAST('\x00ff' AS BYTEA)));
+SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk", "sk") IN (VALUES (CAST('12.5' AS DECIMAL(38, 1)), CAST('\x00ff' AS BYTEA))));
 
 CREATE TABLE "lake"."orders" ("pk" NUMERIC(38, 1), "sk" BYTEA, _tr_op TEXT, _tr_ts BIGINT, _tr_pos TEXT COLLATE "C", _tr_loaded_at TIMESTAMP, _tr_deleted BOOLEAN, _tr_expired BOOLEAN, _tr_image_pos TEXT COLLATE "C");
 INSERT INTO "lake"."_tailrace_tables" VALUES ('orders', 2, 'Orders', 'soft_delete', '[{"name": "pk", "type": "N"}, {"name": "sk", "type": "B"}]', 'table-id-1', 0, NULL, 1, 0);
@@ -508,7 +508,7 @@ UPDATE "lake"."orders" SET "pk" = s.c0, "sk" = s.c1, _tr_image_pos = s.pos, _tr_
 INSERT INTO "lake"."orders" ("pk", "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos) SELECT CASE WHEN i.op IS NULL THEN s.c0 ELSE i.c0 END, CASE WHEN i.op IS NULL THEN s.c1 ELSE i.c1 END, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000', s.op = 'd', s.expired, i.pos FROM "lake"."_tailrace_stage_1c168adb00d2_2_bb161bc50be7" s LEFT JOIN "lake"."_tailrace_stage_1c168adb00d2_2_bb161bc50be7" i ON i.is_image AND i.c0 = s.c0 AND i.c1 = s.c1 WHERE s.is_top AND NOT EXISTS (SELECT 1 FROM "lake"."orders" WHERE "orders"."pk" = s.c0 AND "orders"."sk" = s.c1);
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_2_bb161bc50be7";
 
-SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (("pk" = CAST('12.5' AS DECIMAL(38, 1)) AND "sk" = CAST('\x00ff' AS BYTEA))) AND (NOT _tr_deleted);
+SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (("pk", "sk") IN (VALUES (CAST('12.5' AS DECIMAL(38, 1)), CAST('\x00ff' AS BYTEA)))) AND (NOT _tr_deleted);
 
 CREATE TABLE "lake"."orders" ("pk" NUMERIC(38, 1), "sk" BYTEA, _tr_op TEXT, _tr_ts BIGINT, _tr_pos TEXT COLLATE "C", _tr_loaded_at TIMESTAMP, _tr_expired BOOLEAN);
 INSERT INTO "lake"."_tailrace_tables" VALUES ('orders', 2, 'Orders', 'changelog', '[{"name": "pk", "type": "N"}, {"name": "sk", "type": "B"}]', 'table-id-1', 0, NULL, 1, 0);
@@ -527,7 +527,7 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_2_8cce89c7bc08";
 
 INSERT INTO "lake"."orders" ("pk", "sk", _tr_op, _tr_pos, _tr_loaded_at, _tr_expired) SELECT "pk", "sk", 'd', '0002|0|0000000000000000000000000000000000000000', TIMESTAMP '2026-09-21 14:13:20.000000', FALSE FROM (SELECT "pk", "sk", _tr_op, _tr_pos, row_number() OVER (PARTITION BY "pk", "sk" ORDER BY _tr_pos DESC) AS newest FROM "lake"."orders") x WHERE newest = 1 AND _tr_pos < '0002|0|' AND _tr_op <> 'd';
 
-SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired FROM (SELECT *, row_number() OVER (PARTITION BY "pk", "sk" ORDER BY _tr_pos DESC) AS _tr_newest FROM "lake"."orders" WHERE ("pk" = CAST('12.5' AS DECIMAL(38, 1)) AND "sk" = CAST('\x00ff' AS BYTEA))) x WHERE _tr_newest = 1 AND _tr_op <> 'd';
+SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_expired FROM (SELECT *, row_number() OVER (PARTITION BY "pk", "sk" ORDER BY _tr_pos DESC) AS _tr_newest FROM "lake"."orders" WHERE ("pk", "sk") IN (VALUES (CAST('12.5' AS DECIMAL(38, 1)), CAST('\x00ff' AS BYTEA)))) x WHERE _tr_newest = 1 AND _tr_op <> 'd';
 
 CREATE TABLE "lake"."orders" ("pk" NUMERIC(38, 1), "sk" BYTEA, _tr_op TEXT, _tr_ts BIGINT, _tr_pos TEXT COLLATE "C", _tr_loaded_at TIMESTAMP, _tr_valid_from TIMESTAMP, _tr_valid_to TIMESTAMP, _tr_is_current BOOLEAN);
 INSERT INTO "lake"."_tailrace_tables" VALUES ('orders', 2, 'Orders', 'history', '[{"name": "pk", "type": "N"}, {"name": "sk", "type": "B"}]', 'table-id-1', 0, NULL, 1, 0);
@@ -560,7 +560,7 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_2_46bd4a35c112";
 
 INSERT INTO "lake"."_tailrace_tombstones_1c168adb00d2" SELECT CAST(length(rtrim(rtrim(CAST("pk" AS TEXT), '0'), '.')) AS TEXT) || ':' || (rtrim(rtrim(CAST("pk" AS TEXT), '0'), '.')) || (upper(encode("sk", 'hex'))), '0002|0|0000000000000000000000000000000000000000', TIMESTAMP '2023-11-20 17:06:40.000000' FROM "lake"."orders" WHERE _tr_is_current AND _tr_pos < '0002|0|';
 
-SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (("pk" = CAST('12.5' AS DECIMAL(38, 1)) AND "sk" = CAST('\x00ff' AS BYTEA))) AND (_tr_is_current);
+SELECT "pk" AS "pk", "sk" AS "sk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (("pk", "sk") IN (VALUES (CAST('12.5' AS DECIMAL(38, 1)), CAST('\x00ff' AS BYTEA)))) AND (_tr_is_current);
 
 -- a key of N
 
@@ -590,7 +590,7 @@ INSERT INTO "lake"."_tailrace_tombstones_1c168adb00d2" SELECT rtrim(rtrim(CAST(s
 INSERT INTO "lake"."orders" ("pk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at) SELECT s.c0, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000' FROM "lake"."_tailrace_stage_1c168adb00d2_2_a770e2aaa0c2" s WHERE s.op <> 'd';
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_2_a770e2aaa0c2";
 
-SELECT "pk" AS "pk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk" = CAST('12.5' AS DECIMAL(38, 1))));
+SELECT "pk" AS "pk", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk") IN (VALUES (CAST('12.5' AS DECIMAL(38, 1)))));
 
 -- every type
 

@@ -101,7 +101,7 @@ class PostgresServer:
         shutil.rmtree(self.folder, ignore_errors=True)  # what the keeper could not remove
 
     def conninfo(self, database: str = "postgres") -> str:
-        return f"host={self.folder} user={USER} dbname={database} client_encoding=UTF8"
+        return f"host={self.folder} user={USER} dbname={database}"
 
     def _wait(self, pid_file: Path) -> None:
         """Until the server has written that it is ready."""

@@ -115,6 +115,7 @@ async def _connect(server: PostgresServer, database: str) -> psycopg.AsyncConnec
     options = " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items())
     return await psycopg.AsyncConnection.connect(
         server.conninfo(database),
+        client_encoding="UTF8",
         options=options,
         autocommit=True,
         prepare_threshold=None,

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from tailrace.clock import Clock
 from tailrace.errors import OutcomeUnknown, ServiceUnavailable, TailraceError, TargetBusy, UserFault
+from tailrace.targets.planning import BATCH_ROWS
 
 WAIT_SECONDS: Final = 30.0  # how long another program may hold the file before we give up
 PAUSE_SECONDS_MIN: Final = 0.01
@@ -49,7 +50,7 @@ class Session:
     def answer(self, sql: str) -> pa.Table:
         """The result of a statement that a person typed. Ctrl-C ends it: DuckDB itself would not look up from its work."""
         with ThreadPoolExecutor(1, thread_name_prefix="tailrace-query") as pool:
-            running = pool.submit(lambda: self.connection.execute(sql).to_arrow_table())
+            running = pool.submit(lambda: self.connection.execute(sql).to_arrow_table(BATCH_ROWS))
             try:
                 while not running.done():
                     wait([running], AWAKE_SECONDS)

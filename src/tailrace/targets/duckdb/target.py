@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from tailrace.clock import Budget, Clock
 from tailrace.decide.schema import ColumnPlan, folded, plan_columns
-from tailrace.errors import NotFound, UsageInvalid
+from tailrace.errors import NotFound, UsageInvalid, UserFault
 from tailrace.model.schema import Column
 from tailrace.targets.duckdb import internal
 from tailrace.targets.duckdb.dialect import NUL_SHOWN_AS, is_plain_cast, quote, sql_type, widened
 from tailrace.targets.duckdb.file import WAIT_SECONDS, DatabaseFile, Perform, Session, perform_plainly
 from tailrace.targets.duckdb.internal import TableState
 from tailrace.targets.duckdb.merge import META_COLUMNS, ONE_THREAD, RESERVED, Merge, key_expression, key_text
-from tailrace.targets.planning import LIVE, check_fence, fresh, known_ms, ledger_rows, spelled
+from tailrace.targets.planning import BATCH_ROWS, LIVE, check_fence, fresh, known_ms, ledger_rows, spelled
 from tailrace.targets.target import Applied, Ledger, LedgerRow, Limits, Load, TableSpec
-
-BATCH_ROWS: Final = 50_000  # rows in a batch that `rows` gives
 
 
 class DuckDbTarget:
@@ -121,7 +118,7 @@ class DuckDbTarget:
             if state is None:
                 return pa.table({})
             session.connection.register("wanted", pa.table({"key": [key_text(key) for key in keys]}))
-            return session.connection.execute(_live_rows(table, state, "temp.wanted")).to_arrow_table()
+            return session.connection.execute(_live_rows(table, state, "temp.wanted")).to_arrow_table(BATCH_ROWS)
 
     def query(self, sql: str) -> pa.Table:
         """Run one read-only statement. Raises UsageInvalid when DuckDB refuses it, NotFound where nothing was loaded yet."""
@@ -185,6 +182,8 @@ def _definition(table: TableSpec, columns: Sequence[Column]) -> str:
 def _alter(session: Session, table: TableSpec, state: TableState, plan: ColumnPlan) -> None:
     before = {(c.attribute, c.tag): c for c in state.columns}
     rebuilt = {}
+    if plan.widened:
+        _check_indexes(session, table)
     for column in plan.widened:
         old = before[column.attribute, column.tag]
         if is_plain_cast(old.type, column.type):
@@ -195,6 +194,22 @@ def _alter(session: Session, table: TableSpec, state: TableState, plan: ColumnPl
         _rebuild(session, table, rebuilt)
     for column in plan.added:
         session.run(f"ALTER TABLE {_name(table)} ADD COLUMN {quote(column.name)} {sql_type(column.type)}")
+
+
+def _check_indexes(session: Session, table: TableSpec) -> None:
+    """DuckDB changes no column's type of a table that has an index, and an index goes with the table that is rebuilt."""
+    found = session.run(
+        "SELECT index_name FROM duckdb_indexes() WHERE database_name = current_database() AND schema_name = 'main'"
+        " AND lower(table_name) = lower(?) ORDER BY 1",
+        [table.name],
+    )
+    if found:
+        names = ", ".join(quote(name) for (name,) in found)
+        raise UserFault(
+            f"A number needs a wider column, and DuckDB widens none while the table has an index: {names}",
+            hint=f"DROP INDEX {quote(found[0][0])}; make it again once the load is through.",
+            table=table.source,
+        )
 
 
 def _rebuild(session: Session, table: TableSpec, expressions: dict[str, str]) -> None:

@@ -24,9 +24,10 @@ from tailrace.targets.iceberg.commit import MAIN, RowDeletesFound, head_of
 from tailrace.targets.iceberg.fields import Fields
 from tailrace.targets.iceberg.files import DATA_NAME, FileWithoutIds, check_ids
 from tailrace.targets.iceberg.found import STATE, Lake, find, understood
-from tailrace.targets.lake.reading import BATCH_ROWS, FilesOf, asked, is_known, opened
+from tailrace.targets.lake.reading import FilesOf, asked, is_known, opened
 from tailrace.targets.lake.state import LakeState, refused
 from tailrace.targets.planning import (
+    BATCH_ROWS,
     LIVE,
     META_NAMES,
     key_columns,
@@ -101,7 +102,7 @@ class IcebergTarget:
             return pa.table({})
         with self._opened([found.table]) as session:
             session.connection.register("wanted", pa.table({"key": [key_text(key) for key in keys]}))
-            return session.connection.execute(_live_rows(table, found.state, "temp.wanted")).to_arrow_table()
+            return session.connection.execute(_live_rows(table, found.state, "temp.wanted")).to_arrow_table(BATCH_ROWS)
 
     def query(self, sql: str) -> pa.Table:
         """Run one read-only statement over the tables of the namespace. Raises UsageInvalid, NotFound where there are none."""

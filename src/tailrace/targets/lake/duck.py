@@ -18,12 +18,11 @@ from tailrace.targets.duckdb.file import Session, perform_plainly
 from tailrace.targets.duckdb.merge import key_expression, key_text
 from tailrace.targets.lake.files import reading
 from tailrace.targets.lake.reading import asked
-from tailrace.targets.planning import LIVE, META_NAMES, key_columns
+from tailrace.targets.planning import BATCH_ROWS, LIVE, META_NAMES, key_columns
 from tailrace.targets.taking import taken
 from tailrace.targets.target import Mode, TableSpec
 
 FILE: Final = "_tr_file"
-BATCH_ROWS: Final = 50_000  # rows in a batch that `live_rows` gives
 
 
 @contextmanager

@@ -14,8 +14,6 @@ from tailrace.errors import UsageInvalid
 from tailrace.targets.duckdb.dialect import quote
 from tailrace.targets.duckdb.file import Session, perform_plainly
 
-BATCH_ROWS: Final = 50_000  # rows in a batch that is read
-
 
 @dataclass(frozen=True, slots=True)
 class FilesOf:

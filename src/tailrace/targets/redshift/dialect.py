@@ -30,6 +30,9 @@ class RedshiftDialect(Dialect):
     name_bytes: ClassVar[int] = 127
     statement_bytes: ClassVar[int] = 100 * 1024
     columns_at_once: ClassVar[int] = 30
+    for_wide_items: ClassVar[str] = (
+        'Load this table with shape = "super" under another name: it needs a column for all attributes.'
+    )
     text: ClassVar[str] = f"VARCHAR({STRING_BYTES})"
     word: ClassVar[str] = "VARCHAR(1)"
     place: ClassVar[str] = "VARCHAR(64)"

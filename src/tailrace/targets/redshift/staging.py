@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 from tailrace.aws import is_refused_by_condition, translate
 from tailrace.errors import ConfigInvalid, OutcomeUnknown, OutOfTime, SegmentCorrupt, ServiceUnavailable
 from tailrace.model.numbers import canonical_number
+from tailrace.targets.planning import BATCH_ROWS
 
 FILE_BYTES: Final = 64 * 1024 * 1024  # of Arrow data: some files for the slices, none of them tiny
-BATCH_ROWS: Final = 20_000
 DELETE_MAX: Final = 1000  # keys in one DeleteObjects
 
 

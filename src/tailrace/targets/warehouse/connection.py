@@ -13,11 +13,15 @@ from tailrace.clock import Budget
 
 
 class StatementFailed(Exception):
-    """The server refused a statement, and nothing of its transaction was done. `at`: its place in the list."""
+    """The server refused a statement, and nothing of its transaction was done. `at`: its place in the list.
 
-    def __init__(self, message: str, at: int = 0) -> None:
+    `hint`: what a person is to do about it, where that can be told.
+    """
+
+    def __init__(self, message: str, at: int = 0, hint: str = "") -> None:
         super().__init__(message)
         self.at = at
+        self.hint = hint
 
 
 class Connection(Protocol):

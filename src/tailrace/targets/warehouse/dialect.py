@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pyarrow as pa
 
-from tailrace.model.numbers import canonical_number
-from tailrace.model.schema import Column, ColumnType
+from tailrace.model.numbers import DIGITS_MAX, canonical_number
+from tailrace.model.schema import Column, ColumnType, range_of
 from tailrace.targets.numbers import canonical_sql
 from tailrace.targets.planning import META_TYPES
 from tailrace.targets.target import Limits, TableSpec
@@ -39,7 +39,9 @@ class Dialect:
     limits: ClassVar[Limits]
     name_bytes: ClassVar[int]
     statement_bytes: ClassVar[int]
+    columns_max: ClassVar[int] = 1600
     columns_at_once: ClassVar[int]  # added in one transaction
+    for_wide_items: ClassVar[str]  # what to do where an item has more attributes than fit
     boolean: ClassVar[str] = "BOOLEAN"
     place: ClassVar[str]  # the type of an order key, compared byte by byte
     moment: ClassVar[str] = "TIMESTAMP"
@@ -90,6 +92,41 @@ class Dialect:
         if column.type.kind == "number_text":
             return self.text_literal(number)
         return f"CAST('{number}' AS DECIMAL(38, {column.type.scale}))"
+
+    def can_hold(self, column: Column, value: str | bytes) -> bool:
+        """Whether a key attribute's value can stand in its column. Another one is not there, and no literal may say it."""
+        if isinstance(value, bytes) or column.type.kind == "number_text":
+            return True
+        if column.tag != "N":
+            return self.limits.nul or "\0" not in value
+        needs = range_of([canonical_number(value)])
+        return needs.scale <= column.type.scale and needs.whole_digits + column.type.scale <= DIGITS_MAX
+
+    def among(self, columns: Sequence[Column], keys: Sequence[Sequence[str | bytes]]) -> Iterator[str]:
+        """The conditions that one of these keys stands in these columns, as few as the length of a statement allows."""
+        names = [self.quote(column.name) for column in columns]
+        same = (
+            [
+                self.same(name, self.value_literal(column, part), is_text=column.tag == "S")
+                for name, column, part in zip(names, columns, key, strict=True)
+            ]
+            for key in keys
+        )
+        return map(" OR ".join, self._portions(f"({' AND '.join(parts)})" for parts in same))
+
+    def _portions(self, parts: Iterable[str]) -> Iterator[list[str]]:
+        """For half of a statement each, and as long as they are in a literal: UNLOAD takes its query as one."""
+        portion: list[str] = []
+        size = 0
+        for part in parts:
+            length = len(self.text_literal(part).encode()) + len(" OR ")
+            if portion and size + length > self.statement_bytes // 2:
+                yield portion
+                portion, size = [], 0
+            portion.append(part)
+            size += length
+        if portion:
+            yield portion
 
     def meta_type(self, name: str) -> str:
         """The type of one of the columns that we add."""

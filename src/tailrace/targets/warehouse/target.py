@@ -134,7 +134,7 @@ class WarehouseTarget:
                         is_as_before = _version(self._state(load.table)) == _version(before)
                     # Another loader of the same segments may also have applied them, and dropped what was staged.
                     if attempt == ATTEMPTS_MAX or (is_as_before and attempt >= REFUSALS_MAX):
-                        refused = self._refused(load.table, f"cannot be loaded: {error}")
+                        refused = self._refused(load.table, f"cannot be loaded: {error}", error.hint)
                         refused.facts["statement"] = error.at + 1
                         raise refused from error
                     log.info("%s: %s; again", self.name, error)
@@ -153,22 +153,14 @@ class WarehouseTarget:
             state = self._state(table)
             if state is None or not keys:
                 return pa.table({})
-            columns = key_columns(state.columns, table.keys)
-            wanted = " OR ".join(
-                "("
-                + " AND ".join(
-                    self._dialect.same(
-                        self._dialect.quote(column.name),
-                        self._dialect.value_literal(column, part),
-                        is_text=column.tag == "S",
-                    )
-                    for column, part in zip(columns, key, strict=True)
-                )
-                + ")"
-                for key in keys
-            )
-            batches = self._connection.batches(self._live_rows(table, state, wanted), _schema(table, state))
-            return pa.Table.from_batches(batches, schema=_schema(table, state))
+            columns, schema = key_columns(state.columns, table.keys), _schema(table, state)
+            held = [key for key in keys if all(map(self._dialect.can_hold, columns, key))]
+            found = [
+                batch
+                for wanted in self._dialect.among(columns, held)
+                for batch in self._connection.batches(self._live_rows(table, state, wanted), schema)
+            ]
+            return pa.Table.from_batches(found, schema=schema)
 
     def query(self, sql: str) -> pa.Table:
         with self._connection.opened():
@@ -232,6 +224,10 @@ class WarehouseTarget:
         taken = [*RESERVED, *foreign]
         plan = plan_columns(known, load.seen, load.table.keys, reserved=taken)
         plan = spelled(plan, self._dialect.spell, folded, taken)
+        count = len(plan.columns) + len(META_NAMES[load.table.mode]) + len(foreign)
+        if count > self._dialect.columns_max:
+            what = f"would have {count} columns, and the server takes {self._dialect.columns_max}"
+            raise self._refused(load.table, what, self._dialect.for_wide_items)
         before = {(c.attribute, c.tag): c.type for c in known}
         columns = tuple(replace(c, type=self._dialect.fitting(c.type)) for c in plan.columns)
         changed = [c for c in columns if before.get((c.attribute, c.tag), c.type) != c.type]
@@ -337,7 +333,7 @@ class WarehouseTarget:
         try:
             yield
         except StatementFailed as error:
-            raise self._refused(table, f"cannot be read: {error}") from error
+            raise self._refused(table, f"cannot be read: {error}", error.hint) from error
 
     def _state(self, table: TableSpec) -> _State | None:
         """The state of a table; None: never loaded. Raises UserFault where going on would mix or lose rows."""
