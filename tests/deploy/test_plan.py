@@ -556,7 +556,8 @@ class TestNames:
         assert slug_of("prod-orders") == "prod-orders"
 
     def test_the_longest_names_still_fit(self) -> None:
-        text = CHAINED.replace('"replica"', f'"{"r" * 20}"').replace("tables.orders", f'tables."{"T" * 255}"')
+        text = CHAINED.replace('"replica"', f'"{"r" * 20}"')
+        text = text.replace("[tables.orders]", f'[tables."{"T" * 255}"]\nname = "t"')
         deployment = deployment_of(text.replace('"chain_table"', '"step_functions"'))
         for part in deployment.resources:
             if isinstance(part, Function | Role | Schedule):
