@@ -101,7 +101,7 @@ def _path(value: str) -> str:
     return value
 
 
-_TABLE_NAME_BYTES: Final = {"postgres": 63, "redshift": 127}
+_NAME_BYTES: Final = {"postgres": 63, "redshift": 127}  # of a table or a schema
 
 
 def _name(value: str) -> str:
@@ -213,7 +213,9 @@ class PostgresConfig(_Section):
     database: Annotated[str, Field(min_length=1), AfterValidator(_name)] | None = None
     user: Annotated[str, AfterValidator(_name)] | None = None
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = None
-    schema_: Annotated[str, Field(min_length=1, alias="schema"), AfterValidator(_name), _bytes_max(63)] = "public"
+    schema_: Annotated[
+        str, Field(min_length=1, alias="schema"), AfterValidator(_name), _bytes_max(_NAME_BYTES["postgres"])
+    ] = "public"
     mode: Mode | None = None
 
     def settings(self) -> dict[str, str | int]:
@@ -244,7 +246,9 @@ class RedshiftConfig(_Section):
     database: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_name)]
     iam_role: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")]
     staging: Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$"), AfterValidator(_name)]
-    schema_: Annotated[str, Field(min_length=1, alias="schema"), AfterValidator(_name), _bytes_max(127)] = "public"
+    schema_: Annotated[
+        str, Field(min_length=1, alias="schema"), AfterValidator(_name), _bytes_max(_NAME_BYTES["redshift"])
+    ] = "public"
     db_user: Annotated[str, AfterValidator(_name)] | None = None
     secret_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:")] | None = None
     ssm_parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:-]{1,2048}$")] | None = None
@@ -541,7 +545,7 @@ class Config(_Section):
 
     def _check_layout(self, table: str, target: str) -> None:
         kind, name = self.targets[target].kind, self.name_of(table)
-        length, longest = len(name.encode()), _TABLE_NAME_BYTES.get(kind)
+        length, longest = len(name.encode()), _NAME_BYTES.get(kind)
         if longest is not None and length > longest:
             raise _Finding(
                 f"{name!r:.160} has {length} bytes, and a table's name in the target {target!r} ({kind}) {longest} at most",

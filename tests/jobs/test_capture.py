@@ -757,9 +757,6 @@ def test_28_30_31_32_another_table_is_never_mixed_in(changed: dict[str, Any], is
     assert [gap.kind for gap in world.manifest.gaps] == ["stream_replaced"]
 
 
-ELSEWHERE = "arn:aws:dynamodb:us-east-1:999999999999:table/orders"
-
-
 @pytest.mark.parametrize("is_restarted", [True, False])
 @pytest.mark.parametrize("there", ["a stream", "no stream"])
 def test_somebody_elses_credentials_are_refused_and_leave_nothing_behind(there: str, is_restarted: bool) -> None:
@@ -770,10 +767,12 @@ def test_somebody_elses_credentials_are_refused_and_leave_nothing_behind(there: 
     world.catch_up(capturer)
     ours, before = world.source.table, world.manifest
     if there == "a stream":
-        arn = f"{ELSEWHERE}/stream/2026-11-23T00:00:00.000"
+        arn = "arn:aws:dynamodb:us-east-1:999999999999:table/orders/stream/2026-11-23T00:00:00.000"
         world.source.table = replace(ours, account="999999999999", region="us-east-1", table_id="id-2", stream_arn=arn)
     else:
-        off = StreamViewUnsupported("the stream is off", hint="Switch it on.", table_arn=ELSEWHERE)
+        off = StreamViewUnsupported(
+            "the stream is off", hint="Switch it on.", account="999999999999", region="us-east-1"
+        )
         world.source.errors["incarnation"] = [off] * 3
     capturer = world.capturer() if is_restarted else capturer
     world.clock.ms += 11_000

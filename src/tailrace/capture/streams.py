@@ -37,6 +37,7 @@ class DynamoDbStreamSource:
         answer = self._call("DescribeTable", lambda: self._dynamodb.describe_table(TableName=self.table))
         table = answer["Table"]
         view = table.get("StreamSpecification", {}).get("StreamViewType")
+        _, _, _, region, account, _ = table["TableArn"].split(":", 5)
         if view not in USABLE_VIEWS or not table.get("LatestStreamArn"):
             raise StreamViewUnsupported(
                 f"The table's stream is {f'of view type {view}' if view else 'off'}; Tailrace needs new images",
@@ -44,10 +45,10 @@ class DynamoDbStreamSource:
                 "--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
                 + (" (switch the old stream off first)" if view else ""),
                 table=self.table,
-                table_arn=table["TableArn"],
+                account=account,
+                region=region,
             )
         self._stream_arn = table["LatestStreamArn"]
-        _, _, _, region, account, _ = self._stream_arn.split(":", 5)
         return Incarnation(
             account=account,
             region=region,

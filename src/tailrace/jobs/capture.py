@@ -294,9 +294,8 @@ class Capturer:
         try:
             found = self._source.incarnation()
         except StreamViewUnsupported as error:
-            if "table_arn" in error.facts:
-                _, _, _, region, account, _ = str(error.facts["table_arn"]).split(":", 5)
-                check_place(account, region, known)
+            if "account" in error.facts:
+                check_place(str(error.facts["account"]), str(error.facts["region"]), known)
             self._refuse(error.message)
         check_place(found.account, found.region, known)
         if found != known:

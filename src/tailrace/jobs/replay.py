@@ -106,7 +106,9 @@ def _listed(landing: Landing, published: Published, name: str) -> Segment | None
 
 
 def _window_end(landing: Landing, published: Published, origin: str | None) -> int | None:
-    """Of the window whose segment `origin` is: it comes first in the order of what was in it."""
+    """Of the window whose segment `origin` is: it comes first in the order of what was in it. None: met in capture."""
+    if origin is None:
+        return None
     return next((s.window_end for s in landing.newest_first(published.manifest) if s.name == origin), None)
 
 
