@@ -1,10 +1,10 @@
 -- current: made, columns added and widened, rows merged, replayed, swept, read
 
-SELECT table_name, column_name, data_type || CASE WHEN data_type = 'numeric' AND numeric_scale IS NOT NULL THEN '(' || numeric_precision || ',' || numeric_scale || ')' ELSE '' END FROM information_schema.columns WHERE table_schema = 'lake' AND table_name IN ('_tailrace_ledger', 'orders') ORDER BY table_name, ordinal_position;
+SELECT c.relname, a.attname, CASE WHEN t.typcategory = 'A' THEN 'ARRAY' WHEN t.typname = 'numeric' THEN format_type(t.oid, a.atttypmod) ELSE format_type(t.oid, NULL) END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE n.nspname = 'lake' AND c.relname IN ('_tailrace_ledger', 'orders') AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attnum;
 SELECT format, source, mode, keys, incarnation, applied_through, through_ms, version, fence FROM "lake"."_tailrace_tables" WHERE name = 'orders';
 SELECT number, through_ms FROM "lake"."_tailrace_ledger" WHERE table_name = 'orders' AND number >= (SELECT applied_through FROM "lake"."_tailrace_tables" WHERE name = 'orders') ORDER BY number;
 SELECT substring(attribute, 1, 15000), "tag", name, kind, scale, int64, whole_digits, number_scale FROM "lake"."_tailrace_columns" WHERE table_name = 'orders' ORDER BY place;
-SELECT table_name FROM information_schema.tables WHERE table_schema = 'lake' AND table_name LIKE '_tailrace_stage_1c168adb00d2_%';
+SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'lake' AND c.relname LIKE '_tailrace_stage_1c168adb00d2_%' AND c.relkind IN ('r', 'p', 'v', 'm', 'f');
 
 CREATE TABLE IF NOT EXISTS "lake"."_tailrace_tables" ("name" TEXT, "format" BIGINT, "source" TEXT, "mode" TEXT, "keys" TEXT, "incarnation" TEXT, "applied_through" BIGINT, "through_ms" BIGINT, "version" BIGINT, "fence" BIGINT);
 CREATE TABLE IF NOT EXISTS "lake"."_tailrace_columns" ("table_name" TEXT, "place" BIGINT, "attribute" TEXT, "tag" TEXT, "name" TEXT, "kind" TEXT, "scale" BIGINT, "int64" BOOLEAN, "whole_digits" BIGINT, "number_scale" BIGINT);

@@ -42,13 +42,16 @@ CREATE FUNCTION standin_name(v text) RETURNS text STABLE LANGUAGE sql AS
 CREATE VIEW svv_redshift_columns AS
   SELECT 'dev'::text AS database_name, standin_name(n.nspname) AS schema_name, standin_name(c.relname) AS table_name,
     standin_name(a.attname) AS column_name,
-    row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum)::integer AS ordinal_position,
+    (SELECT count(*) FROM pg_attribute b WHERE b.attrelid = a.attrelid AND b.attnum BETWEEN 1 AND a.attnum
+      AND NOT b.attisdropped)::integer AS ordinal_position,
     CASE WHEN t.typname LIKE 'varchar(%' THEN 'character varying' || substr(t.typname::text, 8)
          WHEN t.typtype = 'd' THEN t.typname::text
          ELSE format_type(a.atttypid, a.atttypmod) END AS data_type,
-    pg_get_expr(d.adbin, d.adrelid) AS column_default, CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable
+    (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum)
+      AS column_default,
+    CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+  JOIN pg_type t ON t.oid = a.atttypid
   WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v')
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%';
 """

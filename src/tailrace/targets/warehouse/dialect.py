@@ -230,17 +230,8 @@ class Dialect:
 
     def columns_of(self, schema: str, tables: Sequence[str]) -> str:
         """The statement that gives table, column and its type, of these tables and views, in order."""
-        wanted = ", ".join(self.text_literal(table) for table in tables)
-        return (
-            "SELECT table_name, column_name, data_type || CASE WHEN data_type = 'numeric' AND numeric_scale IS NOT NULL"
-            " THEN '(' || numeric_precision || ',' || numeric_scale || ')' ELSE '' END FROM information_schema.columns"
-            f" WHERE table_schema = {self.text_literal(schema)} AND table_name IN ({wanted})"
-            " ORDER BY table_name, ordinal_position"
-        )
+        raise NotImplementedError
 
     def tables_like(self, schema: str, prefix: str) -> str:
         """The statement that gives the names of tables that begin so."""
-        return (
-            "SELECT table_name FROM information_schema.tables"
-            f" WHERE table_schema = {self.text_literal(schema)} AND table_name LIKE {self.text_literal(prefix + '%')}"
-        )
+        raise NotImplementedError
