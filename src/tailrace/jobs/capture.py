@@ -632,17 +632,17 @@ class Capturer:
         return None if reader is not None and reader.checked and not reader.refused else pause
 
     def _give_way(self) -> None:
-        """Somebody published first. Another job: go on on top of it. Another capturer: forget what it has published, stand by."""
+        """Somebody published first. Another job: go on on top of it. Another capturer: forget what was read, and stand by.
+
+        Also of shards that it left as they were: what we have read of one since yesterday may have been trimmed before it looked.
+        """
         before = None if self._published is None else self._manifest
         self._adopt(self._landing.load())
         after = None if self._published is None else self._manifest
         if before is not None and after is not None and _captured(before) == _captured(after):
             return
-        for shard_id in list(self._readers):
-            if before is None or after is None or before.shards.get(shard_id) != after.shards.get(shard_id):
-                del self._readers[shard_id]
-        if not self._has_news():
-            self._buffered_since = None
+        self._readers.clear()
+        self._buffered_since = None
         self._standby_until = self._clock.monotonic() + STANDBY_SECONDS * self._jitter.uniform(0.5, 1.0)
         log.info("another worker captures %s; standing by", self._landing.table)
 

@@ -45,11 +45,13 @@ class RepairJudge(ScanJudge):
     items: Mapping[str, Mapping[str, Any]] = field(kw_only=True)
     unsure: Collection[str] = field(kw_only=True)
     hits: Counter[str] = field(kw_only=True)
+    has_base: bool = field(kw_only=True)
     ended: dict[int, str] = field(default_factory=dict)  # numbers of streams that are no more, and which one it was
     stream: str = ""  # of the newest repair's epoch
     untold_ms: dict[str, int] = field(default_factory=dict)  # when a key was last written without a stream
     born_ms: dict[str, int] = field(default_factory=dict)  # since when a key has been there without a break
     begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
+    earlier: set[int] = field(default_factory=set)  # numbers that were written before the newest repair began
 
     def is_lost(self, number: int) -> bool:
         return number in self.ended or ScanJudge.is_lost(self, number)
@@ -82,6 +84,7 @@ class RepairJudge(ScanJudge):
         assert manifest.repair is not None
         self.scanned.clear()
         self.begun_ms[manifest.epoch] = self.clock.ms
+        self.earlier = set(self.changes)
         self.stream = manifest.incarnation.stream_arn
         if manifest.incarnation.table_id != before.incarnation.table_id:
             self.hits["repair of another table"] += 1
@@ -171,6 +174,7 @@ class RepairJudge(ScanJudge):
         late = {self.changes[n].key for n in self.lost} | {k for k, ms in self.untold_ms.items() if ms >= begun_ms}
         if manifest.incarnation.table_id != self.backups.table_id:
             return  # another table has the name now, which the next look will tell
+        late |= self.untellable(manifest)
         told = self._told(f"{manifest.epoch:04d}|" if manifest.repair.kind == "full" else "")
         rest = sorted(n for numbers in self.unpublished.values() for n in numbers if not self.is_lost(n))
         for number in rest:
@@ -185,15 +189,20 @@ class RepairJudge(ScanJudge):
             if not is_same and not (values is None and item is None):
                 raise Violation("I14", f"{manifest.repair} healed, and {key} is {item}, published is {values}")
 
+    def untellable(self, manifest: Manifest) -> set[str]:
+        """Keys of changes that were over before capture began, where no base was ever read."""
+        if self.has_base or manifest.oldest_epoch > 1:
+            return set()
+        return {self.changes[n].key for n in self.early - self.published_in.keys()}
+
     def _is_made_up_for(self, number: int) -> bool:
         """The newest repair began behind it, and no older change of its key has come behind what the repair read.
 
         Of a stream that was replaced before it began nothing comes any more, but of one that was replaced since.
         """
-        change = self.changes[number]
         is_over = self.ended.get(number, self.stream) != self.stream
-        is_behind = not is_over and 0 < self.newest.get((change.key,), 0) < number
-        return bool(self.begun_ms) and change.ms <= max(self.begun_ms.values()) and not is_behind
+        is_behind = not is_over and 0 < self.newest.get((self.changes[number].key,), 0) < number
+        return number in self.earlier and not is_behind
 
     def _told(self, first: str) -> dict[str, Any]:
         """What all segments make of each key, without those of older epochs where these are swept."""
@@ -247,6 +256,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
             "items": self.items,
             "unsure": self.unsure,
             "hits": self.hits,
+            "has_base": self.base != "none",
         }
         judge = super().make_judge(**parts, **more)
         assert isinstance(judge, RepairJudge)
@@ -439,8 +449,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
                     raise Violation("I2", f"{number} was never published")
                 if not judge.is_excused(number):
                     raise Violation("I14", f"{number} was lost, and no gap tells")
-        if self.base == "none" and manifest.oldest_epoch == 1:  # what was over before capture began nobody can tell
-            self.unsure.update(judge.changes[n].key for n in judge.early - judge.published_in.keys())
+        self.unsure.update(judge.untellable(manifest))
 
 
 class _Stream:
