@@ -892,6 +892,26 @@ def test_48_a_zombie_that_resumes_publishes_nothing() -> None:
     world.check()
 
 
+def test_48_a_zombie_keeps_nothing_that_was_trimmed_before_its_heir_looked() -> None:
+    """Else the older of two changes would be published, and the gap behind it be told as if all before now were captured."""
+    world = World()
+    world.source.page_records = 1
+    world.source.write("a", 1)
+    world.source.write("a", 2)
+    world.source.age(DAY - 3600)  # old when capture begins
+    zombie = world.capturer(flush_seconds=DAY)
+    world.run(zombie, 60, until=lambda: zombie._has_news())
+    world.source.age(2 * 3600)
+    world.catch_up()
+    assert world.manifest.captured_through_ms is not None
+    world.run(zombie, 600)
+    assert published(world.landing) == []
+    assert world.manifest.gaps == ()
+    world.source.write("a", 3)
+    world.run(world.capturer(), 60)
+    assert [number for number, _ in published(world.landing)] == [world.source.log[-1].number]
+
+
 # ---- rows 57-58: poison
 
 
