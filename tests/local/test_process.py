@@ -177,6 +177,7 @@ def test_everything_is_kept_across_a_restart(tmp_path: Path) -> None:
 def test_closing_the_terminal_keeps_the_state(tmp_path: Path) -> None:
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup hands on that it is ignored
         os.execv(sys.executable, [sys.executable, "-m", "tailrace", "--json", "local", "--port=0", f"--dir={tmp_path}"])
     said = b""
     while b"}" not in said:
