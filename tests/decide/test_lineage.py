@@ -24,7 +24,7 @@ from tailrace.decide.lineage import (
     seen_open,
     unread_beyond_retention,
 )
-from tailrace.model.manifest import Gap, ShardState
+from tailrace.model.manifest import Gap, GapState, ShardState
 from tailrace.model.positions import SequenceNumber
 from tailrace.model.shards import ShardInfo
 
@@ -282,6 +282,21 @@ def test_a_gap_of_a_shard_is_no_look_at_the_listing() -> None:
     listing = [info("a"), info("b")]
     shards, _ = merge(found.shards, listing, now_ms=now_ms, gaps=found.gaps)
     assert shards["b"].since_ms == T0
+
+
+@pytest.mark.parametrize(
+    ("after", "gap_state", "is_told"), [(None, "detected", True), (None, "closed", False), (N(7), "detected", False)]
+)
+def test_a_child_listed_behind_one_that_was_read_too_late_was_not_read_in_time_either(
+    after: SequenceNumber | None, gap_state: GapState, is_told: bool
+) -> None:
+    known = {"p": state(last=N(9), mark=N(9), finished_ms=T0), "a": state("p")}
+    gaps = [Gap("stream_trimmed", "nobody read it", T0, "a", after, gap_state)]
+    listing = [info("p", last=9), info("a", "p"), info("b", "p"), info("elsewhere", "a")]
+    shards, found = merge(known, listing, gaps=gaps)
+    assert found == ([("stream_trimmed", "b")] if is_told else [])
+    again = [*gaps, Gap("stream_trimmed", "", T0, "b")]
+    assert merge(shards, listing, gaps=again)[1] == []
 
 
 def test_a_shard_first_listed_today_was_looked_at_today() -> None:

@@ -96,6 +96,7 @@ def merge_listing(
             shards[shard.parent] = ShardState(parent=None, since_ms=_born_after(None, known, {}, open_ms, now_ms))
     shards.update(added.shards)
     found.extend(added.gaps)
+    found.extend(_lost_with_a_sibling(known, gaps, added.shards, now_ms))
     found.extend(_childless_too_long(shards, gaps, now_ms))
     told = {(gap.kind, gap.shard) for gap in gaps}
     return Lineage(shards, tuple(gap for gap in found if (gap.kind, gap.shard) not in told))
@@ -203,6 +204,19 @@ def closed_leaves(shards: Mapping[str, ShardState], gaps: Sequence[Gap]) -> tupl
         for shard_id, shard in sorted(shards.items())
         if shard.finished_ms is not None and shard_id not in parents and shard_id not in given_up
     )
+
+
+def _lost_with_a_sibling(
+    known: Mapping[str, ShardState], gaps: Sequence[Gap], added: Mapping[str, ShardState], now_ms: int
+) -> list[Gap]:
+    """Children that are listed after another one of their parent, of which a gap says that nobody read it in time.
+
+    By then the watermark is that of the first one, and tells no more how long nobody has read these.
+    """
+    unread = {gap.shard for gap in gaps if gap.kind == "stream_trimmed" and gap.after is None and gap.state != "closed"}
+    lost = {shard.parent for shard_id, shard in known.items() if shard_id in unread and shard.parent is not None}
+    reason = "nobody read the stream when it began, nor another child of its parent in time"
+    return [Gap("stream_trimmed", reason, now_ms, i) for i, shard in added.items() if shard.parent in lost]
 
 
 def _childless_too_long(shards: Mapping[str, ShardState], gaps: Sequence[Gap], now_ms: int) -> list[Gap]:
