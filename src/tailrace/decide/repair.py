@@ -49,12 +49,13 @@ def why_not_window(
         return "the base was not complete"
     start = missing_since(manifest)
     was_read_whole = manifest.epoch_kind == "full"
+    # Another worker's clock says when the base was read: to the table's own, it may have been minutes later.
     if (
         base is not None
         and base.shows_ms is not None
         and start is not None
         and was_read_whole
-        and base.shows_ms > start * 1000
+        and base.shows_ms + EXPORT_MARGIN_MS > start * 1000
     ):
         return "the base was read after the first of the missing changes may have happened"
     if restorable is None:
@@ -149,5 +150,6 @@ def is_touched(segment: Segment, repair: RepairState) -> bool:
     assert repair.start is not None
     newest_ms = segment.newest_change_ms
     if newest_ms is None and segment.kind == "base":
-        newest_ms = segment.published_ms  # keys that a repair before this one has read
+        # Keys that a repair before this one has read; the clock of its worker may have been minutes behind.
+        newest_ms = segment.published_ms + EXPORT_MARGIN_MS
     return segment.epoch < repair.epoch and newest_ms is not None and newest_ms >= repair.start * 1000 - 1000
