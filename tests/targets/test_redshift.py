@@ -23,6 +23,7 @@ ROLE = "arn:aws:iam::111122223333:role/RedshiftCopy"
 class TestRedshift(TargetContract):
     ledger_table = "_tailrace_ledger"
     holds_nul = False
+    joins = True
     string_bytes = 60_000  # a row of a query has 64 KB at most
 
     @pytest.fixture(autouse=True)

@@ -132,7 +132,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one `apply` did. `skipped`: segments that another loader had applied before."""
+    """What one `apply` did. `skipped`: segments that another loader had applied before.
+
+    Who finds the very load under way that another loader began waits for it, and tells of its segments and rows as well.
+    """
 
     segments: int
     skipped: int

@@ -37,11 +37,9 @@ CREATE TABLE standin_names (short_name text PRIMARY KEY, full_name text NOT NULL
 CREATE TABLE sys_load_error_detail (
   start_time timestamp DEFAULT getdate(), table_name text, file_name text, line_number bigint, column_name text,
   column_type text, error_code integer, error_message text);
-CREATE FUNCTION standin_name(v text) RETURNS text STABLE LANGUAGE sql AS
-  $$ SELECT coalesce((SELECT full_name FROM pg_catalog.standin_names WHERE short_name = v), v) $$;
 CREATE VIEW svv_redshift_columns AS
-  SELECT 'dev'::text AS database_name, standin_name(n.nspname) AS schema_name, standin_name(c.relname) AS table_name,
-    standin_name(a.attname) AS column_name,
+  SELECT 'dev'::text AS database_name, coalesce(schemas.full_name, n.nspname) AS schema_name,
+    coalesce(tables.full_name, c.relname) AS table_name, coalesce(columns.full_name, a.attname) AS column_name,
     (SELECT count(*) FROM pg_attribute b WHERE b.attrelid = a.attrelid AND b.attnum BETWEEN 1 AND a.attnum
       AND NOT b.attisdropped)::integer AS ordinal_position,
     CASE WHEN t.typname LIKE 'varchar(%' THEN 'character varying' || substr(t.typname::text, 8)
@@ -52,6 +50,9 @@ CREATE VIEW svv_redshift_columns AS
     CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN standin_names schemas ON schemas.short_name = n.nspname
+  LEFT JOIN standin_names tables ON tables.short_name = c.relname
+  LEFT JOIN standin_names columns ON columns.short_name = a.attname
   WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v')
     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_toast%';
 """

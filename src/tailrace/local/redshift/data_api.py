@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import random
 import time
 import uuid
@@ -54,6 +55,7 @@ class _Execution:
     token: str
     steps: list[_Step]
     is_batch: bool
+    name: str
     created: float
     updated: float
     session: _KeptSession | None
@@ -90,7 +92,9 @@ class DataApi:
         self._strike = strike
         self._random = random.Random(seed)
         self._databases = Databases()
-        self._executions: dict[str, _Execution] = {}
+        self._executions: dict[str, _Execution] = {}  # the oldest first
+        self._by_token: dict[tuple[str, Owner], _Execution] = {}
+        self._going_on: set[str] = set()
         self._sessions: dict[str, _KeptSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: dict[str, asyncio.Server] = {}
@@ -156,14 +160,15 @@ class DataApi:
             raise _invalid("ClientToken was used for another request")
         if execution is None:
             _check(request, sqls)
-            if sum(known.status in ACTIVE for known in self._executions.values()) >= ACTIVE_MAX:
+            if len(self._going_on) >= ACTIVE_MAX:
                 raise ServiceError("ActiveStatementsExceededException", f"Active statements exceed {ACTIVE_MAX}")
             now = self._now()
             steps = [_Step(sql, updated=now) for sql in sqls]
-            session = self._session_of(request, owner)
-            execution = _Execution(self._id(), owner, plain, token, steps, is_batch, now, now, session)
+            session, name = self._session_of(request, owner), str(request.get("StatementName", ""))
+            execution = _Execution(self._id(), owner, plain, token, steps, is_batch, name, now, now, session)
             execution.query = self._random.getrandbits(31)
-            self._executions[execution.id] = execution
+            self._executions[execution.id] = self._by_token[token, owner] = execution
+            self._going_on.add(execution.id)
             self._start(self._run(execution))
         await self._wait(execution, request)
         answer = {"Id": execution.id, "CreatedAt": execution.created, **_where(execution)}
@@ -192,10 +197,8 @@ class DataApi:
         return kept
 
     def _of_token(self, token: str, owner: Owner) -> _Execution | None:
-        for execution in self._executions.values():
-            if (execution.token, execution.owner) == (token, owner) and self._now() < execution.created + TOKEN_SECONDS:
-                return execution
-        return None
+        execution = self._by_token.get((token, owner))
+        return execution if execution is not None and self._now() < execution.created + TOKEN_SECONDS else None
 
     def _id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128)))
@@ -217,10 +220,11 @@ class DataApi:
         except Exception as error:  # a defect or a missing PostgreSQL: whoever asks after the statement is to see it
             execution.status, execution.error = "FAILED", f"{type(error).__name__}: {error}"
         finally:
+            self._going_on.discard(execution.id)
             for step in execution.steps:
                 step.status = "ABORTED" if step.status in ACTIVE else step.status
             if execution.running is not None and execution.session is None:
-                await execution.running.close()
+                await execution.running.release()
             if execution.session is not None:
                 execution.session.busy = False
                 execution.session.until = self._now() + execution.session.seconds
@@ -343,9 +347,9 @@ class DataApi:
         found = [
             execution
             for execution in reversed(self._executions.values())
-            if execution.owner == owner
+            if execution.name.startswith(prefix)  # first: it leaves few of a day's statements
+            and execution.owner == owner
             and status in ("ALL", execution.status)
-            and str(execution.request.get("StatementName", "")).startswith(prefix)
             and all(request[name] == execution.request.get(name) for name in _PLACES if name in request)
         ]
         start = _offset(request.get("NextToken"), len(found))
@@ -390,9 +394,13 @@ class DataApi:
 
     async def _forget_what_is_old(self) -> None:
         now = self._now()
-        for execution in list(self._executions.values()):
-            if execution.status not in ACTIVE and now >= execution.created + KEPT_SECONDS:
+        known = self._executions.values()
+        for execution in list(itertools.takewhile(lambda each: now >= each.created + KEPT_SECONDS, known)):
+            if execution.status not in ACTIVE:
                 del self._executions[execution.id]
+                named = (execution.token, execution.owner)
+                if self._by_token.get(named) is execution:  # else it was used again since
+                    del self._by_token[named]
         for kept in list(self._sessions.values()):
             if not kept.busy and now >= kept.until:
                 del self._sessions[kept.id]
@@ -486,7 +494,7 @@ def _listed(execution: _Execution) -> dict[str, Any]:
     return {
         "Id": execution.id,
         "Status": execution.status,
-        "StatementName": execution.request.get("StatementName", ""),
+        "StatementName": execution.name,
         "CreatedAt": execution.created,
         "UpdatedAt": execution.updated,
         "IsBatchStatement": execution.is_batch,

@@ -22,6 +22,7 @@ from tailrace.local.redshift.types import SqlType
 from tailrace.local.redshift.unloading import PutObject, arrow_of, files_of
 
 DATABASE: Final = "dev"
+SPARE_MAX: Final = 2  # connections of a database that wait for the next session
 Strike: TypeAlias = Callable[[str], Fault | None]
 """Asked with the first word of each statement; the fault that meets it."""
 
@@ -98,13 +99,15 @@ class Databases:
                     await connection.execute(f"CREATE DATABASE {name}")
                 self._prepared[warehouse] = Prepared(await _connect(self._server, name), name)
             prepared = self._prepared[warehouse]
-        return Session(await _connect(self._server, prepared.name), prepared, get_object, put_object, strike)
+        connection = prepared.spare.pop() if prepared.spare else await _connect(self._server, prepared.name)
+        return Session(connection, prepared, get_object, put_object, strike)
 
     async def close(self) -> None:
         """Stop the server."""
         for prepared in self._prepared.values():
-            with suppress(psycopg.Error):
-                await prepared.connection.close()
+            for connection in (prepared.connection, *prepared.spare):
+                with suppress(psycopg.Error):
+                    await connection.close()
         self._prepared.clear()
         if self._server is not None:
             await asyncio.to_thread(self._server.stop)
@@ -126,12 +129,13 @@ async def _connect(server: PostgresServer, database: str) -> psycopg.AsyncConnec
 class Prepared:
     """What must exist in a database before a statement runs: domains and the names that were shortened.
 
-    On a connection of its own, so that it outlives the transaction that needs it.
+    On a connection of its own, so that it outlives the transaction that needs it. `spare`: connections as good as new ones.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], name: str) -> None:
         self.connection = connection
         self.name = name
+        self.spare: list[psycopg.AsyncConnection[Any]] = []
         self.names: dict[str, str] = {}
         self._domains: set[SqlType] = set()
         self._lock = asyncio.Lock()
@@ -240,6 +244,16 @@ class Session:
     async def close(self) -> None:
         """An open transaction is rolled back."""
         await self._connection.close()
+
+    async def release(self) -> None:
+        """As `close`, but the connection may serve the next session: PostgreSQL takes milliseconds to know its catalog."""
+        is_fit = not (self._connection.closed or self.in_transaction or self._cancelled.is_set())
+        if is_fit and len(self._prepared.spare) < SPARE_MAX:
+            with suppress(psycopg.Error):
+                await self._connection.execute("DISCARD ALL")
+                self._prepared.spare.append(self._connection)
+                return
+        await self.close()
 
     # ---- inside
 
