@@ -10,19 +10,22 @@ import time
 from dataclasses import asdict
 
 from tailrace.testing.sim.defects import DEFECTS, catch_all
-from tailrace.testing.sim.plan import Plan, draw
+from tailrace.testing.sim.plan import CAPTURES, Plan, draw
 from tailrace.testing.sim.run import Summary, digest, run_one, run_parallel
 from tailrace.testing.sim.shrink import shrink
 from tailrace.testing.sim.world import Outcome
 
 SECONDS_BETWEEN_LINES = 10.0
+SEEDS_HELP = (
+    f"run these histories; {len(CAPTURES)} kinds take turns, so step {len(CAPTURES)} keeps to one, e.g. 3:4000:8"
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tailrace.testing.sim", description="Simulated histories of a table."
     )
-    parser.add_argument("--seeds", metavar="FROM:TO", help="run these histories")
+    parser.add_argument("--seeds", metavar="FROM:TO[:STEP]", type=_range, help=SEEDS_HELP)
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--seed", type=int, help="run one history")
     parser.add_argument("--trace", action="store_true", help="with --seed: every effect as a line")
@@ -35,8 +38,15 @@ def main() -> int:
         return _defects(arguments.defects, arguments.jobs)
     if arguments.seed is not None:
         return _one(draw(arguments.seed), trace=arguments.trace, smaller=arguments.shrink)
-    first, _, end = arguments.seeds.partition(":")
-    return _many(range(int(first), int(end)), arguments.jobs)
+    return _many(arguments.seeds, arguments.jobs)
+
+
+def _range(text: str) -> range:
+    try:
+        first, end, *step = map(int, text.split(":"))
+        return range(first, end, *step)
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text} is not like 0:20000 or 3:20000:8") from error
 
 
 def _one(plan: Plan, *, trace: bool, smaller: bool) -> int:
