@@ -90,7 +90,8 @@ class RepairJudge(ScanJudge):
             self.hits["repair of another table"] += 1
         elif manifest.incarnation != before.incarnation:
             self.hits["repair of another stream"] += 1
-        start, lost = manifest.repair.start, [self.changes[n].ms for n in self.lost if n not in self.early]
+        start = manifest.repair.start
+        lost = [self.changes[n].ms for n in self.lost if n not in self.early and not self.is_set_aside(n)]
         since = [gap.since_ms for gap in manifest.open_gaps if gap.since_ms is not None]
         if start is not None and lost and start * 1000 > min(lost):
             raise Violation("I14", f"a repair from {start} on, and what was written at {min(lost)} is missing")
@@ -443,7 +444,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
             )
         for numbers in judge.unpublished.values():
             for number in numbers:
-                if judge.written[number].line is None and judge.is_set_aside(number):
+                if judge.is_set_aside(number):
                     continue
                 if not judge.is_lost(number):
                     raise Violation("I2", f"{number} was never published")

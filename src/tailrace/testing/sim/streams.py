@@ -143,7 +143,7 @@ class StreamJudge(Judge):
         for number in sorted(self.unpublished.get(shard_id, ())):
             if not is_over and number > (shard.mark or 0):
                 break
-            if self.written[number].line is None and self.is_set_aside(number):
+            if self.is_set_aside(number):
                 self.unpublished[shard_id].discard(number)
             elif not self.is_lost(number):
                 raise Violation("I3", f"{number} of {shard_id} is passed over: mark {shard.mark}, finished {is_over}")
@@ -211,9 +211,11 @@ class StreamJudge(Judge):
 
     def is_set_aside(self, number: int) -> bool:
         """A record with a bad envelope stands in quarantine."""
-        payload = self.written[number].payload
+        written = self.written[number]
+        if written.line is not None:
+            return False
         files = Landing(self.store, self.table).quarantined()
-        return any(record.payload == payload for file in files for record in file.records)
+        return any(record.payload == written.payload for file in files for record in file.records)
 
     # ---- at each commit
 
@@ -419,7 +421,7 @@ class StreamWorld(World):
 
     def _check_missing(self, shard_id: str, number: int, manifest: Manifest) -> None:
         judge = self.judge
-        if judge.written[number].line is None and judge.is_set_aside(number):
+        if judge.is_set_aside(number):
             return
         self.unsure.add(judge.changes[number].key)
         if self.is_replaced or (self.is_disordered and manifest.pause is not None):
