@@ -356,7 +356,11 @@ class RepairWorld(ExportTroubles, ScanWorld):
         if not self.is_calm:
             return 0.0
         manifest = self.judge.manifest
-        is_long = manifest is not None and manifest.state == "CATCHING_UP" and self.clock.ms > self.long_calm_ms
+        if manifest is None or manifest.state != "CATCHING_UP":
+            return PATIENCE_SECONDS
+        # Behind a repair as well many shards take a while. So slowly, no tip is reached: iterators live for five minutes.
+        repaired_ms = 0 if manifest.repair is None else manifest.repair.finished_ms or 0
+        is_long = self.clock.ms > max(self.long_calm_ms, repaired_ms + LONG_MS)
         return 120 * PATIENCE_SECONDS if is_long else PATIENCE_SECONDS
 
     # ---- what befalls it
