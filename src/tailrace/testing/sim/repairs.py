@@ -50,6 +50,7 @@ class RepairJudge(ScanJudge):
     stream: str = ""  # of the newest repair's epoch
     untold_ms: dict[str, int] = field(default_factory=dict)  # when a key was last written without a stream
     born_ms: dict[str, int] = field(default_factory=dict)  # since when a key has been there without a break
+    skews: Mapping[str, int] = field(kw_only=True)  # of the clock of each who may begin a repair
     begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
     earlier: set[int] = field(default_factory=set)  # numbers that were written before the newest repair began
 
@@ -81,10 +82,13 @@ class RepairJudge(ScanJudge):
             self._check_export(manifest, added)
 
     def _begun(self, manifest: Manifest, before: Manifest) -> None:
+        """A base is read behind this moment. A window may end soon behind the one when somebody looked at the clock for it."""
         assert manifest.repair is not None
         self.scanned.clear()
-        self.begun_ms[manifest.epoch] = self.clock.ms
-        self.earlier = set(self.changes)
+        looked_ms = manifest.repair.begun_ms - self.skews[manifest.writer]
+        begun_ms = self.clock.ms if manifest.repair.kind == "full" else looked_ms
+        self.begun_ms[manifest.epoch] = begun_ms
+        self.earlier = {number for number, change in self.changes.items() if change.ms <= begun_ms}
         self.stream = manifest.incarnation.stream_arn
         if manifest.incarnation.table_id != before.incarnation.table_id:
             self.hits["repair of another table"] += 1
@@ -141,7 +145,7 @@ class RepairJudge(ScanJudge):
 
     def _check_window(self, repair: RepairState, was: RepairState, added: Sequence[Segment]) -> None:
         """Windows tile what is missing, each whole. [I2, I11]"""
-        if repair.through == was.through:
+        if repair.through == was.through and repair.end == was.end:
             return
         assert repair.start is not None
         assert repair.end is not None
@@ -242,6 +246,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
         self.is_calm, self.long_calm_ms = False, 0
         self.replacements = 0
         self.has_stream = True
+        self.skews: dict[str, int] = {}
         if self.base == "none":
             self.scan = replace(self.scan, items=0)
 
@@ -257,6 +262,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
             "items": self.items,
             "unsure": self.unsure,
             "hits": self.hits,
+            "skews": self.skews,
             "has_base": self.base != "none",
         }
         judge = super().make_judge(**parts, **more)
@@ -273,6 +279,8 @@ class RepairWorld(ExportTroubles, ScanWorld):
         exports = self.plan.setup.exports
         assert exports is not None
         settings = ExportSettings("lake", f"tailrace/{TABLE}", enable_recovery=exports.enable_recovery)
+        writer = f"{process.name}-repair"
+        self.skews[writer] = process.clock.skew_ms
         repairer = Repairer(
             landing,
             FaultySource(self.stream(), process),
@@ -280,7 +288,7 @@ class RepairWorld(ExportTroubles, ScanWorld):
             backups,
             Exporter(backups, landing, settings, process.clock, InlineExecutor()),
             process.clock,
-            f"{process.name}-repair",
+            writer,
             has_base=self.base != "none",
             on_published=process.on_published,
         )
