@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from tailrace.decide.lineage import (
     ABSENT_MS,
     CHILDLESS_MS,
+    CLOCKS_MS,
     RETENTION_MS,
     RETIRE_MS,
     UNREAD_MS,
+    YOUNG_MS,
+    Lineage,
     absent_since,
     closed_leaves,
     first_discovery,
@@ -23,6 +27,7 @@ from tailrace.decide.lineage import (
     ready_shards,
     seen_open,
     unread_beyond_retention,
+    whole_before,
 )
 from tailrace.model.manifest import Gap, GapState, ShardState
 from tailrace.model.positions import SequenceNumber
@@ -37,7 +42,7 @@ def info(shard_id: str, parent: str | None = None, last: int | None = None) -> S
 
 
 def state(parent: str | None = None, **more: object) -> ShardState:
-    return replace(ShardState(parent, since_ms=T0), **more)  # type: ignore[arg-type]
+    return replace(ShardState(parent, since_ms=T0, listed_ms=T0), **more)  # type: ignore[arg-type]
 
 
 def merge(
@@ -49,11 +54,34 @@ def merge(
     gaps: Sequence[Gap] = (),
     open_ms: Mapping[str, int] | None = None,
     missed: Collection[str] = ("a", "b"),
+    through_ms: int | None = None,
 ) -> tuple[Mapping[str, ShardState], list[tuple[str, str | None]]]:
-    lineage = merge_listing(
-        known, gaps, listing, now_ms, open_ms=open_ms or {}, absent_since_ms=absent or {}, missed=missed
-    )
+    lineage = merged(known, gaps, listing, now_ms, open_ms or {}, absent or {}, missed, through_ms)
     return lineage.shards, [(gap.kind, gap.shard) for gap in lineage.gaps]
+
+
+def merged(
+    known: Mapping[str, ShardState],
+    gaps: Sequence[Gap],
+    listing: Sequence[ShardInfo],
+    now_ms: int,
+    open_ms: Mapping[str, int] = MappingProxyType({}),
+    absent: Mapping[str, int] = MappingProxyType({}),
+    missed: Collection[str] = (),
+    through_ms: int | None = None,
+) -> Lineage:
+    """A listing whose answer came at once."""
+    return merge_listing(
+        known,
+        gaps,
+        listing,
+        now_ms,
+        open_ms=open_ms,
+        absent_since_ms=absent,
+        missed=missed,
+        captured_through_ms=through_ms,
+        shown_ms=now_ms,
+    )
 
 
 # ---- the first look
@@ -141,9 +169,7 @@ def test_a_shard_that_a_listing_lacks_for_less_than_a_minute_stays_as_it_is() ->
 @pytest.mark.parametrize("mark", [None, N(3)])
 def test_a_shard_gone_before_it_was_read_to_its_end_is_a_gap(mark: SequenceNumber | None) -> None:
     known = {"a": state(mark=mark, last=N(9)), "b": state("a")}
-    lineage = merge_listing(
-        known, [], [info("b", "a")], T0 + ABSENT_MS, open_ms={}, absent_since_ms={"a": T0}, missed=["a"]
-    )
+    lineage = merged(known, [], [info("b", "a")], T0 + ABSENT_MS, absent={"a": T0}, missed=["a"])
     (gap,) = lineage.gaps
     assert (gap.kind, gap.shard, gap.after, gap.state) == ("shard_vanished", "a", mark, "detected")
     assert lineage.shards["a"].finished_ms == T0 + ABSENT_MS
@@ -192,6 +218,44 @@ def test_a_new_shard_may_be_as_old_as_the_last_listing_that_showed_its_parent_op
     listing = [info("a", last=5), info("b", last=6), info("c", "a"), info("d", "b"), info("e", "d")]
     shards, _ = merge(known, listing, now_ms=T0 + 20, open_ms={"a": T0 + 3})
     assert {i: shards[i].since_ms for i in "cde"} == {"c": T0 + 3, "d": T0 - 7, "e": T0 - 7}
+
+
+@pytest.mark.parametrize(
+    ("parent", "began"),
+    [
+        (state(listed_ms=T0), T0 + CLOCKS_MS),  # the watermark is behind everything in it, but its end
+        (state(listed_ms=T0 + 1), T0),  # by another clock it was listed after that moment
+        (state(listed_ms=None), T0),
+        (state(finished_ms=T0 + 5), T0),  # its end, too
+    ],
+)
+def test_a_new_shard_is_younger_than_what_was_captured_of_an_open_parent(parent: ShardState, began: int) -> None:
+    shards, _ = merge({"a": parent}, [info("a"), info("b", "a")], now_ms=T0 + 10**9, through_ms=T0 + CLOCKS_MS)
+    assert shards["b"].since_ms == began
+
+
+def test_a_shard_was_listed_when_the_answer_came_that_showed_it_first() -> None:
+    shards = merge({"a": state(listed_ms=None)}, [info("a"), info("b", "c")], now_ms=T0 + 7)[0]
+    assert {i: shards[i].listed_ms for i in "abc"} == {"a": T0 + 7, "b": T0 + 7, "c": None}
+    assert merge(shards, [info("a"), info("b", "c")], now_ms=T0 + 9)[0]["a"].listed_ms == T0 + 7
+
+
+@pytest.mark.parametrize(
+    ("child", "before"),
+    [
+        (state("a", since_ms=T0 - 9, listed_ms=T0 - YOUNG_MS + 1), T0 - 9),  # its sibling may not be listed yet
+        (state("a", since_ms=T0 - 9, listed_ms=T0 + 5), T0 - 9),
+        (state("a", since_ms=T0 - 9, listed_ms=T0 - YOUNG_MS), T0),
+        (state("a", since_ms=T0 + 9), T0),
+        (state(None, since_ms=T0 - 9), T0),  # of the first look
+    ],
+)
+def test_behind_the_beginning_of_a_young_shard_changes_of_its_sibling_may_be_missing(
+    child: ShardState, before: int
+) -> None:
+    shards = {"a": state(since_ms=T0 - 99, listed_ms=T0 - 10**9), "b": child}
+    assert whole_before(shards, T0) == before
+    assert whole_before(shards, None) is None
 
 
 def test_a_shard_whose_line_nobody_knows_may_be_as_old_as_any_end_of_a_line_that_is_known() -> None:
@@ -247,7 +311,7 @@ def test_a_shard_that_is_its_own_ancestor_is_read_and_its_broken_order_is_a_gap(
 ) -> None:
     for lineage in (
         first_discovery(listing, "TRIM_HORIZON", T0),
-        merge_listing({}, [], listing, T0, open_ms={}, absent_since_ms={}, missed=[]),
+        merged({}, [], listing, T0),
     ):
         assert {gap.shard for gap in lineage.gaps} == members
         assert {gap.kind for gap in lineage.gaps} == {"lineage_broken"}
@@ -374,7 +438,7 @@ def test_no_shard_is_lost_silently(
         now_ms += minutes * 60_000
         listing = [info(i, parents[i]) for i in sorted(listed)]
         missed = data.draw(st.frozensets(st.sampled_from(sorted(known)))) if known else ()
-        lineage = merge_listing(known, gaps, listing, now_ms, open_ms={}, absent_since_ms=absent, missed=missed)
+        lineage = merged(known, gaps, listing, now_ms, absent=absent, missed=missed)
         known, gaps = dict(lineage.shards), [*gaps, *lineage.gaps]
         absent = dict(absent_since(known, listing, now_ms, before=absent, listed_ms=last_ms))
         last_ms = now_ms

@@ -17,11 +17,13 @@ from tailrace.model.shards import ShardInfo
 RETENTION_MS: Final = 24 * 3600 * 1000  # of a stream
 # One worker counts from another one's look. AWS refuses a clock that is more than five minutes off, so two differ by no more than
 # this, and what may have been lost is told: better a gap where nothing is missing than a missing row without a gap.
-UNREAD_MS: Final = RETENTION_MS - 10 * 60 * 1000
+CLOCKS_MS: Final = 10 * 60 * 1000
+UNREAD_MS: Final = RETENTION_MS - CLOCKS_MS
 RETIRE_MS: Final = 2 * RETENTION_MS  # a finished shard is remembered so long; forgetting it earlier replays the lineage
 ABSENT_MS: Final = (
     60 * 1000
 )  # a listing may lack a shard for a moment; what is gone for good is older than a day anyway
+YOUNG_MS: Final = ABSENT_MS + CLOCKS_MS  # so long after a shard a listing may first show its sibling
 CHILDLESS_MS: Final = 25 * 3600 * 1000  # after that long a child that was never listed has lost records
 # Records this much older than `since_ms` are skipped after LATEST; a larger margin only captures more. AWS refuses clocks that
 # are more than five minutes off, so no write after `since_ms` looks older than this, which is what a base relies on.
@@ -42,7 +44,7 @@ def first_discovery(listing: Sequence[ShardInfo], start: Start, now_ms: int) -> 
     From TRIM_HORIZON everything that is left is read; a parent that is not listed was trimmed before we came. From LATEST only
     open shards are read, from now on, and closed ones count as finished. Children found later always start at TRIM_HORIZON.
     """
-    found = _added({}, listing, now_ms, {})
+    found = _added({}, listing, now_ms, now_ms, {}, None)
     if start == "TRIM_HORIZON":
         return found
     shards = {
@@ -61,8 +63,12 @@ def merge_listing(
     open_ms: Mapping[str, int],
     absent_since_ms: Mapping[str, int],
     missed: Collection[str],
+    captured_through_ms: int | None,
+    shown_ms: int,
 ) -> Lineage:
     """Bring a new listing in; `open_ms` is of `seen_open`, by the listings before this one.
+
+    It was asked for at `now_ms`, and the answer came at `shown_ms`.
 
     A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute, and it is `missed`: reads
     do not find it, or nothing was ever read of it. A parent that nobody knows yet is treated as such a shard.
@@ -76,6 +82,7 @@ def merge_listing(
         if info is not None:
             shards[shard_id] = replace(
                 shard,
+                listed_ms=shown_ms if shard.listed_ms is None else shard.listed_ms,
                 last=shard.last if info.last is None else info.last,
                 parent=info.parent if _learns_parent(shard, info, parents) else shard.parent,
             )
@@ -88,12 +95,14 @@ def merge_listing(
                 found.append(Gap("shard_vanished", reason, now_ms, shard_id, shard.mark))
         elif shard.finished_ms is None or now_ms - shard.finished_ms < RETIRE_MS:
             shards[shard_id] = shard
-    added = _added(shards, [info for info in listing if info.shard_id not in known], now_ms, open_ms)
+    fresh = [info for info in listing if info.shard_id not in known]
+    added = _added(shards, fresh, now_ms, shown_ms, open_ms, captured_through_ms)
     heard_of = known.keys() | listed.keys()
     learned = [shard for shard_id, shard in shards.items() if shard.parent != known[shard_id].parent]
     for shard in [*added.shards.values(), *learned]:
         if shard.parent is not None and shard.parent not in heard_of:  # it came and went, or the next listing shows it
-            shards[shard.parent] = ShardState(parent=None, since_ms=_born_after(None, known, {}, open_ms, now_ms))
+            since_ms = _born_after(None, known, {}, open_ms, captured_through_ms, now_ms)
+            shards[shard.parent] = ShardState(parent=None, since_ms=since_ms)
     shards.update(added.shards)
     found.extend(added.gaps)
     found.extend(_lost_with_a_sibling(known, gaps, added.shards, now_ms))
@@ -112,7 +121,12 @@ def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str
 
 
 def _added(
-    known: Mapping[str, ShardState], listing: Sequence[ShardInfo], now_ms: int, open_ms: Mapping[str, int]
+    known: Mapping[str, ShardState],
+    listing: Sequence[ShardInfo],
+    now_ms: int,
+    shown_ms: int,
+    open_ms: Mapping[str, int],
+    captured_through_ms: int | None,
 ) -> Lineage:
     """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly."""
     parents = _parents(known, listing)
@@ -124,8 +138,8 @@ def _added(
             reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
             gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
             parent = None
-        since_ms = _born_after(parent, known, parents, open_ms, now_ms)
-        shards[info.shard_id] = ShardState(parent=parent, since_ms=since_ms, last=info.last)
+        since_ms = _born_after(parent, known, parents, open_ms, captured_through_ms, now_ms)
+        shards[info.shard_id] = ShardState(parent=parent, since_ms=since_ms, last=info.last, listed_ms=shown_ms)
     return Lineage(shards, tuple(gaps))
 
 
@@ -134,13 +148,17 @@ def _born_after(
     known: Mapping[str, ShardState],
     parents: Mapping[str, str | None],
     open_ms: Mapping[str, int],
+    captured_through_ms: int | None,
     now_ms: int,
 ) -> int:
     """A moment before a child of `parent` began, as late as is certain: when the parent was last seen open, or itself began.
 
     How long listings lacked the child says nothing. A parent that nobody knows began behind some shard without known children.
     """
-    began_ms = {i: s.since_ms for i, s in known.items() if s.since_ms is not None} | dict(open_ms)
+    began_ms = {i: s.since_ms for i, s in known.items() if s.since_ms is not None}
+    if captured_through_ms is not None:
+        began_ms |= {i: captured_through_ms for i, s in known.items() if _was_open(s, captured_through_ms)}
+    began_ms |= {i: max(ms, began_ms.get(i, ms)) for i, ms in open_ms.items()}
     passed: set[str] = set()
     while parent is not None and parent not in began_ms and parent not in passed:
         passed.add(parent)
@@ -149,6 +167,23 @@ def _born_after(
         return began_ms[parent]
     with_children = {shard.parent for shard in known.values()}
     return min((ms for shard_id, ms in began_ms.items() if shard_id not in with_children), default=now_ms)
+
+
+def _was_open(shard: ShardState, captured_through_ms: int) -> bool:
+    """Its changes before the watermark are captured, and its end was not among them."""
+    is_covered = shard.listed_ms is not None and shard.listed_ms + CLOCKS_MS <= captured_through_ms
+    return is_covered and shard.finished_ms is None
+
+
+def whole_before(shards: Mapping[str, ShardState], captured_through_ms: int | None) -> int | None:
+    """Every change before this moment is captured, in children, too, that no listing has shown yet; None: not known.
+
+    A listing may show one child of a shard and the other one a little later; until then the watermark passes its changes.
+    """
+    if captured_through_ms is None:
+        return None
+    young = (s for s in shards.values() if s.listed_ms is not None and s.listed_ms > captured_through_ms - YOUNG_MS)
+    return min([captured_through_ms, *(s.since_ms for s in young if s.parent is not None and s.since_ms is not None)])
 
 
 def seen_open(

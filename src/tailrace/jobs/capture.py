@@ -27,6 +27,7 @@ from tailrace.decide.lineage import (
     seen_open,
     unread_beyond_retention,
     waits,
+    whole_before,
 )
 from tailrace.errors import (
     ConfigInvalid,
@@ -307,7 +308,7 @@ class Capturer:
         """Publish what was read of the stream that we knew, say that it is over, and read nothing of another one."""
         if self._manifest.state != "SOURCE_CHANGED":
             self._flush()
-            since_ms = self._manifest.captured_through_ms
+            since_ms = whole_before(self._manifest.shards, self._manifest.captured_through_ms)
             gap = Gap("stream_replaced", reason, self._clock.now_ms(), since_ms=since_ms)
             self._publish(replace(self._manifest, state="SOURCE_CHANGED", gaps=(*self._manifest.gaps, gap)))
         self._readers.clear()
@@ -354,6 +355,8 @@ class Capturer:
             open_ms=self._open_ms,
             absent_since_ms=self._absent_since,
             missed=[shard_id for shard_id in self._absent_since if self._is_missed(shard_id)],
+            captured_through_ms=manifest.captured_through_ms,
+            shown_ms=self._clock.now_ms(),
         )
 
     def _is_missed(self, shard_id: str) -> bool:
@@ -366,7 +369,7 @@ class Capturer:
     def _publish_gaps(self, lineage: Lineage) -> None:
         for gap in lineage.gaps:
             log.error("changes are missing: shard %s: %s", gap.shard, gap.reason)
-        since_ms = self._manifest.captured_through_ms
+        since_ms = whole_before(lineage.shards, self._manifest.captured_through_ms)
         gaps = (*self._manifest.gaps, *(replace(gap, since_ms=since_ms) for gap in lineage.gaps))
         manifest = replace(self._manifest, shards=lineage.shards, gaps=gaps)
         self._publish(replace(manifest, state=manifest.state if manifest.state == "SOURCE_CHANGED" else "GAP"))

@@ -61,6 +61,7 @@ class ShardState:
     `start`. `since_ms`: it began after that, or that was the first look at the stream; for `LATEST` (only ever at the first
     discovery) it is the moment that was meant: an idle shard has no number to remember. `last` is EndingSequenceNumber where the
     listing showed one.
+    `listed_ms`: when a listing first showed it; None: it is only known as somebody's parent.
     `finished_ms`: read to its end and everything published; kept 48 hours after that and until it left the listing.
     """
 
@@ -70,6 +71,7 @@ class ShardState:
     since_ms: int | None = None
     last: SequenceNumber | None = None
     finished_ms: int | None = None
+    listed_ms: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,11 +81,13 @@ class ShardState:
             "since_ms": self.since_ms,
             "last": None if self.last is None else str(self.last),
             "finished_ms": self.finished_ms,
+            **({} if self.listed_ms is None else {"listed_ms": self.listed_ms}),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ShardState:
-        return build(cls, {**value, "mark": _number(value["mark"]), "last": _number(value["last"])})
+        numbers = {"mark": _number(value["mark"]), "last": _number(value["last"])}
+        return build(cls, {**value, **numbers}, optional=("listed_ms",))
 
 
 @dataclass(frozen=True, slots=True)
