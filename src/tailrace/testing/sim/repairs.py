@@ -364,12 +364,11 @@ class RepairWorld(ExportTroubles, ScanWorld):
         if not self.is_calm:
             return 0.0
         manifest = self.judge.manifest
-        if manifest is None or manifest.state != "CATCHING_UP":
+        if manifest is None or manifest.state != "CATCHING_UP" or self.clock.ms <= self.long_calm_ms:
             return PATIENCE_SECONDS
-        # Behind a repair as well many shards take a while. So slowly, no tip is reached: iterators live for five minutes.
+        # Behind a repair, too, many shards take a while, and slower than the five minutes of an iterator none comes to its tip.
         repaired_ms = 0 if manifest.repair is None else manifest.repair.finished_ms or 0
-        is_long = self.clock.ms > max(self.long_calm_ms, repaired_ms + LONG_MS)
-        return 120 * PATIENCE_SECONDS if is_long else PATIENCE_SECONDS
+        return (12 if self.clock.ms <= repaired_ms + LONG_MS else 120) * PATIENCE_SECONDS
 
     # ---- what befalls it
 
