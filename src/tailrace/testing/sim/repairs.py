@@ -53,6 +53,7 @@ class RepairJudge(ScanJudge):
     skews: Mapping[str, int] = field(kw_only=True)  # of the clock of each who may begin a repair
     begun_ms: dict[int, int] = field(default_factory=dict)  # when an epoch began, by the world's clock
     earlier: set[int] = field(default_factory=set)  # numbers that were written before the newest repair began
+    oldest: int = 1  # the epoch whose base was swept behind last
 
     def is_lost(self, number: int) -> bool:
         return number in self.ended or ScanJudge.is_lost(self, number)
@@ -174,13 +175,14 @@ class RepairJudge(ScanJudge):
         """With all that is published, and what the stream still holds, every key is as it is. [I14]"""
         assert manifest.repair is not None
         begun_ms = self.begun_ms[manifest.epoch]
+        self.oldest = manifest.epoch if manifest.repair.kind == "full" else self.oldest
         for numbers in self.unpublished.values():
             numbers -= {n for n in numbers if self.is_lost(n) and self._is_made_up_for(n)}
         late = {self.changes[n].key for n in self.lost} | {k for k, ms in self.untold_ms.items() if ms >= begun_ms}
         if manifest.incarnation.table_id != self.backups.table_id:
             return  # another table has the name now, which the next look will tell
         late |= self.untellable(manifest)
-        told = self._told(f"{manifest.epoch:04d}|" if manifest.repair.kind == "full" else "")
+        told = self._told(f"{self.oldest:04d}|")
         rest = sorted(n for numbers in self.unpublished.values() for n in numbers if not self.is_lost(n))
         for number in rest:
             if self.written[number].line is not None:
