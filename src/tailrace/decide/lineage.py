@@ -68,8 +68,7 @@ def merge_listing(
 ) -> Lineage:
     """Bring a new listing in; `open_ms` is of `seen_open`, by the listings before this one.
 
-    It was asked for at `now_ms`, and the answer came at `shown_ms`.
-
+    It was asked for at `now_ms`, the answer came at `shown_ms`, and by then `captured_through_ms` was the watermark.
     A listing may be incomplete. So a shard is gone only when listings have lacked it for a minute, and it is `missed`: reads
     do not find it, or nothing was ever read of it. A parent that nobody knows yet is treated as such a shard.
     """

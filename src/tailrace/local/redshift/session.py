@@ -22,7 +22,7 @@ from tailrace.local.redshift.types import SqlType
 from tailrace.local.redshift.unloading import PutObject, arrow_of, files_of
 
 DATABASE: Final = "dev"
-SPARE_MAX: Final = 2  # connections of a database that wait for the next session
+SPARE_MAX: Final = 16  # connections that wait for the next session
 Strike: TypeAlias = Callable[[str], Fault | None]
 """Asked with the first word of each statement; the fault that meets it."""
 
@@ -73,6 +73,7 @@ class Databases:
         self._server: PostgresServer | None = None
         self._starting = asyncio.Lock()
         self._prepared: dict[str, Prepared] = {}
+        self._spare = Spare()
         self._made = 0
 
     async def connect(
@@ -99,15 +100,15 @@ class Databases:
                     await connection.execute(f"CREATE DATABASE {name}")
                 self._prepared[warehouse] = Prepared(await _connect(self._server, name), name)
             prepared = self._prepared[warehouse]
-        connection = prepared.spare.pop() if prepared.spare else await _connect(self._server, prepared.name)
-        return Session(connection, prepared, get_object, put_object, strike)
+        connection = self._spare.take(prepared.name) or await _connect(self._server, prepared.name)
+        return Session(connection, prepared, self._spare, get_object, put_object, strike)
 
     async def close(self) -> None:
         """Stop the server."""
+        await self._spare.close()
         for prepared in self._prepared.values():
-            for connection in (prepared.connection, *prepared.spare):
-                with suppress(psycopg.Error):
-                    await connection.close()
+            with suppress(psycopg.Error):
+                await prepared.connection.close()
         self._prepared.clear()
         if self._server is not None:
             await asyncio.to_thread(self._server.stop)
@@ -129,13 +130,12 @@ async def _connect(server: PostgresServer, database: str) -> psycopg.AsyncConnec
 class Prepared:
     """What must exist in a database before a statement runs: domains and the names that were shortened.
 
-    On a connection of its own, so that it outlives the transaction that needs it. `spare`: connections as good as new ones.
+    On a connection of its own, so that it outlives the transaction that needs it.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], name: str) -> None:
         self.connection = connection
         self.name = name
-        self.spare: list[psycopg.AsyncConnection[Any]] = []
         self.names: dict[str, str] = {}
         self._domains: set[SqlType] = set()
         self._lock = asyncio.Lock()
@@ -158,6 +158,31 @@ class Prepared:
             )
 
 
+class Spare:
+    """Connections as good as new ones, to any of the databases. PostgreSQL takes milliseconds to make one know its catalog."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[str, psycopg.AsyncConnection[Any]]] = []  # with the database's name; the newest last
+
+    def take(self, name: str) -> psycopg.AsyncConnection[Any] | None:
+        for at, (found, connection) in enumerate(self._kept):
+            if found == name:
+                del self._kept[at]
+                return connection
+        return None
+
+    async def keep(self, name: str, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._kept.append((name, connection))
+        if len(self._kept) > SPARE_MAX:
+            _, oldest = self._kept.pop(0)
+            await oldest.close()
+
+    async def close(self) -> None:
+        while self._kept:
+            with suppress(psycopg.Error):
+                await self._kept.pop()[1].close()
+
+
 class Session:
     """See the module."""
 
@@ -165,12 +190,14 @@ class Session:
         self,
         connection: psycopg.AsyncConnection[Any],
         prepared: Prepared,
+        spare: Spare,
         get_object: GetObject,
         put_object: PutObject,
         strike: Strike,
     ) -> None:
         self._connection = connection
         self._prepared = prepared
+        self._spare = spare
         self._get_object = get_object
         self._put_object = put_object
         self._strike = strike
@@ -246,12 +273,11 @@ class Session:
         await self._connection.close()
 
     async def release(self) -> None:
-        """As `close`, but the connection may serve the next session: PostgreSQL takes milliseconds to know its catalog."""
-        is_fit = not (self._connection.closed or self.in_transaction or self._cancelled.is_set())
-        if is_fit and len(self._prepared.spare) < SPARE_MAX:
+        """As `close`, but the connection may serve the next session."""
+        if not (self._connection.closed or self.in_transaction or self._cancelled.is_set()):
             with suppress(psycopg.Error):
                 await self._connection.execute("DISCARD ALL")
-                self._prepared.spare.append(self._connection)
+                await self._spare.keep(self._prepared.name, self._connection)
                 return
         await self.close()
 
