@@ -122,6 +122,7 @@ def _life(mode: Mode) -> Callable[[Make], None]:
         segment = replace(replayed.segments[0].segment, kind="replay")
         replica.target.apply(replace(replayed, segments=[LoadedSegment(segment, 1, 0)]))
         replica.target.apply(replica.sweep(8, 2))
+        assert replica.ledger.applied_through == 8
         replica.shown()
         replica.found(["a"], ["it's \\"])
 

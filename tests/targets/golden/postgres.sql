@@ -33,9 +33,6 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_09084d13df32";
 INSERT INTO "lake"."_tailrace_ledger" VALUES ('orders', 1, 'changes/1', 1, '0000000000000000000000000000000000000000000000000000000000000000', 4, 0, 1, 1790000000000, NULL, 90000000000, 90000000000, 0);
 UPDATE "lake"."_tailrace_tables" SET version = 2, applied_through = 1, through_ms = NULL, incarnation = 'table-id-1', fence = 0 WHERE name = 'orders';
 
-SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50, lag_ms_p99, fence FROM "lake"."_tailrace_ledger" WHERE table_name = 'orders' ORDER BY applied_ms DESC, number DESC LIMIT 100;
-SELECT count(*) FROM "lake"."orders";
-
 SELECT CAST(CASE WHEN (SELECT count(*) FROM "lake"."_tailrace_tables" WHERE name = 'orders' AND version = 2) = 1 THEN '0' ELSE 'tailrace: another loader was first' END AS INTEGER);
 ALTER TABLE "lake"."orders" ALTER COLUMN "x" TYPE NUMERIC(38, 2) USING CAST("x" AS NUMERIC(38, 2));
 DELETE FROM "lake"."_tailrace_columns" WHERE table_name = 'orders' AND place = 1;
@@ -161,6 +158,9 @@ DELETE FROM "lake"."_tailrace_tombstones_1c168adb00d2" WHERE pos < '0002|0|';
 INSERT INTO "lake"."_tailrace_ledger" VALUES ('orders', 8, 'changes/8', 2, '0000000000000000000000000000000000000000000000000000000000000000', 0, 0, 1, 1790000000000, NULL, NULL, NULL, 0);
 UPDATE "lake"."_tailrace_tables" SET version = 15, applied_through = 8, through_ms = NULL, incarnation = 'table-id-1', fence = 0 WHERE name = 'orders';
 
+SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50, lag_ms_p99, fence FROM "lake"."_tailrace_ledger" WHERE table_name = 'orders' ORDER BY applied_ms DESC, number DESC LIMIT 100;
+SELECT count(*) FROM "lake"."orders";
+
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders";
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders" WHERE (("pk") IN (VALUES ('a'), ('it''s \')));
@@ -177,8 +177,6 @@ UPDATE "lake"."orders" SET _tr_op = s.op, _tr_ts = s.ts, _tr_pos = s.pos, _tr_de
 UPDATE "lake"."orders" SET "pk" = s.c0, "x" = s.c1, "y" = s.c2, _tr_image_pos = s.pos, _tr_loaded_at = TIMESTAMP '2026-09-21 14:13:20.000000' FROM "lake"."_tailrace_stage_1c168adb00d2_1_23979ad99e69" s WHERE s.is_image AND "orders"."pk" = s.c0 AND ("orders"._tr_image_pos IS NULL OR s.pos > "orders"._tr_image_pos);
 INSERT INTO "lake"."orders" ("pk", "x", "y", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos) SELECT CASE WHEN i.op IS NULL THEN s.c0 ELSE i.c0 END, CASE WHEN i.op IS NULL THEN s.c1 ELSE i.c1 END, CASE WHEN i.op IS NULL THEN s.c2 ELSE i.c2 END, s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000', s.op = 'd', s.expired, i.pos FROM "lake"."_tailrace_stage_1c168adb00d2_1_23979ad99e69" s LEFT JOIN "lake"."_tailrace_stage_1c168adb00d2_1_23979ad99e69" i ON i.is_image AND i.c0 = s.c0 WHERE s.is_top AND NOT EXISTS (SELECT 1 FROM "lake"."orders" WHERE "orders"."pk" = s.c0);
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_23979ad99e69";
-
-SELECT count(*) FROM "lake"."orders" WHERE NOT _tr_deleted;
 
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_2_2adf1b9f271d" (c0 TEXT, c1 NUMERIC(38, 2), c2 BIGINT[], c3 JSON, op TEXT, ts BIGINT, pos TEXT COLLATE "C", expired BOOLEAN, is_top BOOLEAN, is_image BOOLEAN);
 
@@ -229,6 +227,8 @@ INSERT INTO "lake"."orders" ("pk", "x", "y", "m", "x__s", _tr_op, _tr_ts, _tr_po
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_7_e4938235851d";
 
 UPDATE "lake"."orders" SET _tr_deleted = TRUE, _tr_op = 'd', _tr_ts = NULL, _tr_expired = FALSE, _tr_pos = '0002|0|0000000000000000000000000000000000000000', _tr_loaded_at = TIMESTAMP '2026-09-21 14:13:20.000000' WHERE _tr_pos < '0002|0|' AND NOT _tr_deleted;
+
+SELECT count(*) FROM "lake"."orders" WHERE NOT _tr_deleted;
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (NOT _tr_deleted);
 
@@ -305,8 +305,6 @@ INSERT INTO "lake"."orders" ("pk", "x", "y", _tr_op, _tr_ts, _tr_pos, _tr_loaded
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_55c6d02954ad_v";
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_55c6d02954ad_w";
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_55c6d02954ad";
-
-SELECT count(*) FROM "lake"."orders" WHERE _tr_is_current;
 
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_2_ceba65eea606" (c0 TEXT, c1 NUMERIC(38, 2), c2 BIGINT[], c3 JSON, op TEXT, ts BIGINT, pos TEXT COLLATE "C", expired BOOLEAN, moment TIMESTAMP);
 
@@ -388,6 +386,8 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_7_831df980267c";
 
 INSERT INTO "lake"."_tailrace_tombstones_1c168adb00d2" SELECT "pk", '0002|0|0000000000000000000000000000000000000000', TIMESTAMP '2023-11-20 17:06:40.000000' FROM "lake"."orders" WHERE _tr_is_current AND _tr_pos < '0002|0|';
 UPDATE "lake"."orders" SET _tr_valid_to = TIMESTAMP '2023-11-20 17:06:40.000000', _tr_is_current = FALSE WHERE _tr_is_current AND _tr_pos < '0002|0|';
+
+SELECT count(*) FROM "lake"."orders" WHERE _tr_is_current;
 
 SELECT "pk" AS "pk", "x" AS "x", "y" AS "y", CAST("m" AS TEXT) AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (_tr_is_current);
 

@@ -33,9 +33,6 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_4818382d2527";
 INSERT INTO "lake"."_tailrace_ledger" VALUES ('orders', 1, 'changes/1', 1, '0000000000000000000000000000000000000000000000000000000000000000', 4, 0, 1, 1790000000000, NULL, 90000000000, 90000000000, 0);
 UPDATE "lake"."_tailrace_tables" SET version = 2, applied_through = 1, through_ms = NULL, incarnation = 'table-id-1', fence = 0 WHERE name = 'orders';
 
-SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50, lag_ms_p99, fence FROM "lake"."_tailrace_ledger" WHERE table_name = 'orders' ORDER BY applied_ms DESC, number DESC LIMIT 100;
-SELECT count(*) FROM "lake"."orders";
-
 SELECT CAST(CASE WHEN (SELECT count(*) FROM "lake"."_tailrace_tables" WHERE name = 'orders' AND version = 2) = 1 THEN '0' ELSE 'tailrace: another loader was first' END AS INTEGER);
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_anew" DISTSTYLE KEY DISTKEY ("pk") SORTKEY ("pk") AS SELECT "pk", CAST("x" AS DECIMAL(38, 2)) AS "x", "y", "_tr_op", "_tr_ts", "_tr_pos", "_tr_loaded_at" FROM "lake"."orders";
 DROP TABLE "lake"."orders";
@@ -164,6 +161,9 @@ DELETE FROM "lake"."_tailrace_tombstones_1c168adb00d2" WHERE pos < '0002|0|';
 INSERT INTO "lake"."_tailrace_ledger" VALUES ('orders', 8, 'changes/8', 2, '0000000000000000000000000000000000000000000000000000000000000000', 0, 0, 1, 1790000000000, NULL, NULL, NULL, 0);
 UPDATE "lake"."_tailrace_tables" SET version = 15, applied_through = 8, through_ms = NULL, incarnation = 'table-id-1', fence = 0 WHERE name = 'orders';
 
+SELECT number, segment, epoch, sha256, row_count, quarantined, bytes, applied_ms, through_ms, lag_ms_p50, lag_ms_p99, fence FROM "lake"."_tailrace_ledger" WHERE table_name = 'orders' ORDER BY applied_ms DESC, number DESC LIMIT 100;
+SELECT count(*) FROM "lake"."orders";
+
 UNLOAD ('SELECT "pk" AS "pk", "x" AS "x", JSON_SERIALIZE_TO_VARBYTE("y") AS "y", JSON_SERIALIZE_TO_VARBYTE("m") AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders"') TO 's3://lake/golden/unload/<uuid>/' IAM_ROLE 'arn:aws:iam::111122223333:role/RedshiftCopy' FORMAT AS PARQUET MANIFEST;
 
 SELECT count(*) FROM (SELECT "pk" AS "pk", "x" AS "x", JSON_SERIALIZE_TO_VARBYTE("y") AS "y", JSON_SERIALIZE_TO_VARBYTE("m") AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at FROM "lake"."orders") q;
@@ -185,8 +185,6 @@ UPDATE "lake"."orders" SET _tr_op = s.op, _tr_ts = s.ts, _tr_pos = s.pos, _tr_de
 UPDATE "lake"."orders" SET "pk" = s.c0, "x" = s.c1, "y" = JSON_PARSE(s.c2), _tr_image_pos = s.pos, _tr_loaded_at = TIMESTAMP '2026-09-21 14:13:20.000000' FROM "lake"."_tailrace_stage_1c168adb00d2_1_ce9ba3d919aa" s WHERE s.is_image AND "orders"."pk" = s.c0 AND length("orders"."pk") = length(s.c0) AND ("orders"._tr_image_pos IS NULL OR s.pos > "orders"._tr_image_pos);
 INSERT INTO "lake"."orders" ("pk", "x", "y", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos) SELECT CASE WHEN i.op IS NULL THEN s.c0 ELSE i.c0 END, CASE WHEN i.op IS NULL THEN s.c1 ELSE i.c1 END, JSON_PARSE(CASE WHEN i.op IS NULL THEN s.c2 ELSE i.c2 END), s.op, s.ts, s.pos, TIMESTAMP '2026-09-21 14:13:20.000000', s.op = 'd', s.expired, i.pos FROM "lake"."_tailrace_stage_1c168adb00d2_1_ce9ba3d919aa" s LEFT JOIN "lake"."_tailrace_stage_1c168adb00d2_1_ce9ba3d919aa" i ON i.is_image AND i.c0 = s.c0 AND length(i.c0) = length(s.c0) WHERE s.is_top AND NOT EXISTS (SELECT 1 FROM "lake"."orders" WHERE "orders"."pk" = s.c0 AND length("orders"."pk") = length(s.c0));
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_ce9ba3d919aa";
-
-SELECT count(*) FROM "lake"."orders" WHERE NOT _tr_deleted;
 
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_anew" DISTSTYLE KEY DISTKEY ("pk") SORTKEY ("pk") AS SELECT "pk", CAST("x" AS DECIMAL(38, 2)) AS "x", "y", "_tr_op", "_tr_ts", "_tr_pos", "_tr_loaded_at", "_tr_deleted", "_tr_expired", "_tr_image_pos" FROM "lake"."orders";
 
@@ -247,6 +245,8 @@ INSERT INTO "lake"."orders" ("pk", "x", "y", "m", "x__s", _tr_op, _tr_ts, _tr_po
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_7_0801d0b11a40";
 
 UPDATE "lake"."orders" SET _tr_deleted = TRUE, _tr_op = 'd', _tr_ts = NULL, _tr_expired = FALSE, _tr_pos = '0002|0|0000000000000000000000000000000000000000', _tr_loaded_at = TIMESTAMP '2026-09-21 14:13:20.000000' WHERE _tr_pos < '0002|0|' AND NOT _tr_deleted;
+
+SELECT count(*) FROM "lake"."orders" WHERE NOT _tr_deleted;
 
 UNLOAD ('SELECT "pk" AS "pk", "x" AS "x", JSON_SERIALIZE_TO_VARBYTE("y") AS "y", JSON_SERIALIZE_TO_VARBYTE("m") AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_deleted, _tr_expired, _tr_image_pos FROM "lake"."orders" WHERE (NOT _tr_deleted)') TO 's3://lake/golden/unload/<uuid>/' IAM_ROLE 'arn:aws:iam::111122223333:role/RedshiftCopy' FORMAT AS PARQUET MANIFEST;
 
@@ -344,8 +344,6 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_9d4fdcb244e5_v";
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_9d4fdcb244e5_w";
 DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_1_9d4fdcb244e5";
 
-SELECT count(*) FROM "lake"."orders" WHERE _tr_is_current;
-
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_anew" DISTSTYLE KEY DISTKEY ("pk") SORTKEY ("pk") AS SELECT "pk", CAST("x" AS DECIMAL(38, 2)) AS "x", "y", "_tr_op", "_tr_ts", "_tr_pos", "_tr_loaded_at", "_tr_valid_from", "_tr_valid_to", "_tr_is_current" FROM "lake"."orders";
 
 CREATE TABLE "lake"."_tailrace_stage_1c168adb00d2_2_853a1f2e821c" (c0 VARCHAR(2048), c1 DECIMAL(38, 2), c2 VARBYTE(1048576), c3 VARBYTE(1048576), op VARCHAR(1), ts BIGINT, pos VARCHAR(64), expired BOOLEAN, moment TIMESTAMP);
@@ -436,6 +434,8 @@ DROP TABLE "lake"."_tailrace_stage_1c168adb00d2_7_d699e732e6fe";
 
 INSERT INTO "lake"."_tailrace_tombstones_1c168adb00d2" SELECT "pk", '0002|0|0000000000000000000000000000000000000000', TIMESTAMP '2023-11-20 17:06:40.000000' FROM "lake"."orders" WHERE _tr_is_current AND _tr_pos < '0002|0|';
 UPDATE "lake"."orders" SET _tr_valid_to = TIMESTAMP '2023-11-20 17:06:40.000000', _tr_is_current = FALSE WHERE _tr_is_current AND _tr_pos < '0002|0|';
+
+SELECT count(*) FROM "lake"."orders" WHERE _tr_is_current;
 
 UNLOAD ('SELECT "pk" AS "pk", "x" AS "x", JSON_SERIALIZE_TO_VARBYTE("y") AS "y", JSON_SERIALIZE_TO_VARBYTE("m") AS "m", "x__s" AS "x__s", _tr_op, _tr_ts, _tr_pos, _tr_loaded_at, _tr_valid_from, _tr_valid_to, _tr_is_current FROM "lake"."orders" WHERE (_tr_is_current)') TO 's3://lake/golden/unload/<uuid>/' IAM_ROLE 'arn:aws:iam::111122223333:role/RedshiftCopy' FORMAT AS PARQUET MANIFEST;
 
