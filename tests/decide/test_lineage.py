@@ -266,6 +266,12 @@ def test_a_shard_whose_line_nobody_knows_may_be_as_old_as_any_end_of_a_line_that
     assert merge({}, [info("d")])[0]["d"].since_ms == T0
 
 
+def test_a_parent_that_nobody_knows_may_be_the_other_child_of_a_split() -> None:
+    known = {"a": state(since_ms=T0 - 9, finished_ms=T0), "b": state("a", since_ms=T0 - 9)}
+    shards, _ = merge(known, [info("b"), info("d", "c")], now_ms=T0 + 9, open_ms={"b": T0 + 5})
+    assert (shards["c"].since_ms, shards["d"].since_ms) == (T0 - 9, T0 - 9)
+
+
 def test_seen_open_is_what_the_last_listings_said_until_a_shard_is_known_to_be_closed() -> None:
     shards = {"a": state(), "b": state(last=N(9)), "c": state(finished_ms=T0), "d": state(), "e": state()}
     listing = [*(info(i) for i in "abc"), info("d", last=7)]

@@ -26,7 +26,7 @@ RARE = {
 # Seeds that once found something. What they found has tests of its own; they stay as histories that nobody thought of.
 FOUND = [77, 107, 108, 989, 2371, 2955, 3780, 3908, 4605, 8469, 10270, 10518]
 FOUND += [10803, 16113, 44205, 53595, 78707, 118721, 131473, 226082, 399795, 430715, 436275]
-FOUND += [561499, 1034819, 1484157, 1579883, 30007411, 30044963, 30061163, 30097315, 40119011]
+FOUND += [561499, 1034819, 1484157, 1579883, 30007411, 30044963, 30061163, 30097315, 30322171, 40119011]
 
 
 def test_a_slice_of_the_histories_violates_nothing_and_meets_everything_common() -> None:

@@ -6,6 +6,7 @@ to its end *and* published. Whatever breaks the line is a Gap, recorded before a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -152,7 +153,8 @@ def _born_after(
 ) -> int:
     """A moment before a child of `parent` began, as late as is certain: when the parent was last seen open, or itself began.
 
-    How long listings lacked the child says nothing. A parent that nobody knows began behind some shard without known children.
+    How long listings lacked the child says nothing. A parent that nobody knows began behind some shard of which fewer children
+    are known than the two of a split.
     """
     began_ms = {i: s.since_ms for i, s in known.items() if s.since_ms is not None}
     if captured_through_ms is not None:
@@ -164,8 +166,8 @@ def _born_after(
         parent = parents.get(parent)
     if parent in began_ms:
         return began_ms[parent]
-    with_children = {shard.parent for shard in known.values()}
-    return min((ms for shard_id, ms in began_ms.items() if shard_id not in with_children), default=now_ms)
+    children = Counter(shard.parent for shard in known.values())
+    return min((ms for shard_id, ms in began_ms.items() if children[shard_id] < 2), default=now_ms)
 
 
 def _was_open(shard: ShardState, captured_through_ms: int) -> bool:
