@@ -45,7 +45,7 @@ def first_discovery(listing: Sequence[ShardInfo], start: Start, now_ms: int) -> 
     From TRIM_HORIZON everything that is left is read; a parent that is not listed was trimmed before we came. From LATEST only
     open shards are read, from now on, and closed ones count as finished. Children found later always start at TRIM_HORIZON.
     """
-    found = _added({}, listing, now_ms, now_ms, {}, None)
+    found = _added({}, {}, listing, now_ms, now_ms)
     if start == "TRIM_HORIZON":
         return found
     shards = {
@@ -96,13 +96,13 @@ def merge_listing(
         elif shard.finished_ms is None or now_ms - shard.finished_ms < RETIRE_MS:
             shards[shard_id] = shard
     fresh = [info for info in listing if info.shard_id not in known]
-    added = _added(shards, fresh, now_ms, shown_ms, open_ms, captured_through_ms)
+    added = _added(shards, _began(shards, open_ms, captured_through_ms), fresh, now_ms, shown_ms)
+    began_ms = _began(known, open_ms, captured_through_ms)
     heard_of = known.keys() | listed.keys()
     learned = [shard for shard_id, shard in shards.items() if shard.parent != known[shard_id].parent]
     for shard in [*added.shards.values(), *learned]:
         if shard.parent is not None and shard.parent not in heard_of:  # it came and went, or the next listing shows it
-            since_ms = _born_after(None, known, {}, open_ms, captured_through_ms, now_ms)
-            shards[shard.parent] = ShardState(parent=None, since_ms=since_ms)
+            shards[shard.parent] = ShardState(parent=None, since_ms=_born_after(None, known, {}, began_ms, now_ms))
     shards.update(added.shards)
     found.extend(added.gaps)
     found.extend(_lost_with_a_sibling(known, gaps, added.shards, now_ms))
@@ -122,11 +122,10 @@ def _learns_parent(shard: ShardState, info: ShardInfo, parents: Mapping[str, str
 
 def _added(
     known: Mapping[str, ShardState],
+    began_ms: dict[str, int],
     listing: Sequence[ShardInfo],
     now_ms: int,
     shown_ms: int,
-    open_ms: Mapping[str, int],
-    captured_through_ms: int | None,
 ) -> Lineage:
     """Shards seen for the first time. One that is its own ancestor could never be read: it loses its parent, visibly."""
     parents = _parents(known, listing)
@@ -138,28 +137,33 @@ def _added(
             reason = f"the listing makes it its own ancestor (parent {parent}), so the order of its changes is unknown"
             gaps.append(Gap("lineage_broken", reason, now_ms, info.shard_id))
             parent = None
-        since_ms = _born_after(parent, known, parents, open_ms, captured_through_ms, now_ms)
+        since_ms = _born_after(parent, known, parents, began_ms, now_ms)
         shards[info.shard_id] = ShardState(parent=parent, since_ms=since_ms, last=info.last, listed_ms=shown_ms)
     return Lineage(shards, tuple(gaps))
+
+
+def _began(
+    known: Mapping[str, ShardState], open_ms: Mapping[str, int], captured_through_ms: int | None
+) -> dict[str, int]:
+    """A moment before any child of each shard began, as late as is certain: when it was last seen open, or itself began."""
+    began_ms = {i: s.since_ms for i, s in known.items() if s.since_ms is not None}
+    if captured_through_ms is not None:
+        began_ms |= {i: captured_through_ms for i, s in known.items() if _was_open(s, captured_through_ms)}
+    return began_ms | {i: max(ms, began_ms.get(i, ms)) for i, ms in open_ms.items()}
 
 
 def _born_after(
     parent: str | None,
     known: Mapping[str, ShardState],
     parents: Mapping[str, str | None],
-    open_ms: Mapping[str, int],
-    captured_through_ms: int | None,
+    began_ms: dict[str, int],
     now_ms: int,
 ) -> int:
-    """A moment before a child of `parent` began, as late as is certain: when the parent was last seen open, or itself began.
+    """A moment before a child of `parent` began; `began_ms` is of `_began`.
 
     How long listings lacked the child says nothing. A parent that nobody knows began behind some shard of which fewer children
     are known than the two of a split.
     """
-    began_ms = {i: s.since_ms for i, s in known.items() if s.since_ms is not None}
-    if captured_through_ms is not None:
-        began_ms |= {i: captured_through_ms for i, s in known.items() if _was_open(s, captured_through_ms)}
-    began_ms |= {i: max(ms, began_ms.get(i, ms)) for i, ms in open_ms.items()}
     passed: set[str] = set()
     while parent is not None and parent not in began_ms and parent not in passed:
         passed.add(parent)
