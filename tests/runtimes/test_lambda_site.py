@@ -41,7 +41,7 @@ def test_a_write_reaches_the_target_by_functions_alone(site: Site) -> None:
     def is_consistent() -> bool:
         return site.call(schedule, {"tables": site.table})[site.table]["state"] == "CONSISTENT"
 
-    until(is_consistent, 60)
+    until(is_consistent, 180)
     assert site.value("SELECT count(*) AS n FROM orders") == 600
     (status,) = site.pipeline.status()
     assert (status.capture, status.state, status.unloaded) == ("lambda", "CONSISTENT", 0)
