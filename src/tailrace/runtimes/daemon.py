@@ -41,6 +41,7 @@ NEWS_SECONDS: Final = 0.1  # between two looks at whether to stop, while there i
 COMPACT_SECONDS: Final = 60.0  # between two looks at whether an hour is over
 CAPTURE: Final = "capture"
 BACKFILL: Final = "backfill"
+HANDOVER_SECONDS: Final = 1.0  # between two looks whether a base is handed over, in a run that is to end
 LOOK_SECONDS: Final = 60.0  # between two looks whether somebody has begun a repair
 COMPACT: Final = "compact"
 
@@ -167,7 +168,9 @@ class Daemon:
                     report.waits or (report.caught_up and self._is_handed_over(table, report))
                 ):
                     return
-                self._budget.wait(report.wait_seconds)
+                # At the tip, a run that is to end waits for a base to be handed over, not for the next look at landed changes.
+                is_ending = self._until_caught_up and report.caught_up
+                self._budget.wait(min(report.wait_seconds, HANDOVER_SECONDS) if is_ending else report.wait_seconds)
         finally:
             if capturer is not None:
                 self._end_capture(table, capturer)
