@@ -38,10 +38,7 @@ def test_a_write_reaches_the_target_by_functions_alone(site: Site) -> None:
     schedule = site.function("on_schedule")
     until(lambda: len(site.landed()) > 0)
 
-    def is_consistent() -> bool:
-        return site.call(schedule, {"tables": site.table})[site.table]["state"] == "CONSISTENT"
-
-    until(is_consistent, 180)
+    assert site.call(schedule, {"tables": site.table})[site.table]["state"] == "CONSISTENT", "the base is handed over"
     assert site.value("SELECT count(*) AS n FROM orders") == 600
     (status,) = site.pipeline.status()
     assert (status.capture, status.state, status.unloaded) == ("lambda", "CONSISTENT", 0)
