@@ -44,8 +44,8 @@ from tailrace.targets.lake.ledger import (
     LakeLedger,
     checked,
     from_bytes,
-    read_page,
     refused,
+    row_of,
     spilled,
     to_bytes,
 )
@@ -127,18 +127,7 @@ class DeltaTarget:
         return Ledger() if held.table is None else held.ledger.as_ledger()
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
-        ledger = self._held(table).ledger
-        if not ledger.holds(number):
-            return None
-        pages = [*reversed(ledger.pages)]
-        entries = [*ledger.tail]
-        while pages:
-            page = pages.pop()
-            if page.numbers[0] <= number <= page.numbers[1]:
-                found, below = read_page(self._files.read(f"{table.name}/{page.name}").data)
-                entries += found
-                pages += reversed(below)
-        return next((row for entry in entries for row in entry.rows if row.number == number), None)
+        return row_of(self._held(table).ledger, lambda page: self._files.read(f"{table.name}/{page}").data, number)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         return self._turns.take(load, lambda: self._apply(load))

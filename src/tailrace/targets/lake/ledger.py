@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
@@ -154,6 +154,28 @@ def read_page(data: bytes) -> tuple[tuple[Entry, ...], tuple[Page, ...]]:
     return tuple(_entry(entry) for entry in document.get("entries", ())), pages
 
 
+def entries_of(
+    ledger: LakeLedger, read: Callable[[str], bytes], wanted: Callable[[Page], bool] = lambda _: True
+) -> Iterator[Entry]:
+    """All entries, oldest pages first, the tail last; of pages only the `wanted` ones. `read` gives a page by its name."""
+    pages = [*reversed(ledger.pages)]
+    while pages:
+        page = pages.pop()
+        if wanted(page):
+            entries, below = read_page(read(page.name))
+            yield from entries
+            pages += reversed(below)
+    yield from ledger.tail
+
+
+def row_of(ledger: LakeLedger, read: Callable[[str], bytes], number: int) -> LedgerRow | None:
+    """The ledger row of a segment, where it is applied."""
+    if not ledger.holds(number):
+        return None
+    entries = entries_of(ledger, read, lambda page: page.numbers[0] <= number <= page.numbers[1])
+    return next((row for entry in entries for row in entry.rows if row.number == number), None)
+
+
 # ---- JSON
 
 
@@ -244,9 +266,3 @@ def _page_from(document: dict[str, Any]) -> Page:
 
 def _bytes(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
-
-
-def files_of(entries: Iterable[Entry]) -> Iterator[DataFile]:
-    """The files of entries, oldest first."""
-    for entry in entries:
-        yield from entry.files

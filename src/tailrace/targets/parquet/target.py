@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -30,9 +30,10 @@ from tailrace.targets.lake.ledger import (
     LakeLedger,
     Retired,
     checked,
+    entries_of,
     from_bytes,
-    read_page,
     refused,
+    row_of,
     spilled,
     to_bytes,
 )
@@ -92,11 +93,7 @@ class ParquetTarget:
         return Ledger() if held.version is None else held.ledger.as_ledger()
 
     def applied(self, table: TableSpec, number: int) -> LedgerRow | None:
-        ledger = self._held(table).ledger
-        if not ledger.holds(number):
-            return None
-        entries = self._entries(table.name, ledger, lambda page: page.numbers[0] <= number <= page.numbers[1])
-        return next((row for entry in entries for row in entry.rows if row.number == number), None)
+        return row_of(self._held(table).ledger, self._page(table.name), number)
 
     def apply(self, load: Load, budget: Budget | None = None) -> Applied:
         return self._turns.take(load, lambda: self._apply(load, self._held(load.table)))
@@ -141,21 +138,12 @@ class ParquetTarget:
         with reading():
             return bool(self._location.filesystem().get_file_info(path).is_file)
 
-    def _entries(self, name: str, ledger: LakeLedger, wanted: object = None) -> Iterator[Entry]:
-        """All entries, oldest pages first; of pages only the `wanted` ones, a predicate."""
-        pages = [*reversed(ledger.pages)]
-        while pages:
-            page = pages.pop()
-            if callable(wanted) and not wanted(page):
-                continue
-            entries, below = read_page(self._files.read(f"{name}/{page.name}").data)
-            yield from entries
-            pages += reversed(below)
-        yield from ledger.tail
+    def _page(self, name: str) -> Callable[[str], bytes]:
+        return lambda page: self._files.read(f"{name}/{page}").data
 
     def _data_files(self, name: str, ledger: LakeLedger, first: str = "", last: str = "~") -> list[DataFile]:
         """The files that may hold rows between two places."""
-        entries = self._entries(name, ledger, lambda page: page.first <= last and page.last >= first)
+        entries = entries_of(ledger, self._page(name), lambda page: page.first <= last and page.last >= first)
         return [f for entry in entries for f in entry.files if f.first <= last and f.last >= first]
 
     def _dataset(self, name: str, ledger: LakeLedger, files: Sequence[DataFile]) -> pyarrow.dataset.Dataset:
