@@ -10,7 +10,7 @@
       |   Throttled, StateContended, OutcomeUnknown, ServiceUnavailable, IteratorExpired, TargetContended, LoaderBusy,
       |   LoaderFenced, OutOfTime
       + GapFound         changes are missing; repair or new base
-      |   StreamTrimmed, ShardVanished, SourceChanged, SegmentMissing, WindowMissing
+      |   StreamTrimmed, SourceChanged, SegmentMissing, WindowMissing
       + DataInvalid      this file or record is wrong
           RecordInvalid, SegmentCorrupt, ManifestInvalid, OrderConflict, ExportInvalid
 
@@ -163,12 +163,6 @@ class StreamTrimmed(GapFound):
     """The position to read from is older than the stream's 24 hours."""
 
     code = "TAILRACE-301"
-
-
-class ShardVanished(GapFound):
-    """A shard left the listing before it was read to its end."""
-
-    code = "TAILRACE-302"
 
 
 class SourceChanged(GapFound):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace.errors import ExportInvalid
-from tailrace.landing.exports import find_exports, md5_of, read_listing
+from tailrace.landing.exports import MANIFESTS, folders_with, md5_of, read_listing
 from tailrace.local.export_files import ExportFacts, export_objects, full_lines, incremental_lines
 from tailrace.local.history import NetChange
 from tailrace.testing.stores import MemoryStore
@@ -50,7 +50,7 @@ def test_a_windows_files_lie_in_the_shared_folder() -> None:
 @pytest.mark.parametrize("facts", [FULL, WINDOW], ids=["full", "window"])
 def test_an_export_is_found_and_read_wherever_it_was_copied_to(facts: ExportFacts, root: str) -> None:
     store = store_of(facts, root)
-    [folder] = find_exports(store)
+    [folder] = folders_with(MANIFESTS, store.objects)
     listing = read_listing(store, folder)
     assert all(file.name in store.objects for file in listing.files)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model.numbers import canonical_number, exact_decimal, split_number
+from tailrace.model.numbers import canonical_number, split_number
 from tailrace.testing import strategies
 
 
@@ -70,7 +70,7 @@ def test_a_number_is_sign_digits_and_exponent(text: str, parts: tuple[str, str, 
     "text", ["", "x", " 1", "1 ", "1\n", "1_0", "٣", "NaN", "Infinity", "1e", "--1", "0x1", "1e1234567"]
 )
 def test_what_is_not_spelled_in_ascii_digits_is_no_number(text: str) -> None:
-    for function in (canonical_number, split_number, exact_decimal):
+    for function in (canonical_number, split_number):
         with pytest.raises(ValueError, match="not a number"):
             function(text)
 
@@ -95,7 +95,7 @@ def test_the_limits_are_those_of_dynamodb(text: str, reason: str) -> None:
 @given(strategies.numbers())
 def test_the_canonical_spelling_has_the_same_value_and_is_json(text: str) -> None:
     canonical = canonical_number(text)
-    assert Decimal(canonical) == Decimal(text) == exact_decimal(text)
+    assert Decimal(canonical) == Decimal(text)
     assert json.loads(canonical, parse_int=str, parse_float=str) == canonical
     assert canonical_number(canonical) == canonical
 
@@ -103,12 +103,6 @@ def test_the_canonical_spelling_has_the_same_value_and_is_json(text: str) -> Non
 @given(strategies.numbers(), strategies.numbers())
 def test_equal_values_have_equal_spellings_and_others_do_not(left: str, right: str) -> None:
     assert (canonical_number(left) == canonical_number(right)) == (Decimal(left) == Decimal(right))
-
-
-@given(strategies.numbers())
-def test_digits_never_depend_on_a_context_of_decimal(text: str) -> None:
-    with localcontext(prec=3):
-        assert str(exact_decimal(text)) in (canonical_number(text), str(Decimal(canonical_number(text))))
 
 
 @given(st.text(max_size=8) | st.text("0123456789+-.eE", max_size=12))

@@ -54,11 +54,6 @@ class ExportListing:
     files: tuple[ExportFile, ...]
 
 
-def find_exports(store: Store, prefix: str = "") -> list[str]:
-    """Folders below `prefix` that hold an export's manifests, or some of them, sorted."""
-    return folders_with(MANIFESTS, (listed.name for listed in store.list(prefix)))
-
-
 def folders_with(files: Collection[str], names: Iterable[str]) -> list[str]:
     """The folders in which one of these files lies, sorted."""
     return sorted({posixpath.dirname(name) for name in names if posixpath.basename(name) in files})

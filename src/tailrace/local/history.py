@@ -71,13 +71,3 @@ class TableHistory:
             if (old is None and new is None) or (old == new and not equal_images):
                 continue
             yield NetChange(versions.keys, old, new, versions.times[last])
-
-    def forget_before(self, moment_us: int) -> None:
-        """Drop what no state or window from this moment on needs."""
-        for key, versions in list(self._keys.items()):
-            keep = bisect.bisect_left(versions.times, moment_us) - 1  # the version that stands at the moment stays
-            if keep > 0:
-                del versions.times[:keep], versions.images[:keep]
-            if versions.images == [None] and versions.times[0] < moment_us:
-                del self._keys[key]
-        self.begin_us = max(self.begin_us, moment_us)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Final
 
 DIGITS_MAX: Final = 38  # significant digits, AWS limit
@@ -68,8 +67,3 @@ def split_number(text: str) -> tuple[str, str, int]:
     if not EXPONENT_MIN <= first <= EXPONENT_MAX:
         raise ValueError(f"number is outside 1E{EXPONENT_MIN} … 9.99E+{EXPONENT_MAX}")
     return ("-" if sign == "-" else ""), stripped, exponent
-
-
-def exact_decimal(text: str) -> Decimal:
-    """The value as a Decimal, digit for digit; raises ValueError as `canonical_number` does."""
-    return Decimal(canonical_number(text))
